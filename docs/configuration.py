@@ -15,8 +15,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from rotator.config.accounts import DEFAULT_POLICY
 from rotator.config.loader import overrides
-from rotator.config.settings import DEFAULT_POLICY
 from rotator.config.validation import LISTS, TABLES
 from rotator.model.times import format_duration
 

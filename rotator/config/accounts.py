@@ -31,6 +31,18 @@ from rotator.rotation import window
 if TYPE_CHECKING:
     from rotator.config.discovery import DiscoverTable
 
+#: Base of `[policy]`.
+DEFAULT_POLICY = Policy(
+    every=timedelta(days=30),
+    cron=None,
+    timezone="UTC",
+    jitter=timedelta(hours=1),
+    grace=timedelta(hours=24),
+    max_age=timedelta(days=45),
+    length=25,
+    on_foreign=OnForeign.REFUSE,
+)
+
 
 def _timezone(text: str) -> str:
     try:

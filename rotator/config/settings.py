@@ -20,21 +20,9 @@ from rotator.config.sections import (
 )
 from rotator.config.types import Table
 from rotator.errors import UnknownAccount
-from rotator.model import Account, DiscoveredSubaccount, OnForeign, Policy
+from rotator.model import Account, DiscoveredSubaccount, Policy
 from rotator.model.notification import Hook
 from rotator.model.times import format_duration
-
-#: Base of `[policy]`.
-DEFAULT_POLICY = Policy(
-    every=timedelta(days=30),
-    cron=None,
-    timezone="UTC",
-    jitter=timedelta(hours=1),
-    grace=timedelta(hours=24),
-    max_age=timedelta(days=45),
-    length=25,
-    on_foreign=OnForeign.REFUSE,
-)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from rotator.config.accounts import (
+    DEFAULT_POLICY,
     AccountTable,
     Placement,
     PolicyTable,
@@ -36,7 +37,7 @@ from rotator.config.sections import (
     VonageSettings,
     auth_problems,
 )
-from rotator.config.settings import DEFAULT_POLICY, Settings
+from rotator.config.settings import Settings
 from rotator.config.types import PathContext, Table
 from rotator.model import Policy
 from rotator.model.times import format_duration
