@@ -72,7 +72,7 @@ class Lines(Progress):
     def entry_recorded(self, account: str, entry: NewEntry) -> None:
         """Write what was done."""
         if entry.event != "intent":
-            self._line(account, entry.step or "", told(entry))
+            self._line(account, entry.step or "", in_words(entry))
 
     def waiting(self, name: str, until: datetime) -> None:
         """See `Progress.waiting`."""
@@ -116,7 +116,7 @@ class Live(Progress):
 
     def entry_recorded(self, account: str, entry: NewEntry) -> None:
         """Show what was done last."""
-        self._show(account, told(entry))
+        self._show(account, in_words(entry))
 
     def waiting(self, name: str, until: datetime) -> None:
         """See `Progress.waiting`."""
@@ -137,14 +137,14 @@ class Live(Progress):
             self._progress.update(self._tasks[name], description=printable(text))
 
 
-def told(draft: NewEntry) -> str:
+def in_words(entry: NewEntry) -> str:
     """Return an entry in words. A new kind of entry must not end a rotation."""
-    return _text(draft).format_map(_Facts(draft.detail))
+    return _text(entry).format_map(_Facts(entry.detail))
 
 
-def _text(draft: NewEntry) -> str:
-    step = draft.step or Step.OPEN
-    match draft.event:
+def _text(entry: NewEntry) -> str:
+    step = entry.step or Step.OPEN
+    match entry.event:
         case "intent":
             return _BEGUN.get(step, "")
         case "done":

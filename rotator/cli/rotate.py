@@ -160,11 +160,11 @@ def preflight(application: "Application", *, changes_nothing: bool = False) -> R
 
 def _warn_of_other_secrets(application: "Application", names: list[str]) -> None:
     """Warn of the other secrets of accounts whose secret leaked: they may have leaked, too."""
-    for record in application.ledger.reader.accounts(names):
-        for secret_id in sorted(set(record.listed_ids) - {record.current_id}):
+    for summary in application.ledger.reader.accounts(names):
+        for secret_id in sorted(set(summary.listed_ids) - {summary.current_id}):
             output.say(
-                f"warning: {record.name}: secret {secret_id} still works and may have leaked, "
-                f"too; `rotator secrets delete {record.name} {secret_id}` if nothing needs it",
+                f"warning: {summary.name}: secret {secret_id} still works and may have leaked, "
+                f"too; `rotator secrets delete {summary.name} {secret_id}` if nothing needs it",
                 level="warning",
             )
 

@@ -30,28 +30,30 @@ def checks(application: Application) -> Iterator[CheckResult]:
 def _account(
     application: Application, reconciler: Reconciler, account: Account
 ) -> Iterator[CheckResult]:
-    report, _, world = reconciler.dry_run(account, Request(reason="asked"))
-    if world is None:
-        problem = report.error or Problem(code=RotatorError.code, message="not seen", hint=None)
+    result, _, observation = reconciler.dry_run(account, Request(reason="asked"))
+    if observation is None:
+        problem = result.error or Problem(code=RotatorError.code, message="not seen", hint=None)
         yield bad("account", account.name, problem.message, problem.hint)
         return
-    yield from _head(application, account, world)
-    yield _credential(account, world)
-    yield from slots(account, world)
+    yield from _head(application, account, observation)
+    yield _credential(account, observation)
+    yield from slots(account, observation)
     # Waiting in the grace is normal.
-    if report.error is None or report.error.code == "in-grace":
+    if result.error is None or result.error.code == "in-grace":
         yield fine("rotation", account.name, "nothing would refuse it")
-    elif report.error.code == "held":
+    elif result.error.code == "held":
         yield doubtful(
-            "rotation", account.name, report.error.message, report.error.hint or "release it"
+            "rotation", account.name, result.error.message, result.error.hint or "release it"
         )
     else:
-        yield bad("rotation", account.name, report.error.message, report.error.hint)
+        yield bad("rotation", account.name, result.error.message, result.error.hint)
 
 
-def _head(application: Application, account: Account, world: Observation) -> Iterator[CheckResult]:
+def _head(
+    application: Application, account: Account, observation: Observation
+) -> Iterator[CheckResult]:
     """Compare the record with the entry in Vault's note, if there is a note."""
-    note = world.current.entry.note if world.current.entry else None
+    note = observation.current.entry.note if observation.current.entry else None
     if note is None or application.ledger.revision() is None:
         return
     verification = verify_ledger(
@@ -63,10 +65,10 @@ def _head(application: Application, account: Account, world: Observation) -> Ite
         yield fine("chain head", account.name, "has the entry that Vault's note names")
 
 
-def _credential(account: Account, world: Observation) -> CheckResult:
-    if world.current.authenticated_at:
+def _credential(account: Account, observation: Observation) -> CheckResult:
+    if observation.current.authenticated_at:
         return fine("credential", account.name, "the value in Vault authenticates")
-    if world.listing.secrets is not None:
+    if observation.listing.secrets is not None:
         return doubtful(
             "credential",
             account.name,
@@ -81,25 +83,25 @@ def _credential(account: Account, world: Observation) -> CheckResult:
     )
 
 
-def slots(account: Account, world: Observation) -> Iterator[CheckResult]:
+def slots(account: Account, observation: Observation) -> Iterator[CheckResult]:
     """Check which secrets occupy the account's slots, if Vonage lists them."""
-    if world.listing.secrets is None:
+    if observation.listing.secrets is None:
         return
     roles = {
         secret.id: SecretRole.of(
             secret.id,
-            current_id=world.current_secret_id,
-            opened=world.rotation,
-            expendable_ids=world.ledger.expendable_ids,
+            current_id=observation.current_secret_id,
+            opened=observation.rotation,
+            expendable_ids=observation.ledger.expendable_ids,
         )
-        for secret in world.listing.secrets
+        for secret in observation.listing.secrets
     }
     listed = ", ".join(f"{id_} {known}" for id_, known in sorted(roles.items()))
     finding = f"{len(roles)} of {_SLOTS} used: {listed}"
     if SecretRole.FOREIGN in roles.values():
-        cure = f"see `rotator secrets list {account.name}`; delete it if nothing uses it"
-        if world.pending.entry:
-            cure = "delete none: a value is pending in Vault, and one of them may be its secret"
-        yield doubtful("slots", account.name, finding, cure)
+        hint = f"see `rotator secrets list {account.name}`; delete it if nothing uses it"
+        if observation.pending.entry:
+            hint = "delete none: a value is pending in Vault, and one of them may be its secret"
+        yield doubtful("slots", account.name, finding, hint)
     else:
         yield fine("slots", account.name, finding)

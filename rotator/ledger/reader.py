@@ -259,7 +259,7 @@ _END = select(tables.account.c.chain_seq, tables.account.c.chain_head).where(
 class SummaryCache:
     """Cache of all account summaries; re-reads only rows that changed.
 
-    Each look reads the shown columns of all account rows, unconverted, and compares them. Only an
+    Each read gets the shown columns of all account rows, unconverted, and compares them. Only an
     account that differs is read again with its rotations: a change of a rotation requires its
     account's lease, and each commit renews or releases that.
     """
@@ -271,7 +271,7 @@ class SummaryCache:
         self._rows: dict[str, tuple[Any, ...]] = {}
         self._summaries: dict[str, AccountSummary] = {}
 
-    def records(self) -> Mapping[str, AccountSummary]:
+    def read(self) -> Mapping[str, AccountSummary]:
         """Return the summary of each account in the ledger.
 
         An account that did not change keeps the identical summary object.

@@ -66,7 +66,7 @@ _BUCKETS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 #: Number of openings stored for that; a rotation with that many later openings is not timed.
 _MOST_OPEN = 10_000
 
-Records = Callable[[], Mapping[str, AccountSummary]]
+Summaries = Callable[[], Mapping[str, AccountSummary]]
 
 
 class Metrics(Observer):
@@ -95,7 +95,7 @@ class Metrics(Observer):
         #: Number of passes by account and outcome.
         self._ended: Counter[tuple[str, Outcome]] = Counter()
         self._accounts: Mapping[str, str] = {}
-        self._records: Records = dict
+        self._summaries: Summaries = dict
         self._opened: dict[str, float] = {}
         self._lock = threading.Lock()
         self._token_expiry: Callable[[], datetime | None] = lambda: None
@@ -108,14 +108,14 @@ class Metrics(Observer):
         )
         expiry.set_function(lambda: _seconds(self._token_expiry()) or 0)
 
-    def watch(self, accounts: Iterable[str], records: Records) -> None:
-        """Report these accounts and no others, as `records` reads them."""
+    def watch(self, accounts: Iterable[str], summaries: Summaries) -> None:
+        """Report these accounts and no others, as `summaries` reads them."""
         watched = {name: labels(account=name) for name in accounts}
         with self._lock:
             for name, outcome in [*self._ended]:
                 if name not in watched:
                     del self._ended[name, outcome]
-            self._accounts, self._records = watched, records
+            self._accounts, self._summaries = watched, summaries
 
     def set_token_expiry(self, read: Callable[[], datetime | None]) -> None:
         """Set `read` as the source of the Vault token's expiry; None where that is not known."""
@@ -169,13 +169,13 @@ class Metrics(Observer):
             ),
         )
         try:
-            records = self._records()
+            summaries = self._summaries()
         except RotatorError:
             # An alert on a missing metric is more informative than outdated values.
             return
-        known = [(of, records.get(name)) for name, of in accounts.items()]
-        for metric, meaning, value in _OF_RECORD:
-            samples = ((of, (value(record) if record else None) or 0) for of, record in known)
+        known = [(of, summaries.get(name)) for name, of in accounts.items()]
+        for metric, meaning, value in _OF_SUMMARY:
+            samples = ((of, (value(summary) if summary else None) or 0) for of, summary in known)
             yield from family(metric, "gauge", meaning, samples)
 
 
@@ -183,36 +183,36 @@ def _seconds(at: datetime | None) -> float | None:
     return at.timestamp() if at else None
 
 
-_OF_RECORD: tuple[tuple[str, str, Callable[[AccountSummary], float | None]], ...] = (
+_OF_SUMMARY: tuple[tuple[str, str, Callable[[AccountSummary], float | None]], ...] = (
     (
         "rotator_last_success_timestamp_seconds",
         "When a rotation was last completed; 0 for never",
-        lambda record: _seconds(record.last_success_at),
+        lambda summary: _seconds(summary.last_success_at),
     ),
     (
         "rotator_next_due_timestamp_seconds",
         "When the next rotation is due; 0 where that is not known",
-        lambda record: _seconds(record.next_due_at),
+        lambda summary: _seconds(summary.next_due_at),
     ),
     (
         "rotator_secret_created_timestamp_seconds",
         "When the current secret was created; 0 where that is not known",
-        lambda record: _seconds(record.current_since),
+        lambda summary: _seconds(summary.current_since),
     ),
     (
         "rotator_active_secrets",
         "Secrets that Vonage listed when it was last asked",
-        lambda record: len(record.listed_ids),
+        lambda summary: len(summary.listed_ids),
     ),
     (
         "rotator_account_held",
         "Whether an operator holds the account",
-        lambda record: record.hold is not None,
+        lambda summary: summary.hold is not None,
     ),
     (
         "rotator_account_drift",
         "Whether someone else changed something that keeps it from being rotated",
-        lambda record: record.drift is not None,
+        lambda summary: summary.drift is not None,
     ),
 )
 

@@ -275,7 +275,7 @@ class PageData:
 
     def summaries(self) -> Mapping[str, AccountSummary]:
         """Return the summary of each account in the ledger."""
-        return self.application.ledger.summaries.records()
+        return self.application.ledger.summaries.read()
 
     def warm_up(self) -> None:
         """Read all accounts, so that the first request need not wait for that."""

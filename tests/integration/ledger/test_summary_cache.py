@@ -83,7 +83,7 @@ def test_it_knows_what_the_queries_know(
     write(writer, replace(ROTATION, account="b"), name="b", event="failed")
     write(writer, name="c", snapshot=seen(drift="drift: x"))
 
-    found = cache.records()
+    found = cache.read()
 
     assert list(found.values()) == LedgerReader(database).accounts(["a", "b", "c"])
     assert found["a"].last_success_at == NOW
@@ -113,10 +113,10 @@ def test_what_changes_is_seen(
     """Whatever a pass commits is in the next look, and the others are the very same as before."""
     write(writer, replace(CLOSED, id="r0", opened_at=NOW - DAY))
     write(writer, name="b")
-    before = dict(cache.records())
+    before = dict(cache.read())
     change(writer)
 
-    after = cache.records()
+    after = cache.read()
 
     assert after["a"] != before["a"]
     assert after["b"] is before["b"]
@@ -126,11 +126,11 @@ def test_what_changes_is_seen(
 def test_a_hold_is_seen(database: Engine, writer: LedgerWriter, cache: SummaryCache) -> None:
     """An operator's hold shows in the next look, though nothing is rotated."""
     write(writer)
-    cache.records()
+    cache.read()
     hold = Hold(reason="x", by="y", at=NOW)
     Holds(database).put("a", hold)
 
-    assert cache.records()["a"].hold == hold
+    assert cache.read()["a"].hold == hold
 
 
 def test_a_look_at_what_is_known_is_one_statement(
@@ -138,9 +138,9 @@ def test_a_look_at_what_is_known_is_one_statement(
 ) -> None:
     """Where nothing changed, the accounts' rows are read and nothing else."""
     write(writer, CLOSED)
-    cache.records()
+    cache.read()
     found = statements(database)
-    cache.records()
+    cache.read()
 
     assert len([each for each in found if each.startswith("SELECT")]) == 1
 
@@ -152,7 +152,7 @@ def test_many_changes_are_read_at_once(
     monkeypatch.setattr(mapping, "MOST_NAMES", 1)
     write(writer, CLOSED)
     write(writer, replace(FAILED, account="b"), name="b")
-    found = cache.records()
+    found = cache.read()
 
     assert [each.last_rotation for each in found.values()] == [
         CLOSED,
@@ -165,11 +165,11 @@ def test_an_account_that_is_gone_is_gone(database: Engine, cache: SummaryCache) 
     """A ledger that was replaced by another does not show what only the old one had."""
     with writing(database) as connection:
         connection.execute(insert(tables.account), [{"name": "a"}, {"name": "b"}])
-    cache.records()
+    cache.read()
     with writing(database) as connection:
         connection.execute(delete(tables.account).where(tables.account.c.name == "a"))
 
-    assert cache.records() == {"b": AccountSummary(name="b")}
+    assert cache.read() == {"b": AccountSummary(name="b")}
 
 
 # -- What else a page shows. ---------------------------------------------------------------

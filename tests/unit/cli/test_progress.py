@@ -42,16 +42,16 @@ def draft(event: str, step: Step | None) -> NewEntry:
         ("invented", None, "invented (vonage-unavailable)"),
     ],
 )
-def test_entries_are_told_in_words(event: str, step: Step | None, text: str) -> None:
+def test_entries_are_put_in_words(event: str, step: Step | None, text: str) -> None:
     """Each kind of entry has its words, and one that is not known does no harm."""
-    assert progress.told(draft(event, step)) == text
+    assert progress.in_words(draft(event, step)) == text
 
 
 def test_a_missing_fact_does_no_harm() -> None:
     """What is only shown never ends a rotation."""
     bare = NewEntry(event="done", step=Step.CREATE, detail={})
 
-    assert progress.told(bare) == "new secret created (id -)"
+    assert progress.in_words(bare) == "new secret created (id -)"
 
 
 def test_lines_are_for_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
