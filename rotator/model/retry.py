@@ -6,20 +6,20 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 #: Seconds, or a timedelta.
-Wait = TypeVar("Wait", float, timedelta)
+Span = TypeVar("Span", float, timedelta)
 
 #: Doublings after which every wait has reached its limit.
 _MOST_DOUBLINGS = 16
 
 
 @dataclass(frozen=True)
-class Backoff(Generic[Wait]):
+class Backoff(Generic[Span]):
     """Waits between tries: `first`, doubled after each further failure, up to `longest`."""
 
-    first: Wait
-    longest: Wait
+    first: Span
+    longest: Span
 
-    def after(self, failures: int) -> Wait:
+    def after(self, failures: int) -> Span:
         """Return the wait after `failures` failures in a row; after none, as after one."""
         doublings = max(0, min(failures - 1, _MOST_DOUBLINGS))
         return min(self.first * (1 << doublings), self.longest)

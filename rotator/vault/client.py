@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from rotator.errors import StoreError, StoreNotReady, StoreSealed, StoreUnavailable
 from rotator.model.retry import Backoff, Budget
 from rotator.vault.errors import interpret, is_passing
-from rotator.vault.response import Outcome, VaultResponse
+from rotator.vault.response import VaultOutcome, VaultResponse
 from rotator.vault.transport import ConnectionPool, VaultRequest
 
 #: Pauses, in seconds. A starting mount and a lagging standby are both ready within a few of these.
@@ -85,12 +85,12 @@ class VaultClient:
 
     def send(
         self, request: VaultRequest, token: str, headers: Mapping[str, str] | None = None
-    ) -> Outcome:
+    ) -> VaultOutcome:
         """Send `request` once and return the outcome."""
         self._had_token = bool(token)
         return self._pool.exchange(request, token, timeout=self.timeout, headers=headers or {})
 
-    def repeat(self, request: VaultRequest, send: Callable[[], Outcome]) -> VaultResponse:
+    def repeat(self, request: VaultRequest, send: Callable[[], VaultOutcome]) -> VaultResponse:
         """Make `request` by `send` until there is an answer, or no use in trying.
 
         An answer is a 200 with a JSON object, a 204, a 404 for "no such entry", or one of the
@@ -129,7 +129,9 @@ class VaultClient:
         self._pool.reconnect()
 
 
-def _may_repeat(request: VaultRequest, outcome: Outcome, failure: StoreError, repeats: int) -> bool:
+def _may_repeat(
+    request: VaultRequest, outcome: VaultOutcome, failure: StoreError, repeats: int
+) -> bool:
     """Return whether `request` may be retried: a write only if it certainly had no effect."""
     if not isinstance(failure, StoreUnavailable):
         return False

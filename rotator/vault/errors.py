@@ -22,7 +22,7 @@ from rotator.errors import (
     UnexpectedEntry,
 )
 from rotator.network import TransportFailure
-from rotator.vault.response import Outcome, VaultResponse
+from rotator.vault.response import VaultOutcome, VaultResponse
 
 #: Sent with a 400 while a mount starts: after mounting, unsealing or a change of the active node.
 #: OpenBao up to 2.6 and Vault's KV plugin before 0.26 send it; the second text is a standby's.
@@ -99,7 +99,9 @@ _UNAVAILABLE: Mapping[int, tuple[str, str | None]] = {
 }
 
 
-def interpret(outcome: Outcome, request: str, *, with_token: bool) -> VaultResponse | StoreError:
+def interpret(
+    outcome: VaultOutcome, request: str, *, with_token: bool
+) -> VaultResponse | StoreError:
     """Return the answer of a success or of a "no such entry", else the error it means.
 
     `request` names the operation, for the message; `with_token` is whether a token was sent.
@@ -137,23 +139,23 @@ def _is_proof(refusal: VaultResponse) -> bool:
     return refusal.errors is not None or refusal.status in _TOO_MUCH
 
 
-def is_starting(outcome: Outcome) -> bool:
+def is_starting(outcome: VaultOutcome) -> bool:
     """Return whether the mount is not ready yet. The request had no effect."""
     return any(_is_bad_request(outcome, words) for words in _STARTING)
 
 
-def is_index_refused(outcome: Outcome) -> bool:
+def is_index_refused(outcome: VaultOutcome) -> bool:
     """Return whether the server cannot parse the index that was sent with a request."""
     return _is_bad_request(outcome, "X-Vault-Index")
 
 
-def _is_bad_request(outcome: Outcome, text: str) -> bool:
+def _is_bad_request(outcome: VaultOutcome, text: str) -> bool:
     if not isinstance(outcome, VaultResponse) or outcome.status != HTTPStatus.BAD_REQUEST:
         return False
     return outcome.says(text)
 
 
-def is_denied(outcome: Outcome) -> TypeGuard[VaultResponse]:
+def is_denied(outcome: VaultOutcome) -> TypeGuard[VaultResponse]:
     """Return whether Vault itself denied the request, not a proxy before it."""
     if not isinstance(outcome, VaultResponse) or outcome.status != HTTPStatus.FORBIDDEN:
         return False
@@ -172,7 +174,7 @@ def is_token_unknown(response: VaultResponse) -> bool:
     return not is_policys or response.says("invalid token")
 
 
-def is_passing(outcome: Outcome) -> bool:
+def is_passing(outcome: VaultOutcome) -> bool:
     """Return whether the failure will probably pass on its own."""
     if isinstance(outcome, TransportFailure):
         return outcome.passes

@@ -93,7 +93,7 @@ class VaultResponse:
         return any(text.lower() in error.lower() for error in self.errors or ())
 
 
-Outcome = VaultResponse | TransportFailure
+VaultOutcome = VaultResponse | TransportFailure
 
 
 def index_headers(index: str) -> dict[str, str]:

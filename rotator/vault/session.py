@@ -10,7 +10,7 @@ from rotator.rotation.ports import Observer
 from rotator.vault.auth.token import TokenInfo, TokenSource, look_up
 from rotator.vault.client import Deadline, VaultClient
 from rotator.vault.errors import is_denied, is_index_refused
-from rotator.vault.response import Outcome, VaultResponse, index_headers
+from rotator.vault.response import VaultOutcome, VaultResponse, index_headers
 from rotator.vault.transport import ConnectionPool, VaultRequest
 
 #: Longest wait of a write for a retry, in seconds: the observation it is based on grows old.
@@ -144,7 +144,7 @@ class VaultSession:
             self._pool, deadline or self.deadline(), timeout=timeout or self._timeout
         )
 
-    def _send(self, request: VaultRequest, client: VaultClient) -> Outcome:
+    def _send(self, request: VaultRequest, client: VaultClient) -> VaultOutcome:
         """Send `request`, and again with another token while Vault denies it and there is one."""
         token = self._token_source.token(client)
         outcome, tokens = self._exchange(request, token, client), 0
@@ -158,7 +158,7 @@ class VaultSession:
             outcome = self._exchange(request, token, client)
         return outcome
 
-    def _exchange(self, request: VaultRequest, token: str, client: VaultClient) -> Outcome:
+    def _exchange(self, request: VaultRequest, token: str, client: VaultClient) -> VaultOutcome:
         """Send `request` to a node that has the required state, or forwards to one that does."""
         if not request.repeatable and client.is_over:
             # The observation that it is based on may be outdated.

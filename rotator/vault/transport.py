@@ -33,7 +33,7 @@ from rotator.network import (
     retry_after,
 )
 from rotator.rotation.ports import NoObserver, Observer
-from rotator.vault.response import Outcome, VaultResponse
+from rotator.vault.response import VaultOutcome, VaultResponse
 
 #: Bytes of a decompressed body. Vault's storage accepts entries of 1 MB at most.
 LIMIT = 4 * 1024 * 1024
@@ -54,7 +54,7 @@ class VaultRequest:
     #: Path below /v1/, for messages and logs.
     path: str
     #: Sends the request with the hvac client that is passed in, which has no types.
-    send: Callable[[Any], Outcome]
+    send: Callable[[Any], VaultOutcome]
     #: Safe to retry when its outcome is unknown: a read.
     repeatable: bool
     #: Statuses that are no failure for this request. A 404 for "no such entry" never is.
@@ -73,7 +73,7 @@ class VaultRequest:
 
 
 class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
-    """hvac's adapter; returns an `Outcome` for every request and raises nothing of its own.
+    """hvac's adapter; returns an `VaultOutcome` for every request and raises nothing of its own.
 
     Its connection is kept for the next request, but not for long, and never one that Vault has
     closed: a write on it could be lost without a sign of whether it arrived.
@@ -111,7 +111,7 @@ class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hint
         params: Mapping[str, Any] | None = None,
         json: object = None,
         wrap_ttl: None = None,  # noqa: ARG002  # likewise; nothing here asks for it
-    ) -> Outcome:
+    ) -> VaultOutcome:
         """Send one request and read its answer within the budget."""
         # As hvac and the vault command send a path: `a//b/` is `a/b`.
         path = "/".join(part for part in url.split("/") if part)
@@ -146,7 +146,7 @@ class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hint
         return headers | dict(self.extra_headers)
 
 
-def _outcome(response: HttpResponse) -> Outcome:
+def _outcome(response: HttpResponse) -> VaultOutcome:
     if response.body is None:
         return TransportFailure.OVERSIZE
     try:
@@ -196,7 +196,7 @@ class ConnectionPool:
 
     def exchange(
         self, request: VaultRequest, token: str, *, timeout: float, headers: Mapping[str, str]
-    ) -> Outcome:
+    ) -> VaultOutcome:
         """Send `request` once, with `token` (none if ""), and with `headers` added."""
         # hvac does not promise that threads can share a client: each thread takes one from the
         # list. There is none per thread, as a thread may only live for one rotation.

@@ -16,8 +16,8 @@ from rotator.reporting.text import age_text, moment, span
 #: Number of days, today included.
 DAYS = 90
 
-#: Height of the picture, and distance of its bars, in the picture's units.
-HEIGHT, STEP = 60, 10
+#: Height of the picture, and from one bar to the next, in the picture's units.
+HEIGHT, SPACING = 60, 10
 
 #: Days between two labels.
 _LABELLED = 15
@@ -58,7 +58,7 @@ def timeline(counts: Mapping[date, Mapping[str, int]], today: date) -> Timeline:
     peak = max(map(sum, pairs))
     return Timeline(
         bars=tuple(
-            _bar(place * STEP, day, *pair, peak)
+            _bar(place * SPACING, day, *pair, peak)
             for place, (day, pair) in enumerate(zip(days, pairs, strict=True))
         ),
         labels=tuple(f"{day:%b} {day.day}" for day in days[::_LABELLED]),
@@ -131,7 +131,7 @@ def steps(
         # No entry is recorded when the grace is over.
         done[Step.WAIT] = deletion_at
     shown = [step for step in Step if step not in _OCCASIONAL or step in done or step in notes]
-    now = _now(rotation, shown, done)
+    now = _current_step(rotation, shown, done)
     return [
         StepView(
             name=step.value,
@@ -150,7 +150,7 @@ _NOTES = {
 }
 
 
-def _now(rotation: Rotation, shown: list[Step], done: Collection[str]) -> Step | None:
+def _current_step(rotation: Rotation, shown: list[Step], done: Collection[str]) -> Step | None:
     """Return the step that comes next: the first one after all that are done."""
     if rotation.abort_code:
         return Step.ABORT

@@ -18,7 +18,7 @@ from rotator.sim import Exchange, Fault, VaultSimulator
 from rotator.vault import EnvToken, FileToken, LoginToken, Userpass, VaultSession
 from rotator.vault.auth.methods import LoginRequest
 from rotator.vault.client import VaultClient
-from rotator.vault.response import Outcome, VaultResponse
+from rotator.vault.response import VaultOutcome, VaultResponse
 from rotator.vault.transport import VaultRequest
 from tests.support.clock import FakeTimer
 from tests.support.observers import CallObserver
@@ -137,7 +137,7 @@ def test_no_client_is_shared_and_none_is_lost(vault: VaultSimulator) -> None:
     connection = VaultSession(vault.url, token_source=EnvToken(vault.token), timeout=60)
 
     def work(meet: threading.Barrier) -> None:
-        def send(client: object) -> Outcome:
+        def send(client: object) -> VaultOutcome:
             clients.append(client)
             meet.wait(60)
             return READ.send(client)
