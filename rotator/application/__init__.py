@@ -31,14 +31,14 @@ _COLLECTOR_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACE
 
 
 class Observers(Observer):
-    """Several observers as one: each learns what the others do, in their order."""
+    """Several observers as one, told in their order."""
 
     def __init__(self, *observers: Observer) -> None:
         """Pass on to these, and to those that are added later."""
         self._observers = observers
 
     def add(self, observer: Observer) -> None:
-        """Pass on to `observer`, too, from now on."""
+        """Pass on to `observer` as well, from now on."""
         self._observers = (*self._observers, observer)
 
     def call_finished(self, api: str, operation: str, code: str, seconds: float) -> None:
@@ -77,8 +77,8 @@ class Application:
         """Build from `settings`; `environ` may contain VAULT_TOKEN.
 
         `is_hasty` is for a person who only looks, and prefers an early error if Vault is
-        unreachable. `observer` hears of everything that is done. `should_stop` is asked between the
-        steps of a pass, and while a hook runs: whether this process is to end.
+        unreachable. `observer` is told of everything that is done. `should_stop` is asked between
+        the steps of a pass, and while a hook runs: whether this process is to end.
         """
         self.settings = settings
         #: Every configured account by name.

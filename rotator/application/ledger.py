@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class LedgerAccess:
     """The ledger's objects, built on first use.
 
-    Where nothing else is said, the first use checks the schema, and upgrades it where
+    Unless noted, the first use checks the schema, and upgrades it where
     `ledger.auto_upgrade` is true; it raises `LedgerUnusable` if the schema is another version's.
     """
 

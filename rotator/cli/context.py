@@ -161,8 +161,8 @@ def chosen(settings: "Settings", names: Iterable[str] | None) -> "list[Account]"
     return named or list(settings.accounts)
 
 
-def known(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the account names that complete `incomplete` and are not on the line yet.
+def completions(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names that complete `incomplete` and are not on the command line yet.
 
     The shell waits for the answer, and cannot show messages: the file is only parsed, not
     validated, and an unreadable one completes to nothing. Only a file with `[[discover]]` is
@@ -216,7 +216,7 @@ def _found(path: Path) -> Iterator[str]:
 
 def argument(meaning: str) -> Any:  # noqa: ANN401  # typer's own type for it
     """Return typer's argument NAME, which completes to account names."""
-    return typer.Argument(metavar="NAME", help=meaning, autocompletion=known)
+    return typer.Argument(metavar="NAME", help=meaning, autocompletion=completions)
 
 
 Name = Annotated[str, argument("the account")]

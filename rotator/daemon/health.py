@@ -1,7 +1,7 @@
 """Tracks whether ledger, Vault and Vonage are reachable; logs transitions, not attempts.
 
-Changes that repeat all the time, as of a server that answers every other request, are logged now
-and then: hours of that leave a few lines.
+Changes that repeat all the time, as of a server that answers every other request, are throttled:
+hours of that leave a few lines.
 """
 
 import threading
@@ -71,23 +71,23 @@ class LogThrottle:
 
 @dataclass(kw_only=True)
 class ChangeDetector:
-    """Remembers what was last said of each subject, so that only a change is said again.
+    """Remembers the state of each subject that was last reported, to report only changes.
 
     Used by one thread at a time for each subject.
     """
 
-    #: Asked before a change is said; a change that it rejects is one the next time, too.
+    #: Asked before a change is reported; one that it rejects counts as a change the next time, too.
     allows: Callable[[str], bool] = lambda _subject: True
-    _said: dict[str, str] = field(default_factory=dict)
+    _reported: dict[str, str] = field(default_factory=dict)
 
     def is_change(self, subject: str, state: str | None) -> bool:
-        """Return whether to say that `subject` is in `state`; None is that of a new subject."""
-        if self._said.get(subject) == state or not self.allows(subject):
+        """Return whether to report that `subject` is in `state`; None is that of a new subject."""
+        if self._reported.get(subject) == state or not self.allows(subject):
             return False
         if state is None:
-            del self._said[subject]
+            del self._reported[subject]
         else:
-            self._said[subject] = state
+            self._reported[subject] = state
         return True
 
 
@@ -186,7 +186,7 @@ _MISSED, _PATIENCE = 3, 60.0
 
 @dataclass
 class Heartbeat:
-    """Records when a job last completed its work."""
+    """Records when the scheduler last ran its jobs."""
 
     #: Seconds between two ticks.
     every: float = 0.0
@@ -197,5 +197,5 @@ class Heartbeat:
         self._beat_at = time.monotonic()
 
     def is_live(self) -> bool:
-        """Return whether it still does."""
+        """Return whether it still runs them."""
         return time.monotonic() - self._beat_at <= _MISSED * self.every + _PATIENCE

@@ -1,7 +1,7 @@
 """The language of rotator: frozen, keyword-only records that use the standard library alone.
 
-None of them contains a secret value but a credential. A value is passed as `SecretValue`, which
-masks itself unless revealed, beside these records and never inside them.
+Of these, only a credential contains a secret value. Otherwise a value is passed beside them, as
+`SecretValue`, which masks itself unless revealed.
 """
 
 from rotator.model.account import (

@@ -52,7 +52,7 @@ def masked(text: str, value: str) -> str:
 
 
 def reveals(text: str) -> bool:
-    """Return whether a foreign text is, contains or is derived from a live secret value.
+    """Return whether an external text is, contains or is derived from a live secret value.
 
     For text that is recorded or shown as a name, such as an id or a title. A part of a value counts
     if it is too long to be an accident. Case is ignored.

@@ -1,4 +1,4 @@
-"""What retries share: waits that double, and a budget of time. Neither sleeps."""
+"""Waits that double, and a budget of time, for all that retries. Neither sleeps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

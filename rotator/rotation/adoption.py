@@ -309,7 +309,7 @@ class Adoption:
         return bookkeeping.spared(rotation, secret_id, is_pushed=is_pushed)
 
     def _recorded(self, secret_id: str, written: Written) -> Rotation | None:
-        """Commit what is known now; return the rotation that is open as it makes it."""
+        """Commit the adoption's outcome; return the rotation that is open after it."""
         entries, rotation = [], self._state.rotation
         if rotation is not None:
             rotation, entry = bookkeeping.adopted(

@@ -91,7 +91,7 @@ class VaultClient:
         return self._pool.exchange(request, token, timeout=self.timeout, headers=headers or {})
 
     def repeat(self, request: VaultRequest, send: Callable[[], VaultOutcome]) -> VaultResponse:
-        """Make `request` by `send` until there is an answer, or no use in trying.
+        """Send `request` by `send` until it is answered, or trying again is no use.
 
         An answer is a 200 with a JSON object, a 204, a 404 for "no such entry", or one of the
         request's expected statuses.

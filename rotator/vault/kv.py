@@ -33,7 +33,7 @@ def _end(found: object) -> datetime | None:
 
 
 class _Metadata(Body):
-    """What Vault says of a version."""
+    """Vault's metadata of a version."""
 
     version: int = Field(ge=1, lt=2**63)
     ends_at: Annotated[datetime | None, PlainValidator(_end)] = Field(

@@ -162,7 +162,7 @@ class WebApp:
         accounts: Sequence[AccountDetail],
         **values: object,
     ) -> Response:
-        """Render a page that shows `accounts`, which comes again sooner while one of them moves."""
+        """Render a page that shows `accounts`; it reloads sooner while one of them is changing."""
         is_paused = "paused" in request.query_params
         seconds = AT_WORK if any(each.status.state in _MOVING for each in accounts) else AT_REST
         text = rendered(

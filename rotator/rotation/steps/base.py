@@ -28,7 +28,7 @@ class At:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Where a step is performed: one account, and what reaches Vonage and Vault for it."""
+    """One account, and the clients and observed values with which a step is performed."""
 
     account: Account
     request: Request
