@@ -52,8 +52,6 @@ class Clients:
         self._should_stop = should_stop
         self._cleanup = cleanup
 
-    # -- Vonage. ---------------------------------------------------------------------------
-
     @cached_property
     def vonage(self) -> VonageClient:
         """The client of Vonage's APIs that all others share."""
@@ -80,8 +78,6 @@ class Clients:
     def subaccounts(self) -> Subaccounts:
         """The Account API's subaccounts."""
         return Subaccounts(self.vonage)
-
-    # -- Vault. ----------------------------------------------------------------------------
 
     @cached_property
     def vault(self) -> VaultSession:

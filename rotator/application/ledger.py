@@ -113,8 +113,6 @@ class LedgerAccess:
                 pending[each.account] = (*pending.get(each.account, ()), each)
         return pending
 
-    # -- Without an upgrade. ---------------------------------------------------------------
-
     @cached_property
     def existing_reader(self) -> LedgerReader:
         """Reader of an existing ledger, which is not upgraded."""

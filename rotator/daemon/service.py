@@ -72,17 +72,13 @@ class Daemon:
         self._retired: list[Application] = []
         self._configure(self._build(load()))
 
-    # -- Orders; may be sent from a signal handler. ----------------------------------------
-
     def stop(self) -> None:
-        """Ask the daemon to stop."""
+        """Ask the daemon to stop. May be called from a signal handler."""
         self._orders.put("stop")
 
     def reload(self) -> None:
-        """Ask the daemon to read its configuration again."""
+        """Ask the daemon to read its configuration again. May be called likewise."""
         self._orders.put("reload")
-
-    # -- The main loop. --------------------------------------------------------------------
 
     def run(self) -> bool:
         """Work until asked to stop; return whether every pass ended in time.
@@ -178,8 +174,6 @@ class Daemon:
         settings = self._application.settings
         longest = max(settings.vonage.timeout, settings.vault.timeout)
         return min(PATIENCE + longest.total_seconds(), LONGEST_PATIENCE)
-
-    # -- The configuration. ----------------------------------------------------------------
 
     def _build(self, settings: Settings) -> Application:
         """Build what can be built without any connection, and check that it works.
@@ -280,8 +274,6 @@ class Daemon:
                 self._retired.remove(application)
         finally:
             self._checking.release()
-
-    # -- The jobs. -------------------------------------------------------------------------
 
     def _poll_once(self) -> None:
         with self._polling:

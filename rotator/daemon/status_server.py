@@ -74,12 +74,10 @@ class StatusServer:
         server.stop()
         return server.join(deadline)
 
-    # -- Parts; imported only by a daemon that listens. ------------------------------------
-
     def _ready_app(self) -> "WebApp":
         if self._app is None:
-            from rotator.telemetry.metrics import Metrics  # noqa: PLC0415  # see above
-            from rotator.web.app import Pulse, WebApp  # noqa: PLC0415  # see above
+            from rotator.telemetry.metrics import Metrics  # noqa: PLC0415  # only where it listens
+            from rotator.web.app import Pulse, WebApp  # noqa: PLC0415  # only where it listens
 
             version = own_version()
             self._metrics = Metrics(version)
@@ -89,9 +87,9 @@ class StatusServer:
         return self._app
 
     def _listen(self, application: Application, token: SecretValue | None) -> None:
-        from rotator.web.access import AccessControl  # noqa: PLC0415  # see above
-        from rotator.web.listener import ListenAddress, shown  # noqa: PLC0415  # see above
-        from rotator.web.server import Server  # noqa: PLC0415  # see above
+        from rotator.web.access import AccessControl  # noqa: PLC0415  # only where it listens
+        from rotator.web.listener import ListenAddress, shown  # noqa: PLC0415  # only where it listens
+        from rotator.web.server import Server  # noqa: PLC0415  # only where it listens
 
         daemon = application.settings.daemon
         address = ListenAddress(text=daemon.listen)

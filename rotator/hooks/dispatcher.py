@@ -75,8 +75,6 @@ class HookDispatcher(Hooks):
     runner: HookRunner
     now: Callable[[], datetime]
 
-    # -- Notifications. --------------------------------------------------------------------
-
     def has_subscribers(self, account: Account) -> bool:
         """See `Hooks.has_subscribers`."""
         return bool(subscribers(self.hooks, Event.PUSHED, account.name))
@@ -140,8 +138,6 @@ class HookDispatcher(Hooks):
         return Attempt(
             account=notification.account, hook=hook.name, event=notification.event, reason=reason
         )
-
-    # -- Gates. ----------------------------------------------------------------------------
 
     def gates(self, account: Account) -> tuple[str, ...]:
         """See `Hooks.gates`."""

@@ -121,8 +121,6 @@ class Exchange:
         self._at_proxy = through_proxy
         self._sent = False
 
-    # -- Time and size. --------------------------------------------------------------------
-
     def longest_wait(self) -> float:
         """Return the maximum duration of the next wait, in seconds.
 
@@ -154,8 +152,6 @@ class Exchange:
         self._room -= size
         if self._room < 0:
             raise self._failed(TransportFailure.OVERSIZE, "too much was answered")
-
-    # -- Progress. -------------------------------------------------------------------------
 
     def passed_proxy(self) -> None:
         """Note that from here on the server itself answers, not a proxy."""

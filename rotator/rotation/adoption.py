@@ -87,8 +87,6 @@ class Adoption:
             ends_at=written.ends_at,
         )
 
-    # -- Observations. ---------------------------------------------------------------------
-
     @cached_property
     def _session(self) -> LedgerSession:
         return self.dependencies.session(self.lease)
@@ -129,8 +127,6 @@ class Adoption:
                 hint="it is mistyped, revoked or another account's; one that was just made may "
                 "take a minute",
             ) from None
-
-    # -- Identification. -------------------------------------------------------------------
 
     def _identify(self, listed: tuple[Secret, ...]) -> Secret:
         """Return the listed secret that the value belongs to.
@@ -226,8 +222,6 @@ class Adoption:
             for note in self._notes()
         )
         return rotation.new_id if rotation and is_bound else None
-
-    # -- Writes and records. ---------------------------------------------------------------
 
     def _is_own(self, rotation: Rotation, secret_id: str) -> bool:
         """Return whether the open rotation created this secret."""

@@ -135,8 +135,6 @@ class Pass:
         self._commit(last=True)
         return outcome
 
-    # -- The loop. -------------------------------------------------------------------------
-
     def _carry_out(self) -> Outcome:
         self.state = self.session.begin()
         self.remembered = self.state.rotation
@@ -251,8 +249,6 @@ class Pass:
         self._commit(drift=drift, last=True)
         raise action.error()
 
-    # -- Reads that take part in a rotation. -----------------------------------------------
-
     def _check(self, step: Check[Any], observed: Observed) -> None:
         if step.commits_first:
             self._commit()
@@ -266,8 +262,6 @@ class Pass:
             self.must_observe = True
         else:
             self._learn(observed, *step.done(observed.observation, rotation, result, self._at()))
-
-    # -- Hooks and gates. ------------------------------------------------------------------
 
     def _notify(self) -> None:
         """Call each hook once, and wait for those that others are calling at the moment.
@@ -322,8 +316,6 @@ class Pass:
         if gates and skips_gates(rotation, self.request):
             log.warning("gates skipped", account=self.account.name, gates=gates)
             self.session.entries.append(step.gates_skipped(observed.observation, rotation))
-
-    # -- Effects: intent, act, outcome. ----------------------------------------------------
 
     def _perform(self, step: Effect[Any], observed: Observed) -> None:
         before = self._open_rotation()
@@ -397,8 +389,6 @@ class Pass:
     def _at(self) -> At:
         return At(account=self.account, request=self.request, now=self.dependencies.now())
 
-    # -- The ledger. -----------------------------------------------------------------------
-
     def _learn(self, observed: Observed, observation: Observation, entry: NewEntry) -> None:
         """Apply an action's result, to be committed before the next call."""
         observed.observation = observation
@@ -421,8 +411,6 @@ class Pass:
         if committed and observed and committed.hold != observed.observation.ledger.hold:
             ledger = replace(observed.observation.ledger, hold=committed.hold)
             observed.observation = replace(observed.observation, ledger=ledger)
-
-    # -- Waiting. --------------------------------------------------------------------------
 
     def _must_wait(self, until: datetime, *, wait: bool) -> bool:
         """Wait out a grace if asked to; return whether there is still something to wait for."""

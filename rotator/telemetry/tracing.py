@@ -249,8 +249,6 @@ def _facts(entry: NewEntry) -> Attributes:
     return facts | ({"error.type": code} if isinstance(code, str) else {})
 
 
-# -- Ids. ----------------------------------------------------------------------------------
-
 #: The root that is being started, whose ids are its rotation's.
 _NEW_ROOT: ContextVar[SpanContext | None] = ContextVar("new_root", default=None)
 
@@ -284,9 +282,6 @@ class _Ids(RandomIdGenerator):
 
     def is_trace_id_random(self) -> bool:
         return False
-
-
-# -- Delivery. -----------------------------------------------------------------------------
 
 
 def to_collector(endpoint: str) -> Tracing:

@@ -94,8 +94,6 @@ class VaultSession:
         """
         return self._client(self.deadline(0)).ask(request)
 
-    # -- The token. ------------------------------------------------------------------------
-
     @property
     def token_expires_at(self) -> datetime | None:
         """When the token expires; None where it never does, or nothing is known of it yet.

@@ -105,8 +105,6 @@ class WebApp:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE)
         return self._shown
 
-    # -- Pages. ----------------------------------------------------------------------------
-
     def _index(self, request: Request) -> Response:
         now, data = datetime.now(UTC), self._data
         filter_ = Filter.of(request.query_params)
@@ -186,8 +184,6 @@ class WebApp:
             found.content, media_type=found.media_type, headers={"Cache-Control": _CACHE_FOREVER}
         )
 
-    # -- Documents for programs. -----------------------------------------------------------
-
     def _status(self, _request: Request) -> Response:
         return Json({"accounts": self._data.documents(datetime.now(UTC))})
 
@@ -206,8 +202,6 @@ class WebApp:
     def _metrics_text(self, _request: Request) -> Response:
         media_type = "text/plain; version=0.0.4; charset=utf-8"
         return Response(self._metrics.rendered(), media_type=media_type)
-
-    # -- Errors. ---------------------------------------------------------------------------
 
     def _http_error(self, request: Request, error: Exception) -> Response:
         code = getattr(error, "status_code", HTTPStatus.NOT_FOUND)
