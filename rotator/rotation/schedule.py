@@ -108,18 +108,6 @@ def next_check(name: str, seen_at: datetime, *, interval: timedelta) -> datetime
     return start + ((seen_at - start) // interval + 1) * interval
 
 
-def is_check_due(
-    name: str, seen_at: datetime | None, *, interval: timedelta, now: datetime
-) -> bool:
-    """Return whether `next_check` has passed. An account that was never seen is checked now.
-
-    So is one whose last check has a later time, from a clock that was ahead.
-    """
-    if seen_at is None or seen_at > now:
-        return True
-    return next_check(name, seen_at, interval=interval) <= now
-
-
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
