@@ -25,22 +25,22 @@ class CancelToken:
     """Ends passes before their next step; a step that has begun is completed."""
 
     def __init__(self, on_cancel: Callable[[], object] = lambda: None) -> None:
-        """Let everything run."""
+        """Begin uncancelled; `on_cancel` is called once it is cancelled."""
         self._cancelled = threading.Event()
         self._on_cancel = on_cancel
 
     def cancel(self) -> None:
-        """Let nothing start any more."""
+        """Cancel: nothing starts from now on."""
         self._cancelled.set()
         self._on_cancel()
 
     def check(self) -> None:
-        """Raise `Cancelled` if nothing may start any more."""
+        """Raise `Cancelled` once it is cancelled."""
         if self._cancelled.is_set():
             raise Cancelled
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, and raise `Cancelled` as soon as nothing may start any more."""
+        """Sleep, and raise `Cancelled` as soon as it is cancelled."""
         if self._cancelled.wait(seconds):
             raise Cancelled
 

@@ -18,7 +18,7 @@ YesOption = Annotated[bool, typer.Option("--yes", help="do not ask")]
 
 
 def require_terminal(action: str, *, yes: bool) -> None:
-    """Refuse to go on where an answer is needed and nobody can give it.
+    """Refuse to continue where an answer is needed and nobody can give it.
 
     Raises:
         ConfigError: there is no terminal, and --yes is not given.

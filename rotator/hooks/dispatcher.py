@@ -86,22 +86,20 @@ class HookDispatcher(Hooks):
 
     def notify(self, account: Account) -> Iterator[Attempt]:
         """See `Hooks.notify`."""
-        return self._deliver([account.name], unattempted=Event.PUSHED)
+        return self.deliver([account.name], unattempted=Event.PUSHED)
 
-    def deliver(self, names: Collection[str] | None) -> Iterator[Attempt]:
+    def deliver(
+        self, names: Collection[str] | None, *, unattempted: Event | None = None
+    ) -> Iterator[Attempt]:
         """Try the due deliveries of accounts of these names, each once; None for all accounts.
 
-        A delivery that another process is trying now is left to it.
+        A delivery that another process is trying now is left to it. With `unattempted`, only first
+        attempts for this event are made.
 
         Raises:
             LedgerError: deliveries cannot be read, or an outcome cannot be recorded.
             Stopping: this process is to end; the interrupted delivery stays pending.
         """
-        return self._deliver(names)
-
-    def _deliver(
-        self, names: Collection[str] | None, *, unattempted: Event | None = None
-    ) -> Iterator[Attempt]:
         outbox, begun = self.outbox(), self.now()
         by_name = {hook.name: hook for hook in self.hooks}
         longest = max((hook.timeout for hook in self.hooks), default=timedelta())

@@ -172,14 +172,14 @@ def writing(engine: Engine, *, is_long: bool = False) -> Iterator[Connection]:
 def _begin(connection: Connection, statement: str) -> None:
     """Begin a transaction on SQLite.
 
-    Here and not when SQLAlchemy says that one begins: with a single listener for its events, it
-    goes through all of them at each statement, which takes longer than the statement.
+    Not by a listener for SQLAlchemy's event: with a single one, SQLAlchemy goes through all of its
+    events at each statement, which takes longer than the statement.
     """
     connection.connection.cursor().execute(statement)
 
 
 class _Turns:
-    """A lock that goes to whoever has waited for longest."""
+    """A fair lock: the thread that has waited longest gets it next."""
 
     def __init__(self) -> None:
         self._is_taken = False

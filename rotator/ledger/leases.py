@@ -31,7 +31,7 @@ def this_process() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Return whether `owner`, a name from `this_process`, is certainly not running any more.
+    """Return whether `owner`, a name from `this_process`, has certainly ended.
 
     False wherever this cannot be determined from here.
     """

@@ -143,7 +143,7 @@ _OF_ACCOUNT = (
     "failures",
     "retry_at",
 )
-#: All columns of an account that its summary is made of.
+#: The columns of an account in its summary.
 SUMMARY: tuple[Column[Any], ...] = tuple(
     tables.account.c[name]
     for name in (

@@ -46,7 +46,7 @@ class Route:
             raise ValueError("no host, or a scheme that is not http")
         host, zone = _split_zone(host)
         self._host = host.encode("idna").decode("ascii")
-        #: Which of this machine's links an address is on; "" where it says that itself.
+        #: Link of this machine that a link-local address is on; "" for any other address.
         self._zone = zone
         self._port = parts.port or default
         bracketed = f"[{host}]" if ":" in host else host

@@ -11,7 +11,7 @@ from rotator.network.stream import HungUp, Stream
 #: Largest status line with headers, chunk header or trailers that h11 accepts, in bytes.
 _MOST = 100 * 1024
 #: Longest idle time of a connection, in seconds. Load balancers drop one after a minute, some
-#: silently, and then a write on it would be lost silently, too.
+#: without a sign, and a write on it would be lost without one.
 _IDLE = 20.0
 #: Statuses of a proxy that cannot reach the server just now, or is being restarted itself.
 _NO_WAY_ON = frozenset({502, 503, 504})

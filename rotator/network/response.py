@@ -1,4 +1,4 @@
-"""An answer, and how its body and headers are read whoever sent it."""
+"""An HTTP answer, and the reading of bodies and headers that all clients share."""
 
 import math
 import re

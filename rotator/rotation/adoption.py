@@ -254,7 +254,7 @@ class Adoption:
         return note.secret_id == secret_id and is_right
 
     def _rotation_id(self, secret_id: str) -> str:
-        """Return the note's rotation, which made the secret and so goes on; else a new id."""
+        """Return the note's rotation id: of the open one, if it made the secret, else a new one."""
         rotation = self._state.rotation
         return rotation.id if rotation and self._is_own(rotation, secret_id) else self._new_id
 

@@ -102,7 +102,7 @@ class Issuer(Protocol):
         """Revoke one secret.
 
         Raises:
-            SecretNotFound: it does not exist any more.
+            SecretNotFound: it no longer exists.
             LastSecret: it is the account's only one.
             IssuerError: any other failure.
         """

@@ -57,7 +57,7 @@ def unexpected(what: str) -> UnexpectedAnswer:
 
 
 def invalid(what: str) -> PydanticCustomError:
-    """Return a validator's error; `what` is said of the answer and quotes nothing of it."""
+    """Return a validator's error; `what` describes the answer without quoting it."""
     return PydanticCustomError("invalid", what)
 
 

@@ -135,7 +135,7 @@ class Secrets:
 
         Raises:
             ConfigError: `api_key` or `secret_id` is invalid.
-            SecretNotFound: it does not exist any more.
+            SecretNotFound: it no longer exists.
             LastSecret: it is the account's only one.
             IssuerError: any other failure.
         """

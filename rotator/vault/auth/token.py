@@ -66,7 +66,7 @@ LONGEST = 36_500 * 86_400.0
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise ValueError
-    # Also for values that are no number: a token said to last for ages is looked up again.
+    # Also infinity and NaN: a token with such a lifetime is looked up again.
     return float(value) if value < LONGEST else LONGEST
 
 
@@ -112,7 +112,7 @@ class TokenInfo(Body):
     creation_ttl: _Seconds = 0.0
     #: Lifetime of each renewal of a periodic token, in seconds; 0 for any other.
     period: _Seconds = 0.0
-    #: How many more requests it is good for; 0 for any number.
+    #: How many more requests it may be used for; 0 for any number.
     uses: int = Field(default=0, validation_alias="num_uses", ge=0)
 
 
