@@ -22,7 +22,7 @@ from rotator.ledger import schema, tables
 from rotator.ledger.database import open_database, writing
 from rotator.telemetry.metrics import Metrics
 from rotator.web.app import Pulse, WebApp
-from rotator.web.listener import ListenAddress, shown
+from rotator.web.listener import ListenAddress, url_of
 from rotator.web.server import Server
 
 PATHS = ("/", "/?state=healthy&page=100", "/?q=0042", "/accounts/account-00007", "/metrics")
@@ -51,7 +51,7 @@ def _time(application: Application) -> None:
     site = WebApp(metrics=Metrics("x"), pulse=Pulse(is_live=lambda: True, away=list), version="x")
     site.show(application)
     listening = ListenAddress(text="127.0.0.1:0").listen()
-    url = shown(listening)
+    url = url_of(listening)
     server = Server(site.app, listening)
     server.start()
     with httpx.Client(base_url=url, timeout=60) as client:

@@ -161,7 +161,7 @@ class _Facts(dict[str, object]):
 
 
 @contextmanager
-def shown(names: list[str], *, is_quiet: bool, live: bool) -> Iterator[Progress]:
+def display(names: list[str], *, is_quiet: bool, live: bool) -> Iterator[Progress]:
     """Yield the progress display for the passes over these accounts, for a `with` block.
 
     `live` allows changing lines, which would garble other output.

@@ -110,7 +110,7 @@ FromFile = Annotated[
 ]
 
 
-def given(from_file: str | None, *, prompt: str) -> str:
+def read_value(from_file: str | None, *, prompt: str) -> str:
     """Read a value from a file, from standard input for `-`, or from a prompt.
 
     One line end at its end is removed.

@@ -100,7 +100,7 @@ def carry_out(
         return refuse(accounts, unready, as_json=as_json)
     is_talkative = command.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     names = [account.name for account in accounts]
-    with progress.shown(names, is_quiet=as_json, live=not is_talkative) as shown:
+    with progress.display(names, is_quiet=as_json, live=not is_talkative) as shown:
         results = _attempted(application, accounts, request, wait=wait, shown=shown)
     deliver(application, accounts)
     results = [result for result in results if result.outcome is not Outcome.IDLE]

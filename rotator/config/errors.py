@@ -109,14 +109,14 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(get_close_matches(name, known, n=1, cutoff=_ALIKE)), None)
 
 
-def asked(meant: str | None) -> str:
+def suggestion(meant: str | None) -> str:
     """Return a clause that suggests `meant`; "" for None."""
     return f", did you mean {meant}?" if meant else ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a clause that suggests the closest known name; "" where none is close."""
-    return asked(closest(name, known))
+    return suggestion(closest(name, known))
 
 
 def key_text(key: str) -> str:
@@ -148,7 +148,7 @@ def unknown_key(key: str, known: Iterable[str], elsewhere: Iterable[str]) -> tup
         instead = f"use {by_file}" if by_file in known else HOW_TO_GIVE_SECRETS
         return "a secret is never written into the configuration", instead
     meant = closest(key, known) or " or ".join(elsewhere)
-    return f"unknown key{asked(meant)}", None
+    return f"unknown key{suggestion(meant)}", None
 
 
 def _cut(text: str) -> str:

@@ -13,11 +13,11 @@ from typing import Any
 from rotator.config.errors import (
     HOW_TO_GIVE_SECRETS,
     ConfigProblem,
-    asked,
     closest,
     failure,
     is_inline_secret,
     key_text,
+    suggestion,
 )
 from rotator.config.settings import Settings
 from rotator.config.types import CREDENTIALS, PathContext
@@ -172,7 +172,9 @@ def _unknown(name: str, known: Mapping[str, tuple[str, str]]) -> ConfigProblem:
             where=where, what="a secret is never given in the environment", hint=hint
         )
     meant = closest(name.removeprefix(_PREFIX), [k.removeprefix(_PREFIX) for k in known])
-    return ConfigProblem(where=where, what=f"unknown variable{asked(meant and _PREFIX + meant)}")
+    return ConfigProblem(
+        where=where, what=f"unknown variable{suggestion(meant and _PREFIX + meant)}"
+    )
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:

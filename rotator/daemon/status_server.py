@@ -88,7 +88,7 @@ class StatusServer:
 
     def _listen(self, application: Application, token: SecretValue | None) -> None:
         from rotator.web.access import AccessControl  # noqa: PLC0415  # only where it listens
-        from rotator.web.listener import ListenAddress, shown  # noqa: PLC0415  # only where it listens
+        from rotator.web.listener import ListenAddress, url_of  # noqa: PLC0415  # only where it listens
         from rotator.web.server import Server  # noqa: PLC0415  # only where it listens
 
         daemon = application.settings.daemon
@@ -104,4 +104,4 @@ class StatusServer:
         )
         self._server = Server(self._access, listening)
         self._server.start()
-        _log.info("serving", url=shown(listening))
+        _log.info("serving", url=url_of(listening))

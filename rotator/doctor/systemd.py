@@ -20,7 +20,7 @@ _SECONDS = 5.0
 
 def checks(_application: Application) -> Iterator[CheckResult]:
     """Ask systemd for the unit; a machine without systemd or the unit is no failure."""
-    found = shown()
+    found = unit_properties()
     if found is None:
         yield fine("systemd", UNIT, "no systemd answers here")
         return
@@ -65,7 +65,7 @@ def _is_closed(path: Path) -> bool:
     return not mode & needed
 
 
-def shown() -> dict[str, str] | None:
+def unit_properties() -> dict[str, str] | None:
     """Return systemd's properties of the unit; None where systemd cannot be asked."""
     systemctl = shutil.which("systemctl")
     if systemctl is None:

@@ -101,7 +101,7 @@ def _may_pass(error: OSError) -> bool:
     return isinstance(error, socket.gaierror) or error.errno in may_pass
 
 
-def shown(listening: socket.socket) -> str:
+def url_of(listening: socket.socket) -> str:
     """Return a listening socket's address as people and browsers write it."""
     name = listening.getsockname()
     if listening.family == socket.AF_UNIX:

@@ -363,16 +363,16 @@ def test_systemd_is_asked_for_the_unit(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     program.write_text('#!/bin/sh\necho "$1 $2"\necho ActiveState=active\n')
     program.chmod(0o755)
-    found = systemd.shown()
+    found = systemd.unit_properties()
     program.write_text("#!/bin/sh\nexit 1\n")
-    failed = systemd.shown()
+    failed = systemd.unit_properties()
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
 
     assert found
     assert found["ActiveState"] == "active"
     assert "show rotator.service" in found
     assert failed is None
-    assert systemd.shown() is None
+    assert systemd.unit_properties() is None
 
 
 def test_a_hook_is_a_program_that_can_be_run(desk: CliFixture) -> None:

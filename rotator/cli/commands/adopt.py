@@ -7,7 +7,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.context import CommandContext, Name, flag, json_option, option
-from rotator.cli.prompts import FromFile, given
+from rotator.cli.prompts import FromFile, read_value
 from rotator.errors import ConfigError
 from rotator.model import SecretValue
 from rotator.model.redaction import is_plain
@@ -57,7 +57,7 @@ def _value(name: str, from_file: str | None) -> SecretValue:
     """Read a value, which may be an old one: Vonage's rules for new secrets are not applied."""
     if from_file is None and not sys.stdin.isatty():
         from_file = "-"
-    text = given(from_file, prompt=f"current secret of {name}: ")
+    text = read_value(from_file, prompt=f"current secret of {name}: ")
     if not text:
         raise ConfigError(
             "no value is given", hint="type it, or give it on standard input or by --from-file"

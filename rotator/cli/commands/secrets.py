@@ -8,7 +8,7 @@ import typer
 
 from rotator.cli import output, prompts
 from rotator.cli.context import CommandContext, JsonOption, Name, flag
-from rotator.cli.prompts import FromFile, YesOption, given
+from rotator.cli.prompts import FromFile, YesOption, read_value
 from rotator.errors import ConfigError, SlotsFull
 from rotator.model import SecretValue
 from rotator.model.generation import is_compliant
@@ -123,7 +123,7 @@ def _observed(application: "Application", account: "Account") -> "AccountSecrets
 
 
 def _value(from_file: str | None) -> SecretValue:
-    text = given(from_file, prompt="new value: ")
+    text = read_value(from_file, prompt="new value: ")
     if not (is_compliant(text) and is_plain(text)):
         raise ConfigError(
             "Vonage would not accept the value",

@@ -24,7 +24,7 @@ from rotator.rotation.ports import NewEntry
 from rotator.telemetry.metrics import Metrics
 from rotator.web.access import AccessControl
 from rotator.web.app import Pulse, WebApp
-from rotator.web.listener import ListenAddress, shown
+from rotator.web.listener import ListenAddress, url_of
 from rotator.web.server import Server
 
 NAMES = [f"account-{number:03}" for number in range(120)]
@@ -72,7 +72,7 @@ class Visitor:
         self.access = AccessControl(self.web.app, address=address, token=None)
         self.server = Server(self.access, listening)
         self.server.start()
-        self.client = httpx.Client(base_url=shown(listening), timeout=60)
+        self.client = httpx.Client(base_url=url_of(listening), timeout=60)
 
     def close(self) -> None:
         """Leave, and end the server."""

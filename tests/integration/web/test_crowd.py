@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from rotator.web import server
-from rotator.web.listener import ListenAddress, shown
+from rotator.web.listener import ListenAddress, url_of
 from rotator.web.server import Server
 from tests.acceptance.service import until
 
@@ -35,7 +35,7 @@ class Served:
     def __init__(self) -> None:
         """Begin to serve."""
         self.listening = ListenAddress(text="127.0.0.1:0").listen()
-        self.url = shown(self.listening)
+        self.url = url_of(self.listening)
         self._address = self.listening.getsockname()
         self.server = Server(app, self.listening)
         self.server.start()

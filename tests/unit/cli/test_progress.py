@@ -56,7 +56,7 @@ def test_a_missing_fact_does_no_harm() -> None:
 
 def test_lines_are_for_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     """Where lines cannot change, what is only intended has none."""
-    with progress.shown(["long-name", "x"], is_quiet=False, live=True) as shown:
+    with progress.display(["long-name", "x"], is_quiet=False, live=True) as shown:
         shown.entry_recorded("x", draft("intent", Step.PUSH))
         shown.entry_recorded("x", draft("done", Step.PUSH))
         shown.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
@@ -70,7 +70,7 @@ def test_lines_are_for_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_silence_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     """With `--json` nothing is shown on the way."""
-    with progress.shown(["x"], is_quiet=True, live=True) as shown:
+    with progress.display(["x"], is_quiet=True, live=True) as shown:
         shown.entry_recorded("x", draft("done", Step.PUSH))
         shown.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
         shown.pass_finished("x", None)

@@ -6,7 +6,7 @@ import pytest
 
 from rotator.daemon.health import Heartbeat
 from rotator.errors import AddressTaken, ConfigError
-from rotator.web.listener import ListenAddress, shown
+from rotator.web.listener import ListenAddress, url_of
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_allowed_names_are_meant_as_well(header: str, *, meant: bool) -> None:
 def test_it_listens_at_a_port(listen: str) -> None:
     """The port that it got is in the address that is shown."""
     with ListenAddress(text=listen).listen() as listening:
-        url = shown(listening)
+        url = url_of(listening)
         host, port = listening.getsockname()[:2]
         with socket.create_connection((host, port)):
             pass
@@ -94,7 +94,7 @@ def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
     address = ListenAddress(text=f"unix:{tmp_path / 'http.sock'}")
     address.listen().close()
     with address.listen() as listening:
-        assert shown(listening) == address.text
+        assert url_of(listening) == address.text
         with pytest.raises(AddressTaken, match="address already in use"):
             address.listen()
     address.leave()
