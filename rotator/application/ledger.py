@@ -135,7 +135,7 @@ class LedgerAccess:
         """
         if not self._settings.discover or self.revision() != schema.HEAD:
             return self._settings
-        return self._settings.with_found(_discovered(self.database).all())
+        return self._settings.with_discovered(_discovered(self.database).all())
 
     def revision(self) -> str | None:
         """Return the revision of the ledger's schema; None where there is no ledger yet."""

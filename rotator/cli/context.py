@@ -210,7 +210,7 @@ def _found(path: Path) -> Iterator[str]:
     except RotatorError:
         return
     if ledger:
-        accounts = settings.with_found(file.subaccounts(Path(ledger))).accounts
+        accounts = settings.with_discovered(file.subaccounts(Path(ledger))).accounts
         yield from (account.name for account in accounts if account.discovered)
 
 

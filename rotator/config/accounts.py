@@ -114,12 +114,12 @@ class AccountTable(PolicyTable):
     #: Name of the parent account; "" for none.
     managed_by: str = ""
 
-    def account(self, default: Policy, site: "Placement") -> Account:
+    def account(self, default: Policy, placement: "Placement") -> Account:
         """Build the account of this table."""
         own = {
             key: value for key, value in dict(self).items() if key not in PolicyTable.model_fields
         }
-        return site.account(self, default, **own)
+        return placement.account(self, default, **own)
 
 
 def policy_of(table: PolicyTable, default: Policy) -> Policy:

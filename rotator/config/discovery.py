@@ -77,9 +77,11 @@ class DiscoverTable(PolicyTable):
 
         return any_of(self.include) and not any_of(self.exclude)
 
-    def account(self, found: DiscoveredSubaccount, default: Policy, site: Placement) -> Account:
+    def account(
+        self, found: DiscoveredSubaccount, default: Policy, placement: Placement
+    ) -> Account:
         """Build the managed account for a discovered subaccount."""
-        return site.account(
+        return placement.account(
             self,
             default,
             name=self._filled(self.name, found).lower(),
@@ -113,7 +115,7 @@ def accounts_of(
     tables: Sequence[DiscoverTable],
     configured: Iterable[Account],
     default: Policy,
-    site: Placement,
+    placement: Placement,
 ) -> Iterator[Account]:
     """Yield the accounts that are managed because they were discovered, by their API keys.
 
@@ -127,12 +129,12 @@ def accounts_of(
     paths = {account.vault_path for account in taken}
     for each in sorted(found, key=lambda each: each.api_key):
         table = next((table for table in tables if table.matches(each)), None)
-        account = table.account(each, default, site) if table else None
+        account = table.account(each, default, placement) if table else None
         if account is None or not re.fullmatch(ACCOUNT_NAME, account.name):
             continue
         if account.api_key in keys or account.name in names or account.vault_path in paths:
             continue
-        if lies_within(account.vault_path, site.pending_prefix):
+        if lies_within(account.vault_path, placement.pending_prefix):
             continue
         keys.add(account.api_key)
         names.add(account.name)

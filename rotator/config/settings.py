@@ -42,20 +42,20 @@ class Settings:
     hooks: tuple[Hook, ...] = ()
     discover: tuple[DiscoverTable, ...] = ()
 
-    def with_found(self, found: Iterable[DiscoveredSubaccount]) -> "Settings":
+    def with_discovered(self, found: Iterable[DiscoveredSubaccount]) -> "Settings":
         """Return the same settings with the accounts that `[[discover]]` makes of `found`.
 
         This is the only place that merges configured and discovered accounts. Ledger and daemon,
         status and `rotate-now` know one kind of account only.
         """
         configured = tuple(account for account in self.accounts if not account.discovered)
-        site = Placement.of(self.vonage, self.vault)
-        added = accounts_of(found, self.discover, configured, self.policy, site)
+        placement = Placement.of(self.vonage, self.vault)
+        added = accounts_of(found, self.discover, configured, self.policy, placement)
         return replace(self, accounts=(*configured, *added))
 
-    def found_names(self, found: Iterable[DiscoveredSubaccount]) -> dict[str, str]:
+    def discovered_names(self, found: Iterable[DiscoveredSubaccount]) -> dict[str, str]:
         """Return the names of the accounts that `[[discover]]` makes of `found`, by api key."""
-        merged = self.with_found(found)
+        merged = self.with_discovered(found)
         return {account.api_key: account.name for account in merged.accounts if account.discovered}
 
     def account(self, name: str) -> Account:

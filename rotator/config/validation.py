@@ -146,7 +146,7 @@ class Document:
             return None
         if daemon is None or telemetry is None:
             return None
-        site = Placement.of(vonage, vault)
+        placement = Placement.of(vonage, vault)
         return Settings(
             vonage=vonage,
             vault=vault,
@@ -154,7 +154,7 @@ class Document:
             policy=policy,
             daemon=daemon,
             telemetry=telemetry,
-            accounts=tuple(each.table.account(policy, site) for each in accounts),
+            accounts=tuple(each.table.account(policy, placement) for each in accounts),
             hooks=tuple(each.table.hook() for each in hooks),
             discover=tuple(each.table for each in discover),
         )

@@ -238,7 +238,7 @@ class Discovery(PeriodicCheck):
             for each in listed.subaccounts
         ]
         recorded = self._application.ledger.discovered.record(
-            name, discovered, names=settings.found_names, now=datetime.now(UTC)
+            name, discovered, names=settings.discovered_names, now=datetime.now(UTC)
         )
         for account, entry in recorded:
             self._application.observer.entry_recorded(account, entry)

@@ -306,7 +306,7 @@ class Adoption:
         """Commit the adoption's outcome; return the rotation that is open after it."""
         entries, rotation = [], self._state.rotation
         if rotation is not None:
-            rotation, entry = bookkeeping.adopted(
+            rotation, entry = bookkeeping.after_adoption(
                 rotation,
                 secret_id=secret_id,
                 vault_version=written.version,

@@ -138,7 +138,7 @@ def forgotten(by: str) -> NewEntry:
     return NewEntry(event="forgotten", step=None, detail={"by": by})
 
 
-def adopted(  # noqa: PLR0913  # all but one by name
+def after_adoption(  # noqa: PLR0913  # all but one by name
     rotation: Rotation,
     *,
     secret_id: str,

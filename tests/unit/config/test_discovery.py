@@ -51,12 +51,14 @@ def found(api_key: str, title: str = "shop", parent: str = "primary") -> Discove
 
 def names(settings: Settings, *several: DiscoveredSubaccount) -> list[str]:
     """Return the accounts that exist because they were discovered."""
-    return [each.name for each in settings.with_found(several).accounts if each.discovered]
+    return [each.name for each in settings.with_discovered(several).accounts if each.discovered]
 
 
 def test_what_was_found_is_an_account_like_any_other(read: Read) -> None:
     """It is managed by its parent, under the policy of its table, and known by its name."""
-    settings = read('grace = "1h"\non_foreign = "evict-oldest"\n').with_found([found("BBBB0001")])
+    settings = read('grace = "1h"\non_foreign = "evict-oldest"\n').with_discovered(
+        [found("BBBB0001")]
+    )
     account = settings.account("bbbb0001")
 
     assert (account.api_key, account.vault_path) == ("BBBB0001", "vonage/BBBB0001")
@@ -71,10 +73,10 @@ def test_what_was_found_is_an_account_like_any_other(read: Read) -> None:
 def test_what_is_found_anew_takes_the_place_of_what_was(read: Read) -> None:
     """To merge twice adds nothing, and the file shows what stands in it alone."""
     settings = read()
-    once = settings.with_found([found("bbbb0001")])
+    once = settings.with_discovered([found("bbbb0001")])
 
-    assert once.with_found([found("bbbb0001")]) == once
-    assert once.with_found([]) == settings
+    assert once.with_discovered([found("bbbb0001")]) == once
+    assert once.with_discovered([]) == settings
     assert once.shown() == settings.shown()
 
 

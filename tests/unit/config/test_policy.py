@@ -24,7 +24,7 @@ def test_a_minimum_for_all(read: Read) -> None:
     discover = '[[discover]]\nparent = "sms"\nvault_path = "v/{api_key}"\n'
     text = f"[policy]\nmin_balance = 20\n{VAULT}{SMS}{discover}"
     found = DiscoveredSubaccount(parent="sms", api_key="b1", title="", state=SubaccountState.ACTIVE)
-    merged = read(text).with_found([found]).accounts
+    merged = read(text).with_discovered([found]).accounts
     other = read(f"{VAULT}{SMS}", {"ROTATOR_POLICY__MIN_BALANCE": "7.5"}).accounts[0]
 
     assert [account.min_balance for account in merged] == [Decimal(20)] * 2
