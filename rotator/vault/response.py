@@ -23,11 +23,12 @@ _INDEX = re.compile(
 
 
 class Body(BaseModel):
-    """Base of the models: each field has exactly its type, and other fields are ignored."""
+    """Base of the models: each field has exactly its type, and other fields are ignored.
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="ignore", validate_by_name=True, hide_input_in_errors=True
-    )
+    A field goes by Vault's name for it alone, not by the one that it has here.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 B = TypeVar("B", bound=Body)

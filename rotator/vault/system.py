@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from rotator.errors import StoreError, StoreForbidden, StoreUnavailable
+from rotator.errors import LoginFailed, StoreError, StoreForbidden, StoreUnavailable, TokenRefused
 from rotator.vault.kv import KvMount
 from rotator.vault.response import Body, parse
 from rotator.vault.session import VaultSession
@@ -83,6 +83,8 @@ class SystemApi:
         """
         try:
             return KvMount(self._session, mount).read_configuration().cas_required
+        except (LoginFailed, TokenRefused):
+            raise
         except StoreForbidden:
             return None
 

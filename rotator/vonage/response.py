@@ -41,11 +41,12 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
 
 
 class Answer(BaseModel):
-    """Base of the models: each field has exactly its type, and other fields are ignored."""
+    """Base of the models: each field has exactly its type, and other fields are ignored.
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="ignore", validate_by_name=True, hide_input_in_errors=True
-    )
+    A field goes by Vonage's name for it alone, not by the one that it has here.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 A = TypeVar("A", bound=Answer)

@@ -271,13 +271,15 @@ def test_what_may_be_meant_is_a_warning(desk: CliFixture) -> None:
 
 def standing(seconds: float, *, renewable: bool = False, policy: str = "rotator") -> TokenInfo:
     """Return Vault's facts about a token; 0 seconds for one that does not expire."""
-    return TokenInfo(
-        expires_at=datetime(2026, 11, 23, tzinfo=UTC) if seconds else None,
-        renewable=renewable,
-        kind="service",
-        policies=(policy,),
-        ttl=seconds,
-        creation_ttl=seconds,
+    return TokenInfo.model_validate(
+        {
+            "expire_time": "2026-11-23T00:00:00Z" if seconds else None,
+            "renewable": renewable,
+            "type": "service",
+            "policies": (policy,),
+            "ttl": seconds,
+            "creation_ttl": seconds,
+        }
     )
 
 

@@ -98,6 +98,8 @@ class LoginToken:
         if self._is_usable(self._lifetime):
             self._retired.append((self._lifetime, -math.inf))
         self._lifetime = None
+        # No request uses any of them, however recently it was replaced.
+        self._retired = [(each, -math.inf) for each, _ in self._retired]
         self._revoke_retired(client)
 
     def _revoke_retired(self, client: VaultClient) -> None:

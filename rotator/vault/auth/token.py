@@ -112,8 +112,11 @@ class TokenInfo(Body):
     creation_ttl: _Seconds = 0.0
     #: Lifetime of each renewal of a periodic token, in seconds; 0 for any other.
     period: _Seconds = 0.0
-    #: How many more requests it may be used for; 0 for any number.
-    uses: int = Field(default=0, validation_alias="num_uses", ge=0)
+    #: How many more requests it is good for; 0 for any number, and after the last one, which Vault
+    #: answers with -1.
+    uses: Annotated[int, AfterValidator(lambda uses: max(0, uses))] = Field(
+        default=0, validation_alias="num_uses"
+    )
 
 
 def granted(auth: object, now: float, index: str = "") -> TokenLifetime | None:

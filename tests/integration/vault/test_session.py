@@ -17,6 +17,7 @@ from rotator.errors import (
 from rotator.sim import Exchange, Fault, VaultSimulator
 from rotator.vault import EnvToken, FileToken, LoginToken, Userpass, VaultSession
 from rotator.vault.auth.methods import LoginRequest
+from rotator.vault.auth.token import TokenLifetime
 from rotator.vault.client import VaultClient
 from rotator.vault.response import VaultOutcome, VaultResponse
 from rotator.vault.transport import VaultRequest
@@ -339,3 +340,28 @@ def test_nothing_is_given_back_to_a_vault_that_is_away(vault: VaultSimulator) ->
     connection.close()
 
     assert len(vault.exchanges) == seen
+
+
+def test_a_token_that_was_replaced_just_now_is_given_back_too(vault: VaultSimulator) -> None:
+    """At the end no request uses it, and it would outlive this process."""
+
+    class ShortLogin(_FixedLogin):
+        """Logs in for tokens that are to be replaced as soon as they are there."""
+
+        def log_in(self, client: VaultClient, now: float) -> TokenLifetime:
+            """Issue a token that is due for its replacement."""
+            del client
+            token = vault.issue_token()
+            return TokenLifetime(token=token, expires_at=now + 9, span=60, renewable=False)
+
+    connection = VaultSession(vault.url, token_source=LoginToken(ShortLogin()), timeout=60)
+    connection.call(READ)
+    connection.call(READ)
+    used = {it.request_headers["x-vault-token"] for it in vault.exchanges}
+    connection.close()
+    given_back = {
+        it.request_headers["x-vault-token"] for it in vault.exchanges if "revoke" in it.path
+    }
+
+    assert len(used) == 2
+    assert given_back == used

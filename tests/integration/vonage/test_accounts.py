@@ -44,7 +44,7 @@ def test_the_balance(accounts: Accounts) -> None:
     """The balance is exact, in euros."""
     balance = accounts.balance(CREDENTIAL)
 
-    assert balance == Balance(value=Decimal("10.28"), auto_reload=False)
+    assert balance == Balance.model_validate({"value": Decimal("10.28"), "autoReload": False})
 
 
 def test_a_wrong_credential_on_the_rest_host(accounts: Accounts) -> None:

@@ -8,6 +8,7 @@ from rotator.vault import kv
 from rotator.vault.auth.token import LONGEST, TokenInfo, granted
 from rotator.vault.entries import pending_of
 from rotator.vault.response import parse
+from rotator.vault.system import VaultHealth
 
 GRANT = {"client_token": "hvs.token", "lease_duration": 60, "renewable": True}
 
@@ -62,6 +63,23 @@ def test_what_vault_says_of_a_token() -> None:
 def test_what_is_no_description_of_a_token_is_none(broken: dict[str, Any]) -> None:
     """In particular an end that is no time is not taken for never."""
     assert parse(TokenInfo, broken) is None
+
+
+def test_the_last_use_of_a_token() -> None:
+    """Vault says -1 in its answer to the last request that a token is good for."""
+    last = parse(TokenInfo, {"num_uses": -1})
+
+    assert last is not None
+    assert last.uses == 0
+
+
+def test_fields_have_vaults_names_alone() -> None:
+    """What happens to be named as a field is here is another field, as all that are unknown."""
+    version = parse(kv._Metadata, {"version": 4, "ends_at": "2026-11-23T07:28:00Z"})
+
+    assert version is not None
+    assert version.ends_at is None
+    assert parse(VaultHealth, {"is_sealed": False}) is None
 
 
 @pytest.mark.parametrize("number", [0, -1, True, 1.0, "1", None, 2**63])

@@ -16,6 +16,7 @@ from pydantic import create_model
 from rotator.errors import UnexpectedAnswer
 from rotator.model import EARLIEST, LATEST, SecretValue
 from rotator.network import HttpResponse
+from rotator.vonage import Balance
 from rotator.vonage.response import (
     LIMIT,
     Answer,
@@ -324,3 +325,9 @@ def test_what_is_unexpected_is_never_quoted(key: str, told: object) -> None:
     error = caught.value
     assert SECRET.reveal() not in "".join(traceback.format_exception(error))
     assert (error.__cause__, error.__context__) == (None, None)
+
+
+def test_fields_have_vonages_names_alone() -> None:
+    """What happens to be named as a field is here is another field, as all that are unknown."""
+    with pytest.raises(UnexpectedAnswer, match="autoReload"):
+        read(Balance, answered(b'{"value": 1, "auto_reload": true}'))
