@@ -84,17 +84,17 @@ def measured(accounts: int, each: int) -> Measured:
 
 def of_queries(database: Engine, names: Sequence[str], now: datetime) -> Measured:
     """Time what a daemon asks again and again; at the claim every account is due."""
-    book, queries = LedgerWriter(database, lease_seconds=60), LedgerReader(database)
+    writer, queries = LedgerWriter(database, lease_seconds=60), LedgerReader(database)
     one, offered = names[len(names) // 2], names[:OFFERED]
 
     def claim() -> None:
-        for lease in book.claim_due(offered, limit=WORKERS, now=now + DUE_IN):
-            book.release(lease)
+        for lease in writer.claim_due(offered, limit=WORKERS, now=now + DUE_IN):
+            writer.release(lease)
 
     return {
-        ("poll, nothing due", "ms"): median_ms(lambda: book.due(now)),
+        ("poll, nothing due", "ms"): median_ms(lambda: writer.due(now)),
         (f"claim and release {WORKERS}", "ms"): median_ms(claim),
-        ("recall one", "ms"): median_ms(lambda: book.load(one)),
+        ("recall one", "ms"): median_ms(lambda: writer.load(one)),
         ("status of one, query", "ms"): median_ms(lambda: queries.accounts([one])),
     }
 

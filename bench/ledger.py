@@ -31,13 +31,13 @@ from tests.support import figures
 COMMITS = 300
 
 
-def commit_times(book: LedgerWriter, name: str) -> list[float]:
+def commit_times(writer: LedgerWriter, name: str) -> list[float]:
     """Time commits as the reconciler makes them: an outcome, the next intent, and a snapshot."""
     snapshot = AccountSnapshot(
         listed_ids=("a", "b"), current_id="a", current_since=None, drift=None
     )
     now, times = datetime.now(UTC), []
-    lease = book.claim(name, now)
+    lease = writer.claim(name, now)
     for number in range(COMMITS):
         rotation = Rotation(
             id="bench",
@@ -50,9 +50,9 @@ def commit_times(book: LedgerWriter, name: str) -> list[float]:
             values_generated=number,
         )
         began = time.perf_counter()
-        book.commit(lease, rotation=rotation, entries=list(drafts(2)), snapshot=snapshot, now=now)
+        writer.commit(lease, rotation=rotation, entries=list(drafts(2)), snapshot=snapshot, now=now)
         times.append(time.perf_counter() - began)
-    book.release(lease)
+    writer.release(lease)
     return times
 
 
@@ -77,7 +77,7 @@ def report(engine: Engine, entries: int, accounts: int) -> None:
     show("made in", time.perf_counter() - began)
 
     due = now + DUE_IN
-    queries, book = LedgerReader(engine), LedgerWriter(engine, lease_seconds=600)
+    queries, writer = LedgerReader(engine), LedgerWriter(engine, lease_seconds=600)
 
     def verify() -> None:
         faults = [verdict.fault for verdict in map(queries.verify, names)]
@@ -98,12 +98,12 @@ def report(engine: Engine, entries: int, accounts: int) -> None:
     show("status, one account", timed(lambda: queries.accounts(names[:1])))
     show("history, newest 100 of all", timed(lambda: queries.history(None, limit=100)))
     show("history, newest 100 of one", timed(lambda: queries.history(names[0], limit=100)))
-    show("load", timed(lambda: book.load(names[0])))
+    show("load", timed(lambda: writer.load(names[0])))
     show(
         "claim what is due, 8 of all",
-        timed(lambda: book.claim_due(names, limit=8, now=due)),
+        timed(lambda: writer.claim_due(names, limit=8, now=due)),
     )
-    times = sorted(commit_times(book, names[-1]))
+    times = sorted(commit_times(writer, names[-1]))
     show("commit, median", statistics.median(times))
     show("commit, 99th of 100", times[len(times) * 99 // 100])
 

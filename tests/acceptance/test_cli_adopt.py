@@ -9,32 +9,32 @@ from tests.support.cli_fixture import CliFixture
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account whose secret is in Vault, and a grace that outlasts every test."""
-    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as cli:
+        yield cli
 
 
-def test_a_first_secret_is_adopted_from_standard_input(desk: CliFixture) -> None:
+def test_a_first_secret_is_adopted_from_standard_input(cli: CliFixture) -> None:
     """Where Vault has nothing, the value is proved, gets its entry, and can be rotated."""
-    value = desk.account.api_secret
-    desk.world.vault._mounts["secret"].keys.pop(desk.account.vault_path)
-    done = desk.run("adopt", "account-1", text=f"{value}\n")
+    value = cli.account.api_secret
+    cli.world.vault._mounts["secret"].keys.pop(cli.account.vault_path)
+    done = cli.run("adopt", "account-1", text=f"{value}\n")
 
-    (only,) = desk.secret_ids()
+    (only,) = cli.secret_ids()
     assert (done.code, done.err) == (0, "")
     assert done.out == (
         f"adopted secret {only} of account-1: Vault now has it at secret/vonage/account-1, "
         "version 1\n"
     )
-    assert desk.rotate().code == 0
-    assert not desk.world.violations()
+    assert cli.rotate().code == 0
+    assert not cli.world.violations()
 
 
-def test_what_vault_has_is_adopted_once(desk: CliFixture) -> None:
+def test_what_vault_has_is_adopted_once(cli: CliFixture) -> None:
     """--from-vault adds the note that makes the id certain; the second time finds it there."""
-    (only,) = desk.secret_ids()
-    first, second = (desk.run("adopt", "account-1", "--from-vault", "--json") for _ in range(2))
+    (only,) = cli.secret_ids()
+    first, second = (cli.run("adopt", "account-1", "--from-vault", "--json") for _ in range(2))
 
     assert first.json() == {
         "account": "account-1",
@@ -46,31 +46,31 @@ def test_what_vault_has_is_adopted_once(desk: CliFixture) -> None:
         "rotation": None,
     }
     assert second.json() == first.json() | {"written": False}
-    assert desk.run("status", "--json").json()["accounts"][0]["current_secret_id"] == only
+    assert cli.run("status", "--json").json()["accounts"][0]["current_secret_id"] == only
 
 
-def test_a_stuck_rotation_is_ended(desk: CliFixture) -> None:
+def test_a_stuck_rotation_is_ended(cli: CliFixture) -> None:
     """The new secret is revoked; with the old value put back, nothing is left to attend to."""
-    old_value = desk.account.api_secret
-    desk.rotate()
-    _, new = desk.secret_ids()
-    desk.world.vonage.revoke(desk.account.api_key, new)
-    stuck = desk.run("rotate-now", "account-1", "--grace", "0s")
-    adopted = desk.run("adopt", "account-1", text=old_value)
-    status = desk.run("status", "--check")
+    old_value = cli.account.api_secret
+    cli.rotate()
+    _, new = cli.secret_ids()
+    cli.world.vonage.revoke(cli.account.api_key, new)
+    stuck = cli.run("rotate-now", "account-1", "--grace", "0s")
+    adopted = cli.run("adopt", "account-1", text=old_value)
+    status = cli.run("status", "--check")
 
     assert stuck.code == 3
     assert "`rotator adopt account-1`" in stuck.err
     assert adopted.code == 0
     assert "is over: superseded" in adopted.out
     assert (status.code, "(superseded)" in status.out) == (0, True)
-    assert desk.rotate("account-1", "--grace", "0s").code == 0
+    assert cli.rotate("account-1", "--grace", "0s").code == 0
 
 
-def test_the_rotations_own_secret_carries_it_on(desk: CliFixture) -> None:
+def test_the_rotations_own_secret_carries_it_on(cli: CliFixture) -> None:
     """Adopting what was just rotated in changes nothing, and says that the rotation is open."""
-    desk.rotate()
-    done = desk.run("adopt", "account-1", "--from-vault")
+    cli.rotate()
+    done = cli.run("adopt", "account-1", "--from-vault")
 
     assert "had it already" in done.out
     assert done.out.endswith("is open; `rotator resume account-1` continues it\n")
@@ -93,14 +93,14 @@ def test_the_rotations_own_secret_carries_it_on(desk: CliFixture) -> None:
     ],
 )
 def test_what_cannot_be_adopted_changes_nothing(
-    desk: CliFixture, arguments: tuple[str, ...], text: str, code: int, message: str
+    cli: CliFixture, arguments: tuple[str, ...], text: str, code: int, message: str
 ) -> None:
     """The value is never repeated, and nothing is written anywhere."""
-    before = desk.snapshot()
-    done = desk.run("adopt", "account-1", *arguments, text=text)
+    before = cli.snapshot()
+    done = cli.run("adopt", "account-1", *arguments, text=text)
 
     assert done.code == code, done
     assert message in done.err
     assert not text or text not in done.err
-    assert desk.snapshot() == before
-    assert desk.sql("SELECT count(*) FROM entry") == [(0,)]
+    assert cli.snapshot() == before
+    assert cli.sql("SELECT count(*) FROM entry") == [(0,)]

@@ -12,12 +12,12 @@ from tests.support.cli_fixture import CliFixture, CommandResult
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with an empty ledger; at the end nothing has been changed at either server."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        before = desk.snapshot()
-        yield desk
-        assert desk.snapshot() == before
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        before = cli.snapshot()
+        yield cli
+        assert cli.snapshot() == before
 
 
 def refused(done: CommandResult, code: int, message: str, hint: str) -> None:
@@ -60,29 +60,29 @@ CONFIGURATIONS = {
 
 
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
-def test_a_bad_configuration_is_named(desk: CliFixture, kind: str) -> None:
+def test_a_bad_configuration_is_named(cli: CliFixture, kind: str) -> None:
     """Whatever is wrong in the file is said in one go, exit 2, before anything is begun."""
     text, message, hint = CONFIGURATIONS[kind]
-    desk.config.write_text(text)
-    done = desk.run("rotate-now", "--all")
+    cli.config.write_text(text)
+    done = cli.run("rotate-now", "--all")
 
     assert done.code == 2, done
-    assert done.err.startswith(f"error: {desk.config}:")
+    assert done.err.startswith(f"error: {cli.config}:")
     assert message in done.err
     assert hint in done.err
     assert "hvs.inline" not in done.err
 
 
-def test_a_configuration_that_is_not_there(desk: CliFixture) -> None:
+def test_a_configuration_that_is_not_there(cli: CliFixture) -> None:
     """The missing file is named, and how to name another."""
-    done = desk.run("--config", "/nowhere/config.toml", "rotate-now", "--all")
+    done = cli.run("--config", "/nowhere/config.toml", "rotate-now", "--all")
 
     refused(done, 2, "/nowhere/config.toml: there is no such file", "--config PATH")
 
 
-def test_an_unknown_account(desk: CliFixture) -> None:
+def test_an_unknown_account(cli: CliFixture) -> None:
     """The nearest name is suggested, and the accounts named beside it are not begun with."""
-    done = desk.run("rotate-now", "account-1", "acount-1")
+    done = cli.run("rotate-now", "account-1", "acount-1")
 
     refused(done, 2, "no account 'acount-1' is configured", "did you mean account-1?")
 
@@ -90,10 +90,10 @@ def test_an_unknown_account(desk: CliFixture) -> None:
 # -- Vault. --------------------------------------------------------------------------------
 
 
-def test_vault_is_unreachable(desk: CliFixture) -> None:
+def test_vault_is_unreachable(cli: CliFixture) -> None:
     """It is waited for as long as it may be; then that is a failure, for each account."""
-    desk.world.vault.close()
-    done = desk.run(
+    cli.world.vault.close()
+    done = cli.run(
         "rotate-now", "account-1", "--json", environment={"ROTATOR_VAULT__PATIENCE": "1s"}
     )
 
@@ -102,61 +102,61 @@ def test_vault_is_unreachable(desk: CliFixture) -> None:
     assert (report["outcome"], report["error"]["code"]) == ("failed", "vault-not-ready")
 
 
-def test_vault_is_sealed(desk: CliFixture) -> None:
+def test_vault_is_sealed(cli: CliFixture) -> None:
     """A sealed Vault is away until someone unseals it."""
-    desk.world.vault.sealed = True
-    done = desk.run("rotate-now", "account-1", "--json")
+    cli.world.vault.sealed = True
+    done = cli.run("rotate-now", "account-1", "--json")
 
     refused(done, 1, "Vault is sealed", "unseal Vault")
     assert done.json()[0]["outcome"] == "failed"
 
 
-def test_the_token_is_not_accepted(desk: CliFixture) -> None:
+def test_the_token_is_not_accepted(cli: CliFixture) -> None:
     """A token that Vault does not know is a failure."""
-    desk.token_file.write_text("hvs.unknown")
-    done = desk.run("rotate-now", "account-1")
+    cli.token_file.write_text("hvs.unknown")
+    done = cli.run("rotate-now", "account-1")
 
     refused(done, 1, "Vault does not accept the token", "issue a new one")
 
 
-def test_the_mount_is_not_there(desk: CliFixture) -> None:
+def test_the_mount_is_not_there(cli: CliFixture) -> None:
     """A mount that Vault does not have is bad configuration."""
-    desk.token_file.write_text(desk.world.vault.token)
-    desk.config.write_text(desk.text.replace("[vault]\n", '[vault]\nmount = "kv"\n'))
-    done = desk.run("rotate-now", "account-1")
+    cli.token_file.write_text(cli.world.vault.token)
+    cli.config.write_text(cli.text.replace("[vault]\n", '[vault]\nmount = "kv"\n'))
+    done = cli.run("rotate-now", "account-1")
 
     refused(done, 2, "no KV version 2 mount", "vault.mount")
 
 
-def test_the_mount_is_version_1(desk: CliFixture) -> None:
+def test_the_mount_is_version_1(cli: CliFixture) -> None:
     """A KV version 1 mount would take writes and keep no versions: refused before any."""
     answer = {"data": {"type": "kv", "path": "secret/", "options": {"version": "1"}}}
-    desk.world.vault.faults.add(Fault("status", path="ui/mounts", status=200, body=answer))
-    desk.token_file.write_text(desk.world.vault.token)
-    desk.config.write_text(desk.text)
-    done = desk.run("rotate-now", "account-1")
+    cli.world.vault.faults.add(Fault("status", path="ui/mounts", status=200, body=answer))
+    cli.token_file.write_text(cli.world.vault.token)
+    cli.config.write_text(cli.text)
+    done = cli.run("rotate-now", "account-1")
 
     refused(done, 2, "KV version 1", "enable-versioning")
 
 
 ENTRIES: dict[str, tuple[Callable[[CliFixture], object], str, str]] = {
     "missing": (
-        lambda desk: desk.world.vault.delete_latest("vonage/account-1"),
+        lambda cli: cli.world.vault.delete_latest("vonage/account-1"),
         "version 1 of vonage/account-1 was removed from Vault at",
         "vault kv undelete -versions=1",
     ),
     "without the field": (
-        lambda desk: desk.entry(api_secret=None, password="x"),
+        lambda cli: cli.entry(api_secret=None, password="x"),
         "no text in field api_secret",
         "secret_field",
     ),
     "of another api key": (
-        lambda desk: desk.entry(api_key="ffff0000"),
+        lambda cli: cli.entry(api_key="ffff0000"),
         "has another text in field api_key than API key",
         "vault_path",
     ),
     "with a dead value": (
-        lambda desk: desk.entry(api_secret="NotTheSecret1"),
+        lambda cli: cli.entry(api_secret="NotTheSecret1"),
         "Vonage refuses the value that Vault holds",
         "managed_by",
     ),
@@ -167,36 +167,36 @@ ENTRIES: dict[str, tuple[Callable[[CliFixture], object], str, str]] = {
 def test_the_entry_is_unusable(tmp_path: Path, sqlite_template: Path, kind: str) -> None:
     """An entry that rotator cannot vouch for is refused, and left as it is."""
     change, message, hint = ENTRIES[kind]
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        change(desk)
-        before = desk.snapshot()
-        done = desk.run("rotate-now", "account-1", "--json")
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        change(cli)
+        before = cli.snapshot()
+        done = cli.run("rotate-now", "account-1", "--json")
 
         (report,) = done.json()
         assert done.code == 3
         assert report["outcome"] == "refused"
         assert message in report["error"]["message"]
         assert hint in report["error"]["hint"]
-        assert desk.snapshot() == before
+        assert cli.snapshot() == before
 
 
 # -- The ledger. ---------------------------------------------------------------------------
 
 
-def is_text(desk: CliFixture) -> None:
+def is_text(cli: CliFixture) -> None:
     """Put something else in the ledger's place."""
-    desk.ledger.write_text("this is no database, but long enough to be read as one" * 100)
+    cli.ledger.write_text("this is no database, but long enough to be read as one" * 100)
 
 
-def is_folder(desk: CliFixture) -> None:
+def is_folder(cli: CliFixture) -> None:
     """Put a folder in the ledger's place."""
-    desk.ledger.unlink()
-    desk.ledger.mkdir()
+    cli.ledger.unlink()
+    cli.ledger.mkdir()
 
 
-def is_newer(desk: CliFixture) -> None:
+def is_newer(cli: CliFixture) -> None:
     """Let the ledger come from a version to come."""
-    desk.sql("UPDATE alembic_version SET version_num = '9999'")
+    cli.sql("UPDATE alembic_version SET version_num = '9999'")
 
 
 LEDGERS: dict[str, tuple[Callable[[CliFixture], None], str, str]] = {
@@ -207,11 +207,11 @@ LEDGERS: dict[str, tuple[Callable[[CliFixture], None], str, str]] = {
 
 
 @pytest.mark.parametrize("kind", LEDGERS)
-def test_the_ledger_is_unusable(desk: CliFixture, kind: str) -> None:
+def test_the_ledger_is_unusable(cli: CliFixture, kind: str) -> None:
     """Without a ledger nothing is begun: rotator would not know what it did."""
     change, message, hint = LEDGERS[kind]
-    change(desk)
-    done = desk.run("rotate-now", "account-1", "--json")
+    change(cli)
+    done = cli.run("rotate-now", "account-1", "--json")
 
     refused(done, 2, message, hint)
     assert done.json()[0]["error"]["code"] == "ledger-unusable"
@@ -223,28 +223,28 @@ def without_privileges() -> None:
         ctypes.CDLL(None).prctl(24, override, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
-def test_the_ledger_is_read_only(desk: CliFixture) -> None:
+def test_the_ledger_is_read_only(cli: CliFixture) -> None:
     """A ledger that this user may not write to is named as that."""
-    desk.ledger.chmod(0o400)
-    done = desk.run_anew("rotate-now", "account-1", "--json", preexec_fn=without_privileges)
+    cli.ledger.chmod(0o400)
+    done = cli.run_anew("rotate-now", "account-1", "--json", preexec_fn=without_privileges)
 
     refused(done, 2, "is read-only", "write to the file")
 
 
-def test_the_disk_is_full(desk: CliFixture) -> None:
+def test_the_disk_is_full(cli: CliFixture) -> None:
     """Where the ledger cannot grow, nothing is begun, and an operator has to make room."""
 
     def no_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
 
-    done = desk.run_anew("rotate-now", "account-1", preexec_fn=no_room)
+    done = cli.run_anew("rotate-now", "account-1", preexec_fn=no_room)
 
     refused(done, 3, "full", "")
 
 
-def test_the_newer_ledger_is_not_planned_with(desk: CliFixture) -> None:
+def test_the_newer_ledger_is_not_planned_with(cli: CliFixture) -> None:
     """A dry run does not read what it may not understand."""
-    is_newer(desk)
-    done = desk.run("rotate-now", "account-1", "--dry-run")
+    is_newer(cli)
+    done = cli.run("rotate-now", "account-1", "--dry-run")
 
     refused(done, 2, "9999", "newer version")

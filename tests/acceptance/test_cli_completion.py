@@ -21,42 +21,42 @@ NAMES = ["account-1", "account-2", "account-1-sub-1"]
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path) -> Iterator[CliFixture]:
     """Three accounts, and no ledger."""
-    with CliFixture(tmp_path, accounts=2, subaccounts=1) as desk:
-        yield desk
+    with CliFixture(tmp_path, accounts=2, subaccounts=1) as cli:
+        yield cli
 
 
 def completed(
-    desk: CliFixture, line: str, *, program: str = "rotator", config: str = ""
+    cli: CliFixture, line: str, *, program: str = "rotator", config: str = ""
 ) -> CommandResult:
     """Return what bash would be told for `line`, with the cursor at its end."""
     words = line.split(" ")
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
     asked = {variable: "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-    asked["ROTATOR_CONFIG"] = config or str(desk.config)
-    return desk.run(program=program, environment=asked)
+    asked["ROTATOR_CONFIG"] = config or str(cli.config)
+    return cli.run(program=program, environment=asked)
 
 
-def test_names_come_from_the_configuration(desk: CliFixture) -> None:
+def test_names_come_from_the_configuration(cli: CliFixture) -> None:
     """An account's name is completed wherever one is asked for, and not twice in one line."""
     for line in ("rotator secrets list ", "rotator history ", "rotator hold "):
-        assert completed(desk, line).out.split() == NAMES
-    begun = completed(desk, "rotator status account-1-")
-    other = completed(desk, "rotate-now account-1 account-2 ", program="rotate-now")
+        assert completed(cli, line).out.split() == NAMES
+    begun = completed(cli, "rotator status account-1-")
+    other = completed(cli, "rotate-now account-1 account-2 ", program="rotate-now")
 
     assert begun.out.split() == ["account-1-sub-1"]
     assert other.out.split() == ["account-1-sub-1"]
-    assert not desk.ledger.exists()
+    assert not cli.ledger.exists()
 
 
-def test_the_option_counts_more_than_the_environment(desk: CliFixture) -> None:
+def test_the_option_counts_more_than_the_environment(cli: CliFixture) -> None:
     """`--config` before the command says whose names are meant, and so does `rotate-now`'s."""
     for line, program in (
-        (f"rotator --config {desk.config} status ", "rotator"),
-        (f"rotate-now --config {desk.config} ", "rotate-now"),
+        (f"rotator --config {cli.config} status ", "rotator"),
+        (f"rotate-now --config {cli.config} ", "rotate-now"),
     ):
-        done = completed(desk, line, program=program, config="/nowhere.toml")
+        done = completed(cli, line, program=program, config="/nowhere.toml")
 
         assert done.out.split() == NAMES
 
@@ -65,15 +65,15 @@ DISCOVER = '[[discover]]\nparent = "account-1"\nvault_path = "v/{api_key}"\nexcl
 
 
 @pytest.fixture
-def discovering(desk: CliFixture, sqlite_template: Path) -> CliFixture:
+def discovering(cli: CliFixture, sqlite_template: Path) -> CliFixture:
     """Three accounts, and two in the ledger, of which one is excluded."""
-    shutil.copy(sqlite_template, desk.ledger)
+    shutil.copy(sqlite_template, cli.ledger)
     for key, title in (("bbbb0001", "shop"), ("cccc0001", "test-1")):
-        desk.sql(
+        cli.sql(
             "INSERT INTO subaccount VALUES ('account-1', ?, ?, 'active', '2026-11-23')", key, title
         )
-    desk.config.write_text(f"{desk.text}\n{DISCOVER}")
-    return desk
+    cli.config.write_text(f"{cli.text}\n{DISCOVER}")
+    return cli
 
 
 def test_what_the_daemon_found_is_completed(discovering: CliFixture) -> None:
@@ -135,35 +135,35 @@ def test_a_ledger_that_cannot_be_read_is_passed_over(discovering: CliFixture, tr
     ],
     ids=["malformed", "number", "numbers", "name", "not UTF-8", "deep", "folder"],
 )
-def test_what_cannot_be_read_completes_to_nothing(desk: CliFixture, content: bytes | None) -> None:
+def test_what_cannot_be_read_completes_to_nothing(cli: CliFixture, content: bytes | None) -> None:
     """In the middle of a line there is no place for a message."""
-    config = desk.folder / "bad.toml"
+    config = cli.folder / "bad.toml"
     if content is None:
         config.mkdir()
     else:
         config.write_bytes(content)
 
-    done = completed(desk, "rotator status ", config=str(config))
+    done = completed(cli, "rotator status ", config=str(config))
 
     assert (done.out.strip(), done.err) == ("", "")
 
 
-def test_a_pipe_is_not_waited_for(desk: CliFixture) -> None:
+def test_a_pipe_is_not_waited_for(cli: CliFixture) -> None:
     """A configuration that would have to be waited for is not read."""
-    pipe = desk.folder / "pipe"
+    pipe = cli.folder / "pipe"
     os.mkfifo(pipe)
 
-    assert completed(desk, "rotator status ", config=str(pipe)).out.strip() == ""
+    assert completed(cli, "rotator status ", config=str(pipe)).out.strip() == ""
 
 
-def test_completion_validates_nothing(desk: CliFixture) -> None:
+def test_completion_validates_nothing(cli: CliFixture) -> None:
     """It is as quick as the help: neither settings nor clients nor the ledger are loaded."""
     asked = {"_ROTATOR_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "rotator"],
         env=asked
         | {"COMP_WORDS": "rotator status ", "PYTHONPATH": str(ROOT)}
-        | {"ROTATOR_CONFIG": str(desk.config)},
+        | {"ROTATOR_CONFIG": str(cli.config)},
         capture_output=True,
         text=True,
         check=False,
@@ -189,12 +189,12 @@ def test_every_name_is_completed() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not on PATH")
-def test_the_line_for_bash_works_in_bash(desk: CliFixture) -> None:
+def test_the_line_for_bash_works_in_bash(cli: CliFixture) -> None:
     """The line that README gives makes bash complete commands and names."""
     readme = (ROOT / "README.md").read_text()
     line = re.search(r"^\| bash \| `(.*)` \|$", readme, re.MULTILINE)
     assert line
-    command = desk.folder / "rotator"
+    command = cli.folder / "rotator"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m rotator "$@"\n')
     command.chmod(0o755)
     script = f"""
@@ -204,10 +204,10 @@ def test_the_line_for_bash_works_in_bash(desk: CliFixture) -> None:
         ask rotator rotate-; echo "${{COMPREPLY[@]}}"
         ask rotator secrets list account-1-; echo "${{COMPREPLY[@]}}"
     """
-    path = f"{desk.folder}:{os.environ['PATH']}"
+    path = f"{cli.folder}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "--norc", "-c", script],
-        env={"PATH": path, "PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.config)},
+        env={"PATH": path, "PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(cli.config)},
         capture_output=True,
         text=True,
         check=True,

@@ -14,11 +14,11 @@ from tests.support.commands import ROOT
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path) -> Iterator[CliFixture]:
     """One account, which waits in its grace."""
-    with CliFixture(tmp_path, policy={"grace": "1h"}) as desk:
-        desk.rotate()
-        yield desk
+    with CliFixture(tmp_path, policy={"grace": "1h"}) as cli:
+        cli.rotate()
+        yield cli
 
 
 @pytest.fixture
@@ -30,35 +30,35 @@ def url(postgresql: PostgreSQL) -> Iterator[str]:
 
 
 @pytest.mark.postgres
-def test_a_ledger_moves_and_goes_on(desk: CliFixture, url: str) -> None:
+def test_a_ledger_moves_and_goes_on(cli: CliFixture, url: str) -> None:
     """What is printed, put into the configuration, is all it takes; the open rotation ends there.
 
     The old ledger's file is the same as before, byte for byte.
     """
-    before = desk.ledger.read_bytes()
-    copied = desk.run("db", "copy", "--to", url)
+    before = cli.ledger.read_bytes()
+    copied = cli.run("db", "copy", "--to", url)
     _, found, block = copied.out.partition("\n\n[ledger]\n")
     printed = tomllib.loads(block.partition("\n\n")[0])
-    desk.config.write_text(desk.text.replace(f"sqlite:///{desk.ledger}", printed["url"]))
-    verified = desk.run("ledger", "verify")
-    resumed = desk.run("rotate-now", "--all", "--grace", "0s")
+    cli.config.write_text(cli.text.replace(f"sqlite:///{cli.ledger}", printed["url"]))
+    verified = cli.run("ledger", "verify")
+    resumed = cli.run("rotate-now", "--all", "--grace", "0s")
 
     assert (copied.code, copied.err, bool(found)) == (0, "", True)
     assert "verified chains: 1, all whole" in copied.out
-    assert desk.ledger.read_bytes() == before
+    assert cli.ledger.read_bytes() == before
     assert (verified.code, resumed.code) == (0, 0), (verified, resumed)
-    assert len(desk.secret_ids()) == 1
+    assert len(cli.secret_ids()) == 1
 
 
 @pytest.mark.postgres
-def test_a_url_with_a_password_is_given_by_file(desk: CliFixture, url: str) -> None:
+def test_a_url_with_a_password_is_given_by_file(cli: CliFixture, url: str) -> None:
     """It is neither taken from the command line, nor shown; the file's name is printed."""
     secret = "Sesame0InTheUrl"
     with_password = url.replace("postgres@", f"postgres:{secret}@")
-    refused = desk.run("db", "copy", "--to", with_password)
-    file = desk.folder / "new-url"
+    refused = cli.run("db", "copy", "--to", with_password)
+    file = cli.folder / "new-url"
     file.write_text(with_password)
-    copied = desk.run("db", "copy", "--to-file", str(file))
+    copied = cli.run("db", "copy", "--to-file", str(file))
 
     assert refused.code == 2
     assert refused.err.startswith("error: the target's URL has a password\nhint: put the whole")
@@ -67,35 +67,35 @@ def test_a_url_with_a_password_is_given_by_file(desk: CliFixture, url: str) -> N
     assert secret not in refused.out + refused.err + copied.out + copied.err
 
 
-def test_bad_input_copies_nothing(desk: CliFixture) -> None:
+def test_bad_input_copies_nothing(cli: CliFixture) -> None:
     """No target, two, one that is none, and a source that is not there: exit 2, and why."""
-    target = f"sqlite:///{desk.folder / 'new.db'}"
+    target = f"sqlite:///{cli.folder / 'new.db'}"
     commands: list[list[str]] = [
         [],
         ["--to", target, "--to-file", "x"],
         ["--to", "mysql://host/ledger"],
-        ["--to-file", str(desk.folder / "absent")],
+        ["--to-file", str(cli.folder / "absent")],
     ]
-    refused = [desk.run("db", "copy", *options) for options in commands]
-    desk.ledger.unlink()
-    empty = desk.run("db", "copy", "--to", target)
+    refused = [cli.run("db", "copy", *options) for options in commands]
+    cli.ledger.unlink()
+    empty = cli.run("db", "copy", "--to", target)
 
     assert [done.code for done in [*refused, empty]] == [2] * 5
     assert "give one of --to and --to-file" in refused[0].err
     assert "error: --to-file: " in refused[3].err
     assert "the target's URL is not a ledger URL" in refused[2].err
     assert "there is no ledger to copy" in empty.err
-    assert not (desk.folder / "new.db").exists()
-    assert not desk.ledger.exists()
+    assert not (cli.folder / "new.db").exists()
+    assert not cli.ledger.exists()
 
 
-def test_a_variable_that_would_override_the_change_is_named(desk: CliFixture) -> None:
+def test_a_variable_that_would_override_the_change_is_named(cli: CliFixture) -> None:
     """Where the environment says where the ledger is, changing the file would change nothing."""
-    target = f"sqlite:///{desk.folder / 'new.db'}"
+    target = f"sqlite:///{cli.folder / 'new.db'}"
     environment = {
         "PYTHONPATH": str(ROOT),
-        "ROTATOR_CONFIG": str(desk.config),
-        "ROTATOR_LEDGER__URL": f"sqlite:///{desk.ledger}",
+        "ROTATOR_CONFIG": str(cli.config),
+        "ROTATOR_LEDGER__URL": f"sqlite:///{cli.ledger}",
     }
     done = subprocess.run(
         [sys.executable, "-m", "rotator", "db", "copy", "--to", target],

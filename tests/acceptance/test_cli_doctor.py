@@ -26,43 +26,43 @@ POLICY = {
 }
 
 
-def let_in(desk: CliFixture, policy: dict[str, list[str]]) -> None:
+def let_in(cli: CliFixture, policy: dict[str, list[str]]) -> None:
     """Write a token with this policy for rotator."""
-    desk.token_file.write_text(desk.world.vault.issue_token(policies=policy))
+    cli.token_file.write_text(cli.world.vault.issue_token(policies=policy))
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account that was rotated, with the policy of README and private files."""
-    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as cli:
         # By this process: what is examined is what a rotation leaves, not the command.
-        with wired(desk) as application:
+        with wired(cli) as application:
             (account,) = application.settings.accounts
             application.reconciler().attempt(account, Request(reason="asked"))
-        desk.ledger.chmod(0o600)
-        desk.token_file.chmod(0o600)
-        let_in(desk, POLICY)
-        yield desk
+        cli.ledger.chmod(0o600)
+        cli.token_file.chmod(0o600)
+        let_in(cli, POLICY)
+        yield cli
 
 
-def wired(desk: CliFixture) -> Application:
+def wired(cli: CliFixture) -> Application:
     """Build rotator from the desk's configuration, as the command does."""
-    return Application(load(desk.config, {}), {}, is_hasty=True)
+    return Application(load(cli.config, {}), {}, is_hasty=True)
 
 
-def checked(desk: CliFixture) -> dict[str, CheckResult]:
+def checked(cli: CliFixture) -> dict[str, CheckResult]:
     """Examine in this process; give the checks that are not well, by their name."""
-    with wired(desk) as application:
+    with wired(cli) as application:
         checks = list(examined(application))
-    secret = [value for value in desk.values() if value]
-    assert not leaks.found(secret, desk.api_keys(), map(repr, checks)), checks
+    secret = [value for value in cli.values() if value]
+    assert not leaks.found(secret, cli.api_keys(), map(repr, checks)), checks
     return {check.name: check for check in checks if check.verdict != "ok"}
 
 
-def test_all_is_well(desk: CliFixture) -> None:
+def test_all_is_well(cli: CliFixture) -> None:
     """With README's policy nothing fails, each thing that was looked at has a row, and stays."""
-    before, entries = desk.snapshot(), desk.sql("SELECT * FROM entry")
-    done, document = desk.run("doctor"), desk.run("doctor", "--json").json()
+    before, entries = cli.snapshot(), cli.sql("SELECT * FROM entry")
+    done, document = cli.run("doctor"), cli.run("doctor", "--json").json()
 
     rows = {row["check"] for row in document if row["verdict"] == "ok"}
     assert done.code == 0, done
@@ -87,61 +87,61 @@ def test_all_is_well(desk: CliFixture) -> None:
             "systemd",
         ),
     }
-    old, new = desk.secret_ids()
+    old, new = cli.secret_ids()
     (slots,) = [row["finding"] for row in document if row["check"] == "slots"]
     assert slots.startswith("2 of 2 used: ")
     assert f"{old} predecessor" in slots
     assert f"{new} current" in slots
     assert done.out.splitlines()[0].split() == ["verdict", "check", "about", "finding", "cure"]
-    assert (desk.snapshot(), desk.sql("SELECT * FROM entry")) == (before, entries)
+    assert (cli.snapshot(), cli.sql("SELECT * FROM entry")) == (before, entries)
 
 
 def without(path: str, capability: str) -> Callable[[CliFixture], None]:
     """Take one capability out of README's policy."""
 
-    def take(desk: CliFixture) -> None:
+    def take(cli: CliFixture) -> None:
         kept = [each for each in POLICY[path] if each != capability]
-        let_in(desk, POLICY | {path: kept})
+        let_in(cli, POLICY | {path: kept})
 
     return take
 
 
-def revoke_all(desk: CliFixture) -> None:
+def revoke_all(cli: CliFixture) -> None:
     """Revoke what Vault holds."""
-    desk.world.vonage.revoke(desk.account.api_key, desk.secret_ids()[1])
+    cli.world.vonage.revoke(cli.account.api_key, cli.secret_ids()[1])
 
 
-def drop_trigger(desk: CliFixture) -> None:
+def drop_trigger(cli: CliFixture) -> None:
     """Make the ledger changeable."""
-    desk.sql("DROP TRIGGER entry_no_update")
+    cli.sql("DROP TRIGGER entry_no_update")
 
 
-def tamper(desk: CliFixture) -> None:
+def tamper(cli: CliFixture) -> None:
     """Change an entry."""
-    drop_trigger(desk)
-    desk.sql("UPDATE entry SET event = 'refused' WHERE seq = 2")
+    drop_trigger(cli)
+    cli.sql("UPDATE entry SET event = 'refused' WHERE seq = 2")
 
 
-def cut_off(desk: CliFixture) -> None:
+def cut_off(cli: CliFixture) -> None:
     """Take the last entries away, so that the chain is whole without them."""
-    desk.sql("DROP TRIGGER entry_no_delete")
-    desk.sql("DELETE FROM entry WHERE seq > 3")
-    ((head,),) = desk.sql("SELECT hash FROM entry WHERE seq = 3")
-    desk.sql("UPDATE account SET chain_seq = 3, chain_head = ?", head)
+    cli.sql("DROP TRIGGER entry_no_delete")
+    cli.sql("DELETE FROM entry WHERE seq > 3")
+    ((head,),) = cli.sql("SELECT hash FROM entry WHERE seq = 3")
+    cli.sql("UPDATE account SET chain_seq = 3, chain_head = ?", head)
 
 
-def seal(desk: CliFixture) -> None:
+def seal(cli: CliFixture) -> None:
     """Seal Vault."""
-    desk.world.vault.sealed = True
+    cli.world.vault.sealed = True
 
 
 WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     "open file": (
-        lambda desk: desk.token_file.chmod(0o644),
+        lambda cli: cli.token_file.chmod(0o644),
         *("secret file", "mode 0644, open to others", "chmod 600 "),
     ),
     "no token file": (
-        lambda desk: desk.config.write_text(desk.text.replace('/token"', '/nowhere"')),
+        lambda cli: cli.config.write_text(cli.text.replace('/token"', '/nowhere"')),
         *("secret file", "no such file", "correct vault.auth.token_file"),
     ),
     "no trigger": (
@@ -150,21 +150,21 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     ),
     "changed entry": (tamper, *("chain", "entry 2 was changed", "backup")),
     "changed row": (
-        lambda desk: desk.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve'"),
+        lambda cli: cli.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve'"),
         *("rows", "the entries say that nobody holds it", "correct the row"),
     ),
     "cut ledger": (cut_off, *("chain head", "lacks the entry that Vault's note names", "backup")),
     "newer ledger": (
-        lambda desk: desk.sql("UPDATE alembic_version SET version_num = '9999'"),
+        lambda cli: cli.sql("UPDATE alembic_version SET version_num = '9999'"),
         *("ledger revision", "9999", "newer version"),
     ),
     "Vault away": (
-        lambda desk: desk.world.vault.close(),
+        lambda cli: cli.world.vault.close(),
         *("vault reachable", "Vault refuses connections", "vault.address"),
     ),
     "sealed": (seal, *("vault sealed", "Vault is sealed", "unseal it")),
     "not initialised": (
-        lambda desk: desk.world.vault.faults.add(
+        lambda cli: cli.world.vault.faults.add(
             Fault(
                 "status",
                 path="sys/health",
@@ -176,15 +176,15 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
         *("vault sealed", "Vault is not initialised", "initialise it"),
     ),
     "no Vault": (
-        lambda desk: desk.world.vault.faults.add(Fault("garbage", path="sys/health", times=None)),
+        lambda cli: cli.world.vault.faults.add(Fault("garbage", path="sys/health", times=None)),
         *("vault reachable", "is not one of Vault's", "vault.address"),
     ),
     "no token in its file": (
-        lambda desk: desk.token_file.write_text(""),
+        lambda cli: cli.token_file.write_text(""),
         *("vault login", "is empty", "write it to vault.auth.token_file"),
     ),
     "unknown token": (
-        lambda desk: desk.token_file.write_text("hvs.unknown"),
+        lambda cli: cli.token_file.write_text("hvs.unknown"),
         *("vault login", "does not accept the token", ""),
     ),
     "no update": (
@@ -204,32 +204,32 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
         *("credential", "accepts no credential", "`rotator adopt account-1`"),
     ),
     "Vonage away": (
-        lambda desk: desk.world.vonage.close(),
+        lambda cli: cli.world.vonage.close(),
         *("account", "no connection to Vonage", "vonage.api_url"),
     ),
     "changed value": (
-        lambda desk: desk.entry(rotator=None),
+        lambda cli: cli.entry(rotator=None),
         *("rotation", "changed or removed the Vault entry", "vault kv rollback"),
     ),
 }
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_what_is_wrong_fails_and_has_a_cure(desk: CliFixture, kind: str) -> None:
+def test_what_is_wrong_fails_and_has_a_cure(cli: CliFixture, kind: str) -> None:
     """The check that is about it fails, with what to do."""
     change, name, finding, cure = WRONG[kind]
-    change(desk)
-    check = checked(desk)[name]
+    change(cli)
+    check = checked(cli)[name]
 
     assert check.verdict == "failed"
     assert finding in check.finding
     assert cure in (check.hint or "")
 
 
-def test_what_is_wrong_fails_the_command(desk: CliFixture) -> None:
+def test_what_is_wrong_fails_the_command(cli: CliFixture) -> None:
     """It exits with 1, and each row of its document has the finding and the cure."""
-    seal(desk)
-    done = desk.run("doctor", "--json")
+    seal(cli)
+    done = cli.run("doctor", "--json")
     (row,) = [row for row in done.json() if row["check"] == "vault sealed"]
 
     assert done.code == 1
@@ -242,10 +242,10 @@ def test_what_is_wrong_fails_the_command(desk: CliFixture) -> None:
     }
 
 
-def test_a_bad_configuration_is_a_finding(desk: CliFixture) -> None:
+def test_a_bad_configuration_is_a_finding(cli: CliFixture) -> None:
     """Without a configuration there is nothing else to look at."""
-    desk.config.write_text("[vault\n")
-    done = desk.run("doctor", "--json")
+    cli.config.write_text("[vault\n")
+    done = cli.run("doctor", "--json")
     (row,) = done.json()
 
     assert done.code == 1
@@ -254,13 +254,13 @@ def test_a_bad_configuration_is_a_finding(desk: CliFixture) -> None:
     assert "TOML" in row["cure"]
 
 
-def test_what_may_be_meant_is_a_warning(desk: CliFixture) -> None:
+def test_what_may_be_meant_is_a_warning(cli: CliFixture) -> None:
     """A file that its group may read, a stranger's secret and no `create` are worth a look."""
-    desk.world.vonage.revoke(desk.account.api_key, desk.secret_ids()[0])
-    without("secret/data/vonage/*", "create")(desk)
-    desk.token_file.chmod(0o640)
-    desk.world.vonage.add_secret(desk.account.api_key, "MadeByHand1")
-    checks = checked(desk)
+    cli.world.vonage.revoke(cli.account.api_key, cli.secret_ids()[0])
+    without("secret/data/vonage/*", "create")(cli)
+    cli.token_file.chmod(0o640)
+    cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
+    checks = checked(cli)
 
     assert checks["vault policy"].finding == "create is not granted"
     assert {checks[name].verdict for name in ("vault policy", "secret file", "slots")} == {
@@ -377,11 +377,11 @@ def test_systemd_is_asked_for_the_unit(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert systemd.unit_properties() is None
 
 
-def test_a_hook_is_a_program_that_can_be_run(desk: CliFixture) -> None:
+def test_a_hook_is_a_program_that_can_be_run(cli: CliFixture) -> None:
     """A command that is not there fails; none is called."""
     hook = '\n[[hooks]]\non = ["pushed"]\ncommand = ["%s"]\n'
-    desk.config.write_text(desk.text + hook % "/bin/sh" + hook % "/nowhere/hook")
-    done = desk.run("doctor", "--json")
+    cli.config.write_text(cli.text + hook % "/bin/sh" + hook % "/nowhere/hook")
+    done = cli.run("doctor", "--json")
 
     rows = [row for row in done.json() if row["check"] == "hook"]
     assert [row["verdict"] for row in rows] == ["ok", "failed"]
@@ -389,26 +389,26 @@ def test_a_hook_is_a_program_that_can_be_run(desk: CliFixture) -> None:
     assert done.code == 1
 
 
-def test_a_ledger_that_is_not_there_is_not_made(desk: CliFixture) -> None:
+def test_a_ledger_that_is_not_there_is_not_made(cli: CliFixture) -> None:
     """Before the first rotation there is none, which is no failure."""
-    desk.world.vonage.revoke(desk.account.api_key, desk.secret_ids()[0])
-    desk.ledger.unlink()
-    checks = checked(desk)
+    cli.world.vonage.revoke(cli.account.api_key, cli.secret_ids()[0])
+    cli.ledger.unlink()
+    checks = checked(cli)
 
     assert {check.verdict for check in checks.values()} == {"warning"}
     assert checks["ledger revision"].finding == "there is no ledger yet"
-    assert not desk.ledger.exists()
+    assert not cli.ledger.exists()
 
 
-def test_a_ledger_that_may_not_be_looked_at_is_no_bug(desk: CliFixture) -> None:
+def test_a_ledger_that_may_not_be_looked_at_is_no_bug(cli: CliFixture) -> None:
     """Also where not even whether it is there can be told, as for a user who is not the daemon's.
 
     By a name that is too long: root may look into every folder.
     """
-    text = desk.config.read_text()
-    desk.config.write_text(text.replace(str(desk.ledger), f"/{'x' * 300}/ledger.db"))
-    examined = desk.run("doctor", "--json")
-    tried = desk.run("rotate-now", desk.account.name, "--dry-run")
+    text = cli.config.read_text()
+    cli.config.write_text(text.replace(str(cli.ledger), f"/{'x' * 300}/ledger.db"))
+    examined = cli.run("doctor", "--json")
+    tried = cli.run("rotate-now", cli.account.name, "--dry-run")
 
     rows = [row for row in examined.json() if row["check"] == "ledger revision"]
     assert [(row["verdict"], row["finding"]) for row in rows] == [
@@ -437,11 +437,11 @@ def test_a_clock_that_is_off_is_told(date: str | None, verdict: str) -> None:
     assert clock_check("vault", date, now).verdict.value == verdict
 
 
-def test_a_server_whose_clock_is_off_is_told(desk: CliFixture) -> None:
+def test_a_server_whose_clock_is_off_is_told(cli: CliFixture) -> None:
     """The Date header of both servers is what the clock is compared with."""
-    desk.world.vault._clock = lambda: 0
-    desk.world.vonage._clock = lambda: 0
-    done = desk.run("doctor", "--json")
+    cli.world.vault._clock = lambda: 0
+    cli.world.vonage._clock = lambda: 0
+    done = cli.run("doctor", "--json")
 
     off = {row["about"] for row in done.json() if row["check"] == "clock"}
     assert off == {"vault", "vonage"}

@@ -13,10 +13,10 @@ BARE = {"PYTHONOPTIMIZE": "2", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """Yield a desk with two dozen accounts."""
-    with CliFixture(tmp_path, ledger=sqlite_template, accounts=24) as desk:
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=24) as cli:
+        yield cli
 
 
 @pytest.mark.parametrize(
@@ -31,33 +31,33 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     ],
     ids=" ".join,
 )
-def test_python_keeps_no_docstrings(desk: CliFixture, arguments: tuple[str, ...]) -> None:
+def test_python_keeps_no_docstrings(cli: CliFixture, arguments: tuple[str, ...]) -> None:
     """With PYTHONOPTIMIZE=2, of a container say, all is said as ever."""
-    desk.world.vault.sealed = True
-    usual = desk.run_anew(*arguments)
-    bare = desk.run_anew(*arguments, env=desk.environment | BARE)
+    cli.world.vault.sealed = True
+    usual = cli.run_anew(*arguments)
+    bare = cli.run_anew(*arguments, env=cli.environment | BARE)
 
     assert (bare.code, bare.out, bare.err) == (usual.code, usual.out, usual.err)
     assert "this is a bug" not in bare.err
 
 
 @pytest.mark.slow
-def test_a_rotation_without_docstrings(desk: CliFixture) -> None:
+def test_a_rotation_without_docstrings(cli: CliFixture) -> None:
     """And all is done as ever."""
-    environment = desk.environment | BARE
-    rotated = desk.run_anew("rotate-now", "account-1", "--json", env=environment)
-    examined = desk.run_anew("doctor", "--json", env=environment)
+    environment = cli.environment | BARE
+    rotated = cli.run_anew("rotate-now", "account-1", "--json", env=environment)
+    examined = cli.run_anew("doctor", "--json", env=environment)
 
     assert (rotated.code, rotated.json()[0]["outcome"]) == (0, "completed")
     assert "this is a bug" not in examined.out + examined.err
 
 
 @pytest.mark.parametrize("count", [5, 7, 32])
-def test_there_are_few_descriptors(desk: CliFixture, count: int) -> None:
+def test_there_are_few_descriptors(cli: CliFixture, count: int) -> None:
     """What can be done is done, the rest is told account by account, in one document."""
-    text = desk.config.read_text()
-    desk.config.write_text(text.replace("[daemon]", "[daemon]\nconcurrency = 24", 1))
-    done = desk.run_anew("rotate-now", "--all", "--json", preexec_fn=partial(limit, count))
+    text = cli.config.read_text()
+    cli.config.write_text(text.replace("[daemon]", "[daemon]\nconcurrency = 24", 1))
+    done = cli.run_anew("rotate-now", "--all", "--json", preexec_fn=partial(limit, count))
     outcomes = [each["outcome"] for each in done.json()]
     errors = [each["error"] for each in done.json() if each["error"]]
 

@@ -23,16 +23,16 @@ _UNSHARED = ("unshare", "--pid", "--fork", "--kill-child")
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """Yield a desk."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        yield cli
 
 
 @contextmanager
-def first(desk: CliFixture, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def first(cli: CliFixture, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command as process 1 of a namespace, which ends with it; give what started that."""
-    log = desk.folder / "log"
+    log = cli.folder / "log"
     with log.open("wb") as file:
         process = subprocess.Popen(
             [
@@ -45,7 +45,7 @@ def first(desk: CliFixture, *arguments: str) -> Iterator[subprocess.Popen[bytes]
                 "rotator",
                 *arguments,
             ],
-            env=desk.environment,
+            env=cli.environment,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -65,10 +65,10 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def test_signals_reach_the_daemon(desk: CliFixture) -> None:
+def test_signals_reach_the_daemon(cli: CliFixture) -> None:
     """It reloads and ends as anywhere else."""
-    log = desk.folder / "log"
-    with first(desk, "run") as outer:
+    log = cli.folder / "log"
+    with first(cli, "run") as outer:
         until(lambda: '"started"' in log.read_text())
         (one,) = children(outer.pid)
         os.kill(one, signal.SIGHUP)
@@ -79,10 +79,10 @@ def test_signals_reach_the_daemon(desk: CliFixture) -> None:
     assert '"stopped"' in log.read_text()
 
 
-def test_orphans_are_waited_for(desk: CliFixture) -> None:
+def test_orphans_are_waited_for(cli: CliFixture) -> None:
     """Of a process that nobody waits for, nothing is left when it has ended."""
-    with first(desk, "sim") as outer:
-        until(lambda: "vonage_url" in (desk.folder / "log").read_text())
+    with first(cli, "sim") as outer:
+        until(lambda: "vonage_url" in (cli.folder / "log").read_text())
         (one,) = children(outer.pid)
         enter = ["nsenter", "--target", str(one), "--pid", "--", "sh", "-c"]
         # The shell's child is adopted by process 1 of its namespace.
@@ -94,12 +94,12 @@ def test_orphans_are_waited_for(desk: CliFixture) -> None:
         assert outer.wait(PATIENCE) == 0
 
 
-def test_a_command_s_exit_code_is_that_of_process_1(desk: CliFixture) -> None:
+def test_a_command_s_exit_code_is_that_of_process_1(cli: CliFixture) -> None:
     """Also of one that a signal killed."""
-    with first(desk, "status", "nobody") as outer:
+    with first(cli, "status", "nobody") as outer:
         assert outer.wait(PATIENCE) == 2
-    with first(desk, "sim") as outer:
-        until(lambda: "vonage_url" in (desk.folder / "log").read_text())
+    with first(cli, "sim") as outer:
+        until(lambda: "vonage_url" in (cli.folder / "log").read_text())
         (one,) = children(outer.pid)
         os.kill(children(one)[0], signal.SIGKILL)
 

@@ -21,35 +21,35 @@ def without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with an empty ledger."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        yield cli
 
 
 @pytest.fixture
 def waiting(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account whose rotation waits in its grace."""
-    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1h"}) as desk:
-        desk.rotate()
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1h"}) as cli:
+        cli.rotate()
+        yield cli
 
 
-def rename(desk: CliFixture) -> None:
+def rename(cli: CliFixture) -> None:
     """Change the account's name in the configuration."""
-    desk.config.write_text(desk.text.replace(*NEW_NAME))
+    cli.config.write_text(cli.text.replace(*NEW_NAME))
 
 
-def test_a_renamed_account_goes_on_once_the_old_name_is_forgotten(desk: CliFixture) -> None:
+def test_a_renamed_account_goes_on_once_the_old_name_is_forgotten(cli: CliFixture) -> None:
     """Until then nothing is done under the new one, and the refusal says how to go on."""
-    desk.rotate()
-    rename(desk)
-    planned = desk.run("rotate-now", "sms-prod", "--dry-run", "--json")
-    refused = desk.run("rotate-now", "sms-prod", "--json")
-    forgot = desk.run("forget", "account-1")
-    rotated = desk.run("rotate-now", "sms-prod")
-    back = desk.run("rotate-now", "sms-prod", environment={"ROTATOR_CONFIG": str(desk.config)})
-    history = desk.run("history", "account-1")
+    cli.rotate()
+    rename(cli)
+    planned = cli.run("rotate-now", "sms-prod", "--dry-run", "--json")
+    refused = cli.run("rotate-now", "sms-prod", "--json")
+    forgot = cli.run("forget", "account-1")
+    rotated = cli.run("rotate-now", "sms-prod")
+    back = cli.run("rotate-now", "sms-prod", environment={"ROTATOR_CONFIG": str(cli.config)})
+    history = cli.run("history", "account-1")
 
     assert [done.json()[0]["error"]["code"] for done in (planned, refused)] == ["account-taken"] * 2
     assert (planned.code, refused.code) == (3, 3)
@@ -61,7 +61,7 @@ def test_a_renamed_account_goes_on_once_the_old_name_is_forgotten(desk: CliFixtu
     )
     assert (rotated.code, back.code) == (0, 0)
     assert f"forgotten  by={login_name()}" in history.out
-    assert desk.run("ledger", "verify", "--offline").code == 0
+    assert cli.run("ledger", "verify", "--offline").code == 0
 
 
 def test_an_open_rotation_is_not_forgotten_by_mistake(waiting: CliFixture) -> None:
@@ -82,19 +82,19 @@ def test_an_open_rotation_is_not_forgotten_by_mistake(waiting: CliFixture) -> No
     assert "closed" in waiting.run("history", "account-1").out
 
 
-def test_only_what_the_ledger_has_is_forgotten(desk: CliFixture) -> None:
+def test_only_what_the_ledger_has_is_forgotten(cli: CliFixture) -> None:
     """A name that was never worked under is a mistake, and makes no account."""
-    done = desk.run("forget", "account-2")
+    done = cli.run("forget", "account-2")
 
     assert done.code == 2
     assert "the ledger has no account 'account-2'" in done.err
-    assert "account-2" not in desk.run("history").out
+    assert "account-2" not in cli.run("history").out
 
 
-def stage(desk: CliFixture, **owner: str) -> None:
+def stage(cli: CliFixture, **owner: str) -> None:
     """Leave a pending entry as another host does that was killed then."""
-    account = desk.world.accounts[0]
-    (secret,) = desk.world.vonage.secrets(account.api_key)
+    account = cli.world.accounts[0]
+    (secret,) = cli.world.vonage.secrets(account.api_key)
     entry = {
         "value": VALUE,
         "rotation_id": "6d0f5f0e-7c1c-4d5e-9a53-0d9f6a2b7c11",
@@ -105,16 +105,16 @@ def stage(desk: CliFixture, **owner: str) -> None:
         "vault_path": f"secret/{account.vault_path}",
         "ledger_id": "0f6f2c9c-2f7d-4a41-8a55-3b5f0a1f7d20",
     }
-    desk.world.vault.write(PENDING, entry | owner)
+    cli.world.vault.write(PENDING, entry | owner)
 
 
-def test_what_another_ledger_began_is_taken_over_by_order_alone(desk: CliFixture) -> None:
+def test_what_another_ledger_began_is_taken_over_by_order_alone(cli: CliFixture) -> None:
     """Without it nothing is done; with it, that very value is the account's."""
-    stage(desk)
-    refused = desk.run("rotate-now", "account-1")
-    planned = desk.run("rotate-now", "account-1", "--take-over", "--dry-run")
-    taken = desk.run("rotate-now", "account-1", "--take-over", "--json")
-    current = desk.world.vault.read(desk.world.accounts[0].vault_path) or {}
+    stage(cli)
+    refused = cli.run("rotate-now", "account-1")
+    planned = cli.run("rotate-now", "account-1", "--take-over", "--dry-run")
+    taken = cli.run("rotate-now", "account-1", "--take-over", "--json")
+    current = cli.world.vault.read(cli.world.accounts[0].vault_path) or {}
 
     assert refused.code == 3
     assert "of a rotation that this ledger does not know" in refused.err
@@ -134,17 +134,17 @@ def test_what_another_ledger_began_is_taken_over_by_order_alone(desk: CliFixture
     ],
 )
 def test_what_is_pending_for_another_account_stays(
-    desk: CliFixture, owner: dict[str, str], message: str
+    cli: CliFixture, owner: dict[str, str], message: str
 ) -> None:
     """Not even an order has it used; and what it says of itself is not shown."""
-    stage(desk, **owner)
-    before = desk.world.vault.read(PENDING)
-    refused = desk.run("rotate-now", "account-1", "--take-over", "--json")
+    stage(cli, **owner)
+    before = cli.world.vault.read(PENDING)
+    refused = cli.run("rotate-now", "account-1", "--take-over", "--json")
 
     (report,) = refused.json()
     assert refused.code == 3
     assert report["error"]["code"] == "pending-foreign"
     assert message in report["error"]["message"]
     assert next(iter(owner.values())) not in json.dumps(report)
-    assert desk.world.vault.read(PENDING) == before
-    assert len(desk.world.vonage.secrets(desk.world.accounts[0].api_key)) == 1
+    assert cli.world.vault.read(PENDING) == before
+    assert len(cli.world.vonage.secrets(cli.world.accounts[0].api_key)) == 1

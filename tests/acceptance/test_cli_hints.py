@@ -16,69 +16,69 @@ STRANGER = "StrangerSecret1"
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """Provide one account whose secret is in Vault."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        yield cli
 
 
-def add_stranger(desk: CliFixture) -> None:
+def add_stranger(cli: CliFixture) -> None:
     """Make a secret at Vonage, as somebody does by hand."""
-    desk.world.vonage.add_secret(desk.account.api_key, STRANGER)
+    cli.world.vonage.add_secret(cli.account.api_key, STRANGER)
 
 
-def meet_stranger(desk: CliFixture) -> None:
+def meet_stranger(cli: CliFixture) -> None:
     """Fill both slots, where it is known which secret Vault has."""
-    desk.rotate()
-    add_stranger(desk)
+    cli.rotate()
+    add_stranger(cli)
 
 
-def lose_answer(desk: CliFixture) -> None:
+def lose_answer(cli: CliFixture) -> None:
     """Add a stranger's secret while an answer is lost, before any note is in Vault."""
-    text = desk.text.replace("[vonage]\n", '[vonage]\npropagation_timeout = "1s"\n')
-    desk.config.write_text(text)
-    desk.world.vonage.faults.add(Fault(kind="drop-before", method="POST", times=1))
+    text = cli.text.replace("[vonage]\n", '[vonage]\npropagation_timeout = "1s"\n')
+    cli.config.write_text(text)
+    cli.world.vonage.faults.add(Fault(kind="drop-before", method="POST", times=1))
 
     def appear(phase: str, exchange: Any) -> None:  # noqa: ANN401  # the simulator's
         if (phase, exchange.method) == ("before", "POST"):
-            desk.world.vonage.observers.clear()
-            add_stranger(desk)
+            cli.world.vonage.observers.clear()
+            add_stranger(cli)
 
-    desk.world.vonage.observers.append(appear)
+    cli.world.vonage.observers.append(appear)
 
 
-def change(desk: CliFixture) -> None:
+def change(cli: CliFixture) -> None:
     """Write another secret's value to Vault, beside the note."""
-    desk.rotate()
-    [current] = desk.secret_ids()
-    add_stranger(desk)
-    desk.world.vonage.revoke(desk.account.api_key, current)
-    desk.entry(api_secret=STRANGER)
+    cli.rotate()
+    [current] = cli.secret_ids()
+    add_stranger(cli)
+    cli.world.vonage.revoke(cli.account.api_key, current)
+    cli.entry(api_secret=STRANGER)
 
 
-def kill(desk: CliFixture) -> None:
+def kill(cli: CliFixture) -> None:
     """Put a value into Vault that Vonage refuses."""
-    desk.entry(api_secret="NotTheSecret1")
+    cli.entry(api_secret="NotTheSecret1")
 
 
-def hold(desk: CliFixture) -> None:
+def hold(cli: CliFixture) -> None:
     """Hold the account."""
-    assert desk.run("hold", desk.account.name, "--reason", "audit").code == 0
+    assert cli.run("hold", cli.account.name, "--reason", "audit").code == 0
 
 
-def lease(desk: CliFixture) -> None:
+def lease(cli: CliFixture) -> None:
     """Claim the account for a process of another machine, for as long as a lease may last."""
-    desk.rotate()
-    desk.sql(
+    cli.rotate()
+    cli.sql(
         "UPDATE account SET lease_owner = 'other/host/1/1',"
         " lease_expires_at = strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '+2 minutes')"
     )
 
 
-def have_no_schema(desk: CliFixture) -> None:
+def have_no_schema(cli: CliFixture) -> None:
     """Let a ledger have no schema, and no process make it by itself."""
-    desk.ledger.unlink()
-    desk.config.write_text(desk.text.replace("[ledger]\n", "[ledger]\nauto_upgrade = false\n"))
+    cli.ledger.unlink()
+    cli.config.write_text(cli.text.replace("[ledger]\n", "[ledger]\nauto_upgrade = false\n"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ TROUBLES = {
     ),
     "another value": Trouble(make=change, code=3, command="adopt account-1 --from-vault"),
     "a dead value": Trouble(
-        make=kill, code=3, command="adopt account-1", value=lambda desk: desk.account.api_secret
+        make=kill, code=3, command="adopt account-1", value=lambda cli: cli.account.api_secret
     ),
     "a hold": Trouble(make=hold, code=3, command="release account-1"),
     "a lease": Trouble(make=lease, code=75, command="release --lease account-1"),
@@ -112,28 +112,28 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("kind", TROUBLES)
-def test_the_command_of_a_hint_works_where_it_is_printed(desk: CliFixture, kind: str) -> None:
+def test_the_command_of_a_hint_works_where_it_is_printed(cli: CliFixture, kind: str) -> None:
     """It is the whole command; but for an id, a value and a yes there is nothing to add to it."""
     trouble = TROUBLES[kind]
-    trouble.make(desk)
-    refused = desk.run("rotate-now", "--all")
+    trouble.make(cli)
+    refused = cli.run("rotate-now", "--all")
     command = advised(refused, trouble.command)
-    before = desk.secret_ids()
+    before = cli.secret_ids()
     words = [before[trouble.which] if word == "ID" else word for word in command[1:]]
     words += ["--yes"] if "delete" in words else []
-    words += ["--from-file", "-"] if trouble.value(desk) else []
-    obeyed = desk.run(*words, text=trouble.value(desk))
-    again = desk.run("rotate-now", "--all")
+    words += ["--from-file", "-"] if trouble.value(cli) else []
+    obeyed = cli.run(*words, text=trouble.value(cli))
+    again = cli.run("rotate-now", "--all")
 
     assert refused.code == trouble.code, refused
     assert obeyed.code == 0, obeyed
     if "two secrets" in kind:
         # Which one Vault has is known now, and the other one is a stranger's.
-        again = desk.run(*advised(again, "secrets delete")[1:], "--yes")
+        again = cli.run(*advised(again, "secrets delete")[1:], "--yes")
         assert again.code == 0, again
-        again = desk.run("rotate-now", "--all")
+        again = cli.run("rotate-now", "--all")
     assert again.code == 0, again
-    assert not desk.world.violations()
+    assert not cli.world.violations()
 
 
 def advised(done: CommandResult, part: str) -> list[str]:
@@ -143,11 +143,11 @@ def advised(done: CommandResult, part: str) -> list[str]:
     return shlex.split(command)
 
 
-def test_what_is_ambiguous_is_made_certain_as_it_was_begun(desk: CliFixture) -> None:
+def test_what_is_ambiguous_is_made_certain_as_it_was_begun(cli: CliFixture) -> None:
     """Who adopts Vault's own value is not asked for one by the command that comes next."""
-    add_stranger(desk)
+    add_stranger(cli)
     [from_vault, given] = [
-        desk.run("adopt", desk.account.name, *options, text=text)
+        cli.run("adopt", cli.account.name, *options, text=text)
         for options, text in ((["--from-vault"], ""), (["--from-file", "-"], STRANGER))
     ]
 

@@ -16,18 +16,18 @@ def without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with an empty ledger."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        yield cli
 
 
-def test_a_hold_is_shown_wherever_one_looks(desk: CliFixture) -> None:
+def test_a_hold_is_shown_wherever_one_looks(cli: CliFixture) -> None:
     """Reason and login name stand in the status, its JSON, the history and what is refused."""
     me = login_name()
-    held = desk.run("hold", "account-1", "--reason", "moving house", "--freeze")
-    table, document = desk.run("status", "--check"), desk.run("status", "--json").json()
-    history, refused = desk.run("history"), desk.run("rotate-now", "account-1")
+    held = cli.run("hold", "account-1", "--reason", "moving house", "--freeze")
+    table, document = cli.run("status", "--check"), cli.run("status", "--json").json()
+    history, refused = cli.run("history"), cli.run("rotate-now", "account-1")
 
     (account,) = document["accounts"]
     assert held.out == f"account-1 is held: moving house ({me}, frozen)\n"
@@ -45,25 +45,25 @@ def test_a_hold_is_shown_wherever_one_looks(desk: CliFixture) -> None:
     assert "hint: `rotator release account-1` ends the hold" in refused.err
 
 
-def test_a_released_account_is_rotated(desk: CliFixture) -> None:
+def test_a_released_account_is_rotated(cli: CliFixture) -> None:
     """A release is recorded, says what it ended, and needs no second one."""
-    desk.run("hold", "account-1", "--reason", "moving house")
-    released, again = desk.run("release", "account-1"), desk.run("release", "account-1")
-    desk.rotate()
+    cli.run("hold", "account-1", "--reason", "moving house")
+    released, again = cli.run("release", "account-1"), cli.run("release", "account-1")
+    cli.rotate()
 
     me = login_name()
     assert released.out == f"account-1 is released; it was held: moving house ({me})\n"
     assert (again.code, again.out) == (0, "account-1 is not held\n")
-    assert "released" in desk.run("history", "account-1").out
-    assert desk.run("ledger", "verify").code == 0
+    assert "released" in cli.run("history", "account-1").out
+    assert cli.run("ledger", "verify").code == 0
 
 
-def test_programs_are_told_what_holds_and_what_held_before(desk: CliFixture) -> None:
+def test_programs_are_told_what_holds_and_what_held_before(cli: CliFixture) -> None:
     """As `status --json` has it, for a hold, another in its place, and a release."""
-    first = desk.run("hold", "account-1", "--reason", "a", "--json").json()
-    second = desk.run("hold", "account-1", "--reason", "b", "--freeze", "--json").json()
-    (account,) = desk.run("status", "--json").json()["accounts"]
-    released, again = (desk.run("release", "account-1", "--json").json() for _ in range(2))
+    first = cli.run("hold", "account-1", "--reason", "a", "--json").json()
+    second = cli.run("hold", "account-1", "--reason", "b", "--freeze", "--json").json()
+    (account,) = cli.run("status", "--json").json()["accounts"]
+    released, again = (cli.run("release", "account-1", "--json").json() for _ in range(2))
 
     assert (first["account"], first["hold"]["reason"], first["was"]) == ("account-1", "a", None)
     assert second == {"account": "account-1", "hold": account["hold"], "was": first["hold"]}
@@ -73,12 +73,12 @@ def test_programs_are_told_what_holds_and_what_held_before(desk: CliFixture) -> 
 
 def test_what_has_pushed_is_finished_though_it_is_held(tmp_path: Path) -> None:
     """The command says so, and `resume` deletes the old secret; of a frozen one it does not."""
-    with CliFixture(tmp_path, policy={"grace": "1s"}) as desk:
-        desk.rotate()
-        frozen = desk.run("hold", "account-1", "--reason", "a", "--freeze")
-        held = desk.run("hold", "account-1", "--reason", "b")
+    with CliFixture(tmp_path, policy={"grace": "1s"}) as cli:
+        cli.rotate()
+        frozen = cli.run("hold", "account-1", "--reason", "a", "--freeze")
+        held = cli.run("hold", "account-1", "--reason", "b")
         # Until its grace, a second, is over.
-        while "completed" not in (resumed := desk.run("resume")).out:
+        while "completed" not in (resumed := cli.run("resume")).out:
             assert resumed.code == 0
 
     assert "note: its open rotation stays at step wait until it is released" in frozen.err
@@ -100,50 +100,50 @@ def test_what_has_pushed_is_finished_though_it_is_held(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_recorded_changes_nothing(
-    desk: CliFixture, arguments: list[str], message: str
+    cli: CliFixture, arguments: list[str], message: str
 ) -> None:
     """A hold needs a name that is configured, and a reason that fits into one line."""
-    done = desk.run(*arguments)
+    done = cli.run(*arguments)
 
     assert done.code == 2
     assert message in done.err
-    assert desk.sql("SELECT count(*) FROM entry") == [(0,)]
+    assert cli.sql("SELECT count(*) FROM entry") == [(0,)]
 
 
-def test_an_operator_ends_the_lease_of_a_dead_process(desk: CliFixture) -> None:
+def test_an_operator_ends_the_lease_of_a_dead_process(cli: CliFixture) -> None:
     """Who had it is said and recorded; the account is free at once."""
-    desk.run("status")
-    desk.rotate()
-    desk.sql(
+    cli.run("status")
+    cli.rotate()
+    cli.sql(
         "UPDATE account SET lease_owner = 'there/boot/ns/2/200', "
         "lease_expires_at = '2999-01-01 00:00:00.000000', lease_seconds = 600"
     )
-    busy = desk.run("rotate-now", "account-1")
-    ended = desk.run("release", "--lease", "account-1")
-    again = desk.run("release", "--lease", "account-1", "--json").json()
-    desk.rotate()
+    busy = cli.run("rotate-now", "account-1")
+    ended = cli.run("release", "--lease", "account-1")
+    again = cli.run("release", "--lease", "account-1", "--json").json()
+    cli.rotate()
 
     assert busy.code == 75
     assert "`rotator release --lease account-1`" in busy.err
     assert ended.out == "the lease on account-1 is ended; process 2 on there had it\n"
     assert again == {"account": "account-1", "lease": None, "was": None}
-    assert "lease-ended" in desk.run("history", "account-1").out
-    assert desk.run("ledger", "verify").code == 0
+    assert "lease-ended" in cli.run("history", "account-1").out
+    assert cli.run("ledger", "verify").code == 0
 
 
-def test_a_hold_that_nobody_put_is_refused_with_the_command_that_ends_it(desk: CliFixture) -> None:
+def test_a_hold_that_nobody_put_is_refused_with_the_command_that_ends_it(cli: CliFixture) -> None:
     """It is in the account's row alone; so is the end of one that somebody did put."""
-    desk.rotate()
-    desk.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve'")
+    cli.rotate()
+    cli.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve'")
     refused, planned = (
-        desk.run("rotate-now", "account-1"),
-        desk.run("rotate-now", "--dry-run", "--all"),
+        cli.run("rotate-now", "account-1"),
+        cli.run("rotate-now", "--dry-run", "--all"),
     )
-    verified = desk.run("ledger", "verify")
-    released = desk.run("release", "account-1")
-    desk.run("hold", "account-1", "--reason", "moving house")
-    desk.sql("UPDATE account SET hold_reason = NULL, held_by = NULL")
-    lifted, again = desk.run("rotate-now", "account-1"), desk.run("release", "account-1")
+    verified = cli.run("ledger", "verify")
+    released = cli.run("release", "account-1")
+    cli.run("hold", "account-1", "--reason", "moving house")
+    cli.sql("UPDATE account SET hold_reason = NULL, held_by = NULL")
+    lifted, again = cli.run("rotate-now", "account-1"), cli.run("release", "account-1")
 
     assert (refused.code, planned.code, verified.code, lifted.code) == (3, 3, 1, 3)
     assert "says that it is held: because (eve), and the entries say that nobody" in refused.err
@@ -155,5 +155,5 @@ def test_a_hold_that_nobody_put_is_refused_with_the_command_that_ends_it(desk: C
     assert released.out == "account-1 is released; it was held: because (eve)\n"
     assert "says that nobody holds it, and the entries say that it is held: moving" in lifted.err
     assert again.out.startswith("account-1 is released; it was held: moving house")
-    assert desk.run("ledger", "verify").code == 0
-    desk.rotate()
+    assert cli.run("ledger", "verify").code == 0
+    cli.rotate()

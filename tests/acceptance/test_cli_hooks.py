@@ -13,56 +13,56 @@ from tests.support.webhook_receiver import receiving, status
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with an empty ledger."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        yield cli
 
 
-def configure(desk: CliFixture, *hooks: dict[str, Any]) -> None:
+def configure(cli: CliFixture, *hooks: dict[str, Any]) -> None:
     """Add hooks to the configuration; JSON's values are TOML's."""
     tables = [
         "\n".join(["[[hooks]]", *(f"{key} = {json.dumps(value)}" for key, value in hook.items())])
         for hook in hooks
     ]
-    desk.config.write_text("\n".join([desk.text, *tables, ""]))
+    cli.config.write_text("\n".join([cli.text, *tables, ""]))
 
 
-def gate(desk: CliFixture) -> dict[str, Any]:
+def gate(cli: CliFixture) -> dict[str, Any]:
     """Return a gate that is open once a file is there."""
-    program = desk.folder / "gate"
+    program = cli.folder / "gate"
     program.write_text(
-        f"#!/bin/sh\n[ -e {desk.folder}/open ] && exit\necho 3 of 7 consumers >&2\nexit 1\n"
+        f"#!/bin/sh\n[ -e {cli.folder}/open ] && exit\necho 3 of 7 consumers >&2\nexit 1\n"
     )
     program.chmod(0o700)
     return {"on": ["gate"], "command": [str(program)]}
 
 
-def test_rotate_now_tells_and_asks(desk: CliFixture) -> None:
+def test_rotate_now_tells_and_asks(cli: CliFixture) -> None:
     """A cron job needs no daemon: what it brings about is told when it ends."""
     with receiving() as receiver:
-        configure(desk, {"on": ["pushed", "completed"], "url": receiver.url}, gate(desk))
-        (desk.folder / "open").touch()
-        done = desk.rotate()
+        configure(cli, {"on": ["pushed", "completed"], "url": receiver.url}, gate(cli))
+        (cli.folder / "open").touch()
+        done = cli.rotate()
         bodies = [json.loads(taken.body) for taken in receiver.taken]
 
     assert [body["event"] for body in bodies] == ["pushed", "completed"]
-    assert [body["secret_id"] for body in bodies] == desk.secret_ids() * 2
+    assert [body["secret_id"] for body in bodies] == cli.secret_ids() * 2
     assert "hooks notified" in done.err
     assert "open: gate gate" in done.err
-    assert not [value for value in desk.values() if value in str(receiver.taken)]
+    assert not [value for value in cli.values() if value in str(receiver.taken)]
 
 
-def test_a_shut_gate_is_shown_and_waited_for(desk: CliFixture) -> None:
+def test_a_shut_gate_is_shown_and_waited_for(cli: CliFixture) -> None:
     """In the table and the document, with its reason; then `resume` finishes."""
-    configure(desk, gate(desk))
-    first = desk.rotate("account-1", "--json")
-    shown = desk.run("status")
-    (account,) = desk.run("status", "--json").json()["accounts"]
-    again = desk.run("rotate-now", "account-1")
-    kept = desk.secret_ids()
-    (desk.folder / "open").touch()
-    resumed = desk.run("resume", "--json")
+    configure(cli, gate(cli))
+    first = cli.rotate("account-1", "--json")
+    shown = cli.run("status")
+    (account,) = cli.run("status", "--json").json()["accounts"]
+    again = cli.run("rotate-now", "account-1")
+    kept = cli.secret_ids()
+    (cli.folder / "open").touch()
+    resumed = cli.run("resume", "--json")
 
     assert first.json()[0]["outcome"] == "awaiting-deletion"
     assert "waiting for gate gate since " in shown.out
@@ -74,13 +74,13 @@ def test_a_shut_gate_is_shown_and_waited_for(desk: CliFixture) -> None:
     assert "error: account-1: the last rotation waits for gate gate" in again.err
     assert len(kept) == 2
     assert resumed.json()[0]["outcome"] == "completed"
-    assert len(desk.secret_ids()) == 1
+    assert len(cli.secret_ids()) == 1
 
 
-def test_a_gate_is_heard_whoever_started_rotator(desk: CliFixture) -> None:
+def test_a_gate_is_heard_whoever_started_rotator(cli: CliFixture) -> None:
     """Who ignores the ends of its children hands that on, and each exit status would be 0."""
-    configure(desk, gate(desk))
-    done = desk.run_anew(
+    configure(cli, gate(cli))
+    done = cli.run_anew(
         "rotate-now",
         "account-1",
         "--json",
@@ -88,38 +88,38 @@ def test_a_gate_is_heard_whoever_started_rotator(desk: CliFixture) -> None:
     )
 
     assert done.json()[0]["outcome"] == "awaiting-deletion"
-    assert len(desk.secret_ids()) == 2
+    assert len(cli.secret_ids()) == 2
 
 
-def test_a_leaked_secret_is_deleted_with_a_warning(desk: CliFixture) -> None:
+def test_a_leaked_secret_is_deleted_with_a_warning(cli: CliFixture) -> None:
     """`--compromised` asks no gate, and says so; the record says so as well."""
-    configure(desk, gate(desk))
-    done = desk.run("rotate-now", "account-1", "--compromised")
-    history = desk.run("history", "account-1")
+    configure(cli, gate(cli))
+    done = cli.run("rotate-now", "account-1", "--compromised")
+    history = cli.run("history", "account-1")
 
     assert done.code == 0
     assert done.err.startswith(
         "warning: account-1: no gate is asked before the old secret is deleted\n"
     )
     assert "gates-skipped" in history.out
-    assert len(desk.secret_ids()) == 1
+    assert len(cli.secret_ids()) == 1
 
 
-def test_a_hook_that_fails_is_shown_and_tried_again(desk: CliFixture) -> None:
+def test_a_hook_that_fails_is_shown_and_tried_again(cli: CliFixture) -> None:
     """It changes nothing about the rotation; `resume` tries it again when it is time."""
     with receiving() as receiver:
         receiver.answer = status(500)
-        configure(desk, {"name": "chat", "on": ["pushed"], "url": f"{receiver.url}/T0KEN"})
-        rotated = desk.rotate()
-        shown = desk.run("status")
-        (account,) = desk.run("status", "--json").json()["accounts"]
-        desk.sql("UPDATE delivery SET retry_at = '2020-01-01 00:00:00.000000'")
-        failed = desk.run("resume")
+        configure(cli, {"name": "chat", "on": ["pushed"], "url": f"{receiver.url}/T0KEN"})
+        rotated = cli.rotate()
+        shown = cli.run("status")
+        (account,) = cli.run("status", "--json").json()["accounts"]
+        cli.sql("UPDATE delivery SET retry_at = '2020-01-01 00:00:00.000000'")
+        failed = cli.run("resume")
         receiver.answer = status(200)
-        desk.sql("UPDATE delivery SET retry_at = '2020-01-01 00:00:00.000000'")
-        resumed = desk.run("resume")
-        (well,) = desk.run("status", "--json").json()["accounts"]
-        history = desk.run("history", "account-1", "--json")
+        cli.sql("UPDATE delivery SET retry_at = '2020-01-01 00:00:00.000000'")
+        resumed = cli.run("resume")
+        (well,) = cli.run("status", "--json").json()["accounts"]
+        history = cli.run("history", "account-1", "--json")
 
     events = {entry["event"]: entry for entry in history.json()}
     assert rotated.code == failed.code == resumed.code == 0
@@ -136,12 +136,12 @@ def test_a_hook_that_fails_is_shown_and_tried_again(desk: CliFixture) -> None:
     assert not [done for done in everything if "T0KEN" in done.out + done.err]
 
 
-def test_a_refusal_is_told_once(desk: CliFixture) -> None:
+def test_a_refusal_is_told_once(cli: CliFixture) -> None:
     """However often it is tried; as a message that Slack takes."""
     with receiving() as receiver:
-        configure(desk, {"on": ["refused", "drift"], "url": receiver.url, "format": "slack"})
-        desk.world.vonage.add_secret(desk.account.api_key, "MadeByHand1")
-        codes = [desk.run("rotate-now", "account-1").code for _ in range(2)]
+        configure(cli, {"on": ["refused", "drift"], "url": receiver.url, "format": "slack"})
+        cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
+        codes = [cli.run("rotate-now", "account-1").code for _ in range(2)]
         [taken] = receiver.taken
 
     assert codes == [3, 3]
@@ -149,10 +149,10 @@ def test_a_refusal_is_told_once(desk: CliFixture) -> None:
     assert b"account-1: rotation refused, an operator must decide" in taken.body
 
 
-def test_config_check_warns_of_what_cannot_be_called(desk: CliFixture) -> None:
+def test_config_check_warns_of_what_cannot_be_called(cli: CliFixture) -> None:
     """The configuration is usable all the same: the program may be elsewhere."""
-    configure(desk, {"on": ["pushed"], "command": ["/no/such/program"]})
-    done = desk.run("config", "check")
+    configure(cli, {"on": ["pushed"], "command": ["/no/such/program"]})
+    done = cli.run("config", "check")
 
     assert done.code == 0
     assert done.err == (
@@ -161,13 +161,13 @@ def test_config_check_warns_of_what_cannot_be_called(desk: CliFixture) -> None:
     )
 
 
-def test_a_dry_run_names_hooks_and_gates(desk: CliFixture) -> None:
+def test_a_dry_run_names_hooks_and_gates(cli: CliFixture) -> None:
     """And calls nobody, nor makes a ledger."""
-    configure(desk, gate(desk), {"on": ["pushed"], "command": ["/no/such/program"]})
-    desk.ledger.unlink()
-    done = desk.run("rotate-now", "account-1", "--dry-run")
+    configure(cli, gate(cli), {"on": ["pushed"], "command": ["/no/such/program"]})
+    cli.ledger.unlink()
+    done = cli.run("rotate-now", "account-1", "--dry-run")
 
     assert done.code == 0
     assert "hooks   tell of the new secret" in done.out
     assert "gates   ask gate" in done.out
-    assert not desk.ledger.exists()
+    assert not cli.ledger.exists()

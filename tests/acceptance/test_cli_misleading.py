@@ -33,25 +33,25 @@ COMMANDS = (
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[CliFixture]:
     """An account of which the ledger tells strange things."""
-    with CliFixture(tmp_path_factory.mktemp("misleading"), ledger=sqlite_template) as desk:
-        database = open_database(f"sqlite:///{desk.ledger}")
+    with CliFixture(tmp_path_factory.mktemp("misleading"), ledger=sqlite_template) as cli:
+        database = open_database(f"sqlite:///{cli.ledger}")
         SeededLedger(database).refused("account-1", TODAY - DAY, MISLEADING, MISLEADING)
         with writing(database) as connection:
             connection.execute(update(tables.account).values(drift=MISLEADING))
         database.dispose()
-        yield desk
+        yield cli
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_nothing_is_left_to_obey(desk: CliFixture, command: tuple[str, ...]) -> None:
+def test_nothing_is_left_to_obey(cli: CliFixture, command: tuple[str, ...]) -> None:
     """Each line is printable, on standard output and in a file, and begins nowhere else."""
-    done = desk.run(*command)
+    done = cli.run(*command)
     texts = [done.out, done.err]
     if command[0] == "report":
-        path = desk.folder / "report"
-        desk.run(*command, "--output", str(path))
+        path = cli.folder / "report"
+        cli.run(*command, "--output", str(path))
         texts.append(path.read_text())
 
     assert "red" in done.out or command[1:2] == ("verify",)
@@ -60,11 +60,11 @@ def test_nothing_is_left_to_obey(desk: CliFixture, command: tuple[str, ...]) -> 
         assert "\nerror: forged" not in text
 
 
-def test_programs_still_read_all_of_it(desk: CliFixture) -> None:
+def test_programs_still_read_all_of_it(cli: CliFixture) -> None:
     """JSON says by escapes what the ledger has; a sheet has a row for each thing."""
-    [exported] = desk.run("ledger", "export").out.splitlines()
-    [told] = desk.run("history", "--json").json()
-    sheet = desk.run("report", "--offline", "--since", "365d", "--format", "csv").out
+    [exported] = cli.run("ledger", "export").out.splitlines()
+    [told] = cli.run("history", "--json").json()
+    sheet = cli.run("report", "--offline", "--since", "365d", "--format", "csv").out
 
     assert json.loads(exported)["detail"]["why"] == told["detail"]["why"] == MISLEADING
     rows = list(csv.DictReader(io.StringIO(sheet)))

@@ -22,34 +22,34 @@ def rotated(
 ) -> Iterator[tuple[CliFixture, Path]]:
     """One account that was rotated, and a copy of its ledger."""
     folder = tmp_path_factory.mktemp("record")
-    with CliFixture(folder, ledger=sqlite_template) as desk:
-        desk.rotate()
-        desk.sql("VACUUM INTO ?", str(folder / "copy.db"))
-        yield desk, folder / "copy.db"
+    with CliFixture(folder, ledger=sqlite_template) as cli:
+        cli.rotate()
+        cli.sql("VACUUM INTO ?", str(folder / "copy.db"))
+        yield cli, folder / "copy.db"
 
 
 @pytest.fixture
-def desk(rotated: tuple[CliFixture, Path], tmp_path: Path) -> CliFixture:
+def cli(rotated: tuple[CliFixture, Path], tmp_path: Path) -> CliFixture:
     """The same, whatever the test before did to the ledger and the configuration."""
-    desk, copy = rotated
-    desk.ledger = tmp_path / "ledger.db"
-    shutil.copy(copy, desk.ledger)
-    desk.text = re.sub('sqlite:///[^"]*', f"sqlite:///{desk.ledger}", desk.text)
-    desk.config.write_text(desk.text)
-    return desk
+    cli, copy = rotated
+    cli.ledger = tmp_path / "ledger.db"
+    shutil.copy(copy, cli.ledger)
+    cli.text = re.sub('sqlite:///[^"]*', f"sqlite:///{cli.ledger}", cli.text)
+    cli.config.write_text(cli.text)
+    return cli
 
 
-def tamper(desk: CliFixture, statement: str) -> None:
+def tamper(cli: CliFixture, statement: str) -> None:
     """Change the record."""
     for unlock in UNLOCK:
-        desk.sql(unlock)
-    desk.sql(statement)
+        cli.sql(unlock)
+    cli.sql(statement)
 
 
-def test_history_shows_the_newest_the_oldest_first(desk: CliFixture) -> None:
+def test_history_shows_the_newest_the_oldest_first(cli: CliFixture) -> None:
     """`--limit` leaves the newest entries, in the order in which they were written."""
-    table = desk.run("history", "account-1")
-    newest = desk.run("history", "--limit", "2", "--json").json()
+    table = cli.run("history", "account-1")
+    newest = cli.run("history", "--limit", "2", "--json").json()
 
     lines = table.out.splitlines()
     assert lines[0].split() == ["time", "account", "rotation", "step", "event", "detail"]
@@ -61,9 +61,9 @@ def test_history_shows_the_newest_the_oldest_first(desk: CliFixture) -> None:
     ]
 
 
-def test_export_is_one_entry_a_line(desk: CliFixture) -> None:
+def test_export_is_one_entry_a_line(cli: CliFixture) -> None:
     """Every entry is exported with its hashes, which anybody can recompute."""
-    done = desk.run("ledger", "export", "account-1")
+    done = cli.run("ledger", "export", "account-1")
 
     entries = [json.loads(line) for line in done.out.splitlines()]
     head = chain.GENESIS
@@ -80,19 +80,19 @@ def test_export_is_one_entry_a_line(desk: CliFixture) -> None:
     assert len(entries) > 10
 
 
-def test_export_into_a_closed_pipe_is_quiet(desk: CliFixture) -> None:
+def test_export_into_a_closed_pipe_is_quiet(cli: CliFixture) -> None:
     """Nobody has to read it all."""
-    with desk.started_anew("ledger", "export", stdout=subprocess.PIPE) as process:
+    with cli.started_anew("ledger", "export", stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.close()
 
-    assert desk.ended(process).err == ""
+    assert cli.ended(process).err == ""
     assert process.returncode == 141
 
 
-def test_verify_follows_the_chain_and_asks_vault(desk: CliFixture) -> None:
+def test_verify_follows_the_chain_and_asks_vault(cli: CliFixture) -> None:
     """A whole ledger matches the hash that the rotation left in Vault."""
-    table, document = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--json").json()
+    table, document = cli.run("ledger", "verify"), cli.run("ledger", "verify", "--json").json()
 
     assert table.out.splitlines()[1].split()[2:] == ["whole", "match", "matches"]
     assert (table.code, table.err) == (0, "")
@@ -123,10 +123,10 @@ def test_verify_follows_the_chain_and_asks_vault(desk: CliFixture) -> None:
         ),
     ],
 )
-def test_a_changed_row_is_named(desk: CliFixture, change: str, fault: str) -> None:
+def test_a_changed_row_is_named(cli: CliFixture, change: str, fault: str) -> None:
     """Though the chain is whole, and Vault's note in it."""
-    desk.sql(change)
-    table, told = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--json").json()
+    cli.sql(change)
+    table, told = cli.run("ledger", "verify"), cli.run("ledger", "verify", "--json").json()
 
     assert table.out.splitlines()[1].split()[2:] == ["whole", "FAILED", "matches"]
     assert table.err.startswith(f"error: account-1: {fault}")
@@ -134,22 +134,22 @@ def test_a_changed_row_is_named(desk: CliFixture, change: str, fault: str) -> No
     assert (table.code, told[0]["ok"], told[0]["rows"]["verdict"]) == (1, False, "failed")
 
 
-def test_a_changed_entry_is_named(desk: CliFixture) -> None:
+def test_a_changed_entry_is_named(cli: CliFixture) -> None:
     """The first entry that was changed is named."""
-    tamper(desk, "UPDATE entry SET event = 'refused' WHERE seq = 4")
-    done = desk.run("ledger", "verify", "--offline")
+    tamper(cli, "UPDATE entry SET event = 'refused' WHERE seq = 4")
+    done = cli.run("ledger", "verify", "--offline")
 
     assert done.err.startswith("error: account-1: entry 4 was changed\nhint: ")
     assert "FAILED" in done.out
     assert done.code == 1
 
 
-def test_a_ledger_that_was_cut_off_is_exposed_by_vault(desk: CliFixture) -> None:
+def test_a_ledger_that_was_cut_off_is_exposed_by_vault(cli: CliFixture) -> None:
     """A chain that is whole in itself does not pass if Vault knows of more."""
-    tamper(desk, "DELETE FROM entry WHERE seq > 3")
-    ((head,),) = desk.sql("SELECT hash FROM entry WHERE seq = 3")
-    desk.sql("UPDATE account SET chain_seq = 3, chain_head = ?", head)
-    offline, online = desk.run("ledger", "verify", "--offline"), desk.run("ledger", "verify")
+    tamper(cli, "DELETE FROM entry WHERE seq > 3")
+    ((head,),) = cli.sql("SELECT hash FROM entry WHERE seq = 3")
+    cli.sql("UPDATE account SET chain_seq = 3, chain_head = ?", head)
+    offline, online = cli.run("ledger", "verify", "--offline"), cli.run("ledger", "verify")
 
     assert offline.code == online.code == 1
     assert "its outcome is completed, and the entries say nothing" in offline.err
@@ -157,10 +157,10 @@ def test_a_ledger_that_was_cut_off_is_exposed_by_vault(desk: CliFixture) -> None
     assert "lacks the entry that Vault's note names: it was rewritten or cut off" in online.err
 
 
-def test_a_broken_chain_is_not_blamed_on_vault(desk: CliFixture) -> None:
+def test_a_broken_chain_is_not_blamed_on_vault(cli: CliFixture) -> None:
     """Where the chain breaks before the entry that Vault's note names, only the chain is wrong."""
-    tamper(desk, "UPDATE entry SET event = 'refused' WHERE seq = 4")
-    done = desk.run("ledger", "verify")
+    tamper(cli, "UPDATE entry SET event = 'refused' WHERE seq = 4")
+    done = cli.run("ledger", "verify")
 
     assert done.out.splitlines()[1].split()[2:] == [
         *("FAILED", "not", "compared", "not", "reached")
@@ -168,10 +168,10 @@ def test_a_broken_chain_is_not_blamed_on_vault(desk: CliFixture) -> None:
     assert done.err.count("error: ") == 1
 
 
-def test_a_lost_ledger_is_exposed_by_vault(desk: CliFixture, sqlite_template: Path) -> None:
+def test_a_lost_ledger_is_exposed_by_vault(cli: CliFixture, sqlite_template: Path) -> None:
     """An empty ledger does not pass where Vault's note names an entry."""
-    shutil.copy(sqlite_template, desk.ledger)
-    done = desk.run("ledger", "verify", "--json")
+    shutil.copy(sqlite_template, cli.ledger)
+    done = cli.run("ledger", "verify", "--json")
 
     assert done.code == 1
     assert done.json()[0]["chain"]["verdict"] == "whole"
@@ -179,21 +179,21 @@ def test_a_lost_ledger_is_exposed_by_vault(desk: CliFixture, sqlite_template: Pa
     assert "the ledger was lost or replaced" in done.json()[0]["fault"]
 
 
-def test_without_vault_only_the_chain_is_proved(desk: CliFixture) -> None:
+def test_without_vault_only_the_chain_is_proved(cli: CliFixture) -> None:
     """A Vault that is sealed fails the proof, unless it is left out on purpose."""
-    desk.world.vault.sealed = True
-    online, offline = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--offline")
-    desk.world.vault.sealed = False
+    cli.world.vault.sealed = True
+    online, offline = cli.run("ledger", "verify"), cli.run("ledger", "verify", "--offline")
+    cli.world.vault.sealed = False
 
     assert online.out.splitlines()[1].split()[2:] == ["whole", "match", "not", "compared"]
     assert online.err.startswith("error: not compared with Vault: Vault is sealed")
     assert (online.code, offline.code) == (1, 0)
 
 
-def test_an_account_that_is_gone_keeps_its_record(desk: CliFixture) -> None:
+def test_an_account_that_is_gone_keeps_its_record(cli: CliFixture) -> None:
     """What is no longer configured can still be asked for; what never was cannot."""
-    desk.config.write_text(desk.text.replace('"account-1"', '"renamed"'))
-    old, new = desk.run("ledger", "verify", "account-1"), desk.run("history", "acount-1")
+    cli.config.write_text(cli.text.replace('"account-1"', '"renamed"'))
+    old, new = cli.run("ledger", "verify", "account-1"), cli.run("history", "acount-1")
 
     assert old.out.splitlines()[1].split()[2:] == ["whole", "match", "not", "configured"]
     assert old.code == 0

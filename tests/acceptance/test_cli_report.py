@@ -19,25 +19,25 @@ NAMES = ("good", "late", "held", "new")
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[CliFixture]:
     """Four accounts with a past."""
     folder = tmp_path_factory.mktemp("report")
-    with CliFixture(folder, ledger=sqlite_template) as desk:
-        database = open_database(f"sqlite:///{desk.ledger}")
+    with CliFixture(folder, ledger=sqlite_template) as cli:
+        database = open_database(f"sqlite:///{cli.ledger}")
         half_a_year(database)
         database.dispose()
-        vault = desk.text[: desk.text.index("[[accounts]]")]
+        vault = cli.text[: cli.text.index("[[accounts]]")]
         rows = [
             f'[[accounts]]\nname = "{name}"\napi_key = "key{number}"\nvault_path = "v/{name}"\n'
             for number, name in enumerate(NAMES)
         ]
-        desk.config.write_text(vault + "".join(rows))
-        yield desk
+        cli.config.write_text(vault + "".join(rows))
+        yield cli
 
 
-def report(desk: CliFixture, *arguments: str) -> CommandResult:
+def report(cli: CliFixture, *arguments: str) -> CommandResult:
     """Run `report` for half a year."""
-    return desk.run("report", *PERIOD, *arguments)
+    return cli.run("report", *PERIOD, *arguments)
 
 
 class Page(HTMLParser):
@@ -68,9 +68,9 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
-def test_the_page_stands_alone(desk: CliFixture) -> None:
+def test_the_page_stands_alone(cli: CliFixture) -> None:
     """It loads nothing, runs nothing, and shows what people wrote as text."""
-    done = report(desk)
+    done = report(cli)
     page = Page(done.out)
     loaded = [each for _, given in page.elements for each in ("src", "href") if each in given]
     links = {given["href"] for tag, given in page.elements if tag == "a"}
@@ -86,9 +86,9 @@ def test_the_page_stands_alone(desk: CliFixture) -> None:
     assert "@media print" in done.out
 
 
-def test_the_document_tells_it_all(desk: CliFixture) -> None:
+def test_the_document_tells_it_all(cli: CliFixture) -> None:
     """Ages against policy, what was overdue, refused and held, and the ledger's proof."""
-    document = report(desk, "--format", "json").json()
+    document = report(cli, "--format", "json").json()
 
     accounts = {account["name"]: account for account in document["accounts"]}
     late = accounts["late"]
@@ -114,9 +114,9 @@ def test_the_document_tells_it_all(desk: CliFixture) -> None:
     assert len(accounts["good"]["rotations"]) == 6
 
 
-def test_the_sheet_has_the_promised_columns(desk: CliFixture) -> None:
+def test_the_sheet_has_the_promised_columns(cli: CliFixture) -> None:
     """A row for each thing, and nothing that a spreadsheet would compute."""
-    done = report(desk, "--format", "csv")
+    done = report(cli, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(done.out)))
 
     assert done.out.splitlines()[0] == (
@@ -133,10 +133,10 @@ def test_the_sheet_has_the_promised_columns(desk: CliFixture) -> None:
     ]
 
 
-def test_one_account_alone_into_a_file(desk: CliFixture, tmp_path: Path) -> None:
+def test_one_account_alone_into_a_file(cli: CliFixture, tmp_path: Path) -> None:
     """The file is written as a whole; standard output stays empty."""
     path = tmp_path / "report.csv"
-    done = report(desk, "good", "--format", "csv", "--output", str(path))
+    done = report(cli, "good", "--format", "csv", "--output", str(path))
 
     assert (done.code, done.out) == (0, "")
     assert done.err.endswith(f"wrote {path}\n")
@@ -144,14 +144,14 @@ def test_one_account_alone_into_a_file(desk: CliFixture, tmp_path: Path) -> None
     assert [each.name for each in tmp_path.iterdir()] == ["report.csv"]
 
 
-def test_a_changed_ledger_is_not_certified(desk: CliFixture, tmp_path: Path) -> None:
+def test_a_changed_ledger_is_not_certified(cli: CliFixture, tmp_path: Path) -> None:
     """The page says which entry was changed, and the command fails."""
     copy = tmp_path / "ledger.db"
-    shutil.copy(desk.ledger, copy)
-    desk.sql("DROP TRIGGER entry_no_update")
-    desk.sql("UPDATE entry SET detail = 'x', at = 'y' WHERE account = 'late' AND seq = 3")
-    done = report(desk)
-    shutil.copy(copy, desk.ledger)
+    shutil.copy(cli.ledger, copy)
+    cli.sql("DROP TRIGGER entry_no_update")
+    cli.sql("UPDATE entry SET detail = 'x', at = 'y' WHERE account = 'late' AND seq = 3")
+    done = report(cli)
+    shutil.copy(copy, cli.ledger)
 
     assert done.code == 1
     assert "error: late: entry 3 was changed" in done.err
@@ -159,13 +159,13 @@ def test_a_changed_ledger_is_not_certified(desk: CliFixture, tmp_path: Path) -> 
     assert "FAILED: entry 3 was changed" in done.out
 
 
-def test_rows_that_do_not_match_are_told_with_their_cure(desk: CliFixture, tmp_path: Path) -> None:
+def test_rows_that_do_not_match_are_told_with_their_cure(cli: CliFixture, tmp_path: Path) -> None:
     """And not as a broken chain: what is reported is taken from entries."""
     copy = tmp_path / "ledger.db"
-    shutil.copy(desk.ledger, copy)
-    desk.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve' WHERE name = 'late'")
-    page, told = report(desk), report(desk, "--format", "json").json()
-    shutil.copy(copy, desk.ledger)
+    shutil.copy(cli.ledger, copy)
+    cli.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve' WHERE name = 'late'")
+    page, told = report(cli), report(cli, "--format", "json").json()
+    shutil.copy(copy, cli.ledger)
     (late,) = [account for account in told["accounts"] if account["name"] == "late"]
 
     assert page.code == 1
@@ -176,12 +176,12 @@ def test_rows_that_do_not_match_are_told_with_their_cure(desk: CliFixture, tmp_p
     assert told["ledger_verified"] is False
 
 
-def test_without_vault_it_says_so(desk: CliFixture) -> None:
+def test_without_vault_it_says_so(cli: CliFixture) -> None:
     """That the ledger could not be compared is no failure, and is told."""
-    desk.world.vault.sealed = True
-    away = report(desk, "--format", "json")
-    desk.world.vault.sealed = False
-    offline = report(desk, "--format", "json", "--offline")
+    cli.world.vault.sealed = True
+    away = report(cli, "--format", "json")
+    cli.world.vault.sealed = False
+    offline = report(cli, "--format", "json", "--offline")
 
     assert "note: not compared with Vault: Vault is sealed" in away.err
     assert away.json()["accounts"][0]["ledger"]["vault_unread"].startswith("Vault is sealed")
@@ -200,21 +200,21 @@ def test_without_vault_it_says_so(desk: CliFixture) -> None:
     ],
 )
 def test_what_is_no_period_is_bad_usage(
-    desk: CliFixture, arguments: list[str], message: str
+    cli: CliFixture, arguments: list[str], message: str
 ) -> None:
     """And what to write instead is told."""
-    done = desk.run("report", *arguments)
+    done = cli.run("report", *arguments)
 
     assert done.code == 2
     assert message in done.err
     assert "hint: " in done.err
 
 
-def test_a_folder_that_is_not_there_is_named(desk: CliFixture, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_named(cli: CliFixture, tmp_path: Path) -> None:
     """Why the file cannot be written is told in a line; a wrong path is bad usage."""
-    absent = report(desk, "--output", str(tmp_path / "no" / "report.html"))
-    folder = report(desk, "--output", str(tmp_path))
-    dash = report(desk, "--format", "csv", "--output", "-")
+    absent = report(cli, "--output", str(tmp_path / "no" / "report.html"))
+    folder = report(cli, "--output", str(tmp_path))
+    dash = report(cli, "--format", "csv", "--output", "-")
 
     assert (absent.code, folder.code) == (2, 2)
     assert dash.out.startswith("record,account,")
@@ -224,9 +224,9 @@ def test_a_folder_that_is_not_there_is_named(desk: CliFixture, tmp_path: Path) -
     assert f"hint: name a file in it: {tmp_path}/FILE" in folder.err
 
 
-def test_what_a_full_device_does_not_take_is_told_with_a_way_out(desk: CliFixture) -> None:
+def test_what_a_full_device_does_not_take_is_told_with_a_way_out(cli: CliFixture) -> None:
     """It failed, as anything may that was asked for rightly."""
-    full = report(desk, "--output", "/dev/full")
+    full = report(cli, "--output", "/dev/full")
 
     assert full.code == 1
     assert "cannot be written: no space left on device" in full.err

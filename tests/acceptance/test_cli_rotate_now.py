@@ -25,10 +25,10 @@ KEYS = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account, whose rotations have no grace, and an empty ledger."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        yield cli
 
 
 def creates(exchange: Exchange) -> bool:
@@ -39,29 +39,29 @@ def creates(exchange: Exchange) -> bool:
 # -- What it does. -------------------------------------------------------------------------
 
 
-def test_it_rotates_and_says_so(desk: CliFixture) -> None:
+def test_it_rotates_and_says_so(cli: CliFixture) -> None:
     """The old secret is replaced, each step has a line, and the result is a table."""
-    (old,) = desk.secret_ids()
-    done = desk.rotate("account-1")
+    (old,) = cli.secret_ids()
+    done = cli.rotate("account-1")
 
-    (new,) = desk.secret_ids()
+    (new,) = cli.secret_ids()
     assert new != old
-    assert not desk.world.violations()
+    assert not cli.world.violations()
     table = [line.split() for line in done.out.splitlines()]
     assert table[1] == ["account-1", "completed", old, new, "2", "-"]
     assert f"account-1  create    new secret created (id {new})" in done.err
     assert "account-1  verify    verified in Vault as version 2" in done.err
 
 
-def test_json_is_one_document_with_the_promised_keys(desk: CliFixture) -> None:
+def test_json_is_one_document_with_the_promised_keys(cli: CliFixture) -> None:
     """`--json` prints the document alone, and standard error stays empty."""
-    (old,) = desk.secret_ids()
-    done = desk.run("rotate-now", "account-1", "--grace", "1h", "--json")
+    (old,) = cli.secret_ids()
+    done = cli.run("rotate-now", "account-1", "--grace", "1h", "--json")
 
     (report,) = done.json()
     assert report.keys() == KEYS
     assert report["outcome"] == "awaiting-deletion"
-    assert [report["old_secret_id"], report["new_secret_id"]] == desk.secret_ids()
+    assert [report["old_secret_id"], report["new_secret_id"]] == cli.secret_ids()
     assert report["old_secret_id"] == old
     assert report["error"] is None
     due = datetime.strptime(report["delete_due_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
@@ -69,12 +69,12 @@ def test_json_is_one_document_with_the_promised_keys(desk: CliFixture) -> None:
     assert (done.code, done.err) == (0, "")
 
 
-def test_it_is_a_program_of_its_own(desk: CliFixture) -> None:
+def test_it_is_a_program_of_its_own(cli: CliFixture) -> None:
     """The console script `rotate-now` takes the global options itself."""
-    elsewhere = desk.folder / "elsewhere.toml"
-    desk.config.rename(elsewhere)
+    elsewhere = cli.folder / "elsewhere.toml"
+    cli.config.rename(elsewhere)
     arguments = ["account-1", "--config", str(elsewhere), "--log-level", "debug"]
-    done = desk.run(*arguments, program="rotate-now")
+    done = cli.run(*arguments, program="rotate-now")
 
     assert done.code == 0, done
     assert "completed" in done.out
@@ -83,23 +83,23 @@ def test_it_is_a_program_of_its_own(desk: CliFixture) -> None:
 
 def test_children_come_before_their_parent(tmp_path: Path, sqlite_template: Path) -> None:
     """`--all` rotates subaccounts first, and reports in the order of the file."""
-    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, subaccounts=2) as desk:
-        reports = desk.run("rotate-now", "--all", "--json").json()
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, subaccounts=2) as cli:
+        reports = cli.run("rotate-now", "--all", "--json").json()
 
-        made = [seen.path.split("/")[2] for seen in desk.world.vonage.exchanges if creates(seen)]
-        first, _, *children = desk.api_keys()
+        made = [seen.path.split("/")[2] for seen in cli.world.vonage.exchanges if creates(seen)]
+        first, _, *children = cli.api_keys()
         assert [report["account"] for report in reports] == [
-            account.name for account in desk.world.accounts
+            account.name for account in cli.world.accounts
         ]
         assert all(made.index(child) < made.index(first) for child in children)
-        assert not desk.world.violations()
+        assert not cli.world.violations()
 
 
 def test_one_account_does_not_stop_another(tmp_path: Path, sqlite_template: Path) -> None:
     """An account that is refused leaves the others alone, and decides the exit code."""
-    with CliFixture(tmp_path, ledger=sqlite_template, accounts=3) as desk:
-        desk.entry(api_secret=None)
-        done = desk.run("rotate-now", "account-3", "account-1", "account-2", "account-3")
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=3) as cli:
+        cli.entry(api_secret=None)
+        done = cli.run("rotate-now", "account-3", "account-1", "account-2", "account-3")
 
         rows = [line.split()[:2] for line in done.out.splitlines()[1:]]
         assert rows == [
@@ -112,33 +112,33 @@ def test_one_account_does_not_stop_another(tmp_path: Path, sqlite_template: Path
         assert done.code == 3
 
 
-def test_wait_goes_through_the_grace(desk: CliFixture) -> None:
+def test_wait_goes_through_the_grace(cli: CliFixture) -> None:
     """`--wait` returns when the old secret is gone."""
-    done = desk.run("rotate-now", "account-1", "--grace", "1s", "--wait")
+    done = cli.run("rotate-now", "account-1", "--grace", "1s", "--wait")
 
     assert "completed" in done.out
     assert "waiting until" in done.err
-    assert len(desk.secret_ids()) == 1
+    assert len(cli.secret_ids()) == 1
 
 
 def test_compromised_leaves_no_grace(tmp_path: Path, sqlite_template: Path) -> None:
     """`--compromised` deletes at once, whatever the policy, and the record says why."""
-    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
-        done = desk.run("rotate-now", "account-1", "--compromised", "--json")
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as cli:
+        done = cli.run("rotate-now", "account-1", "--compromised", "--json")
 
         assert done.json()[0]["outcome"] == "completed"
-        assert desk.sql("SELECT reason, grace_seconds FROM rotation") == [("compromised", 0)]
+        assert cli.sql("SELECT reason, grace_seconds FROM rotation") == [("compromised", 0)]
 
 
 def test_compromised_names_what_else_may_have_leaked(tmp_path: Path, sqlite_template: Path) -> None:
     """A secret that rotator does not know is listed for a decision, in the dry run as well."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        desk.rotate()
-        foreign = desk.world.vonage.add_secret(desk.account.api_key, "MadeByHand1")
-        refused = desk.run("rotate-now", "account-1", "--compromised")
-        desk.config.write_text(desk.text.replace("[policy]", '[policy]\non_foreign="evict-oldest"'))
-        desk.world.vonage.revoke(desk.account.api_key, foreign)
-        clean = desk.run("rotate-now", "account-1", "--compromised")
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        cli.rotate()
+        foreign = cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
+        refused = cli.run("rotate-now", "account-1", "--compromised")
+        cli.config.write_text(cli.text.replace("[policy]", '[policy]\non_foreign="evict-oldest"'))
+        cli.world.vonage.revoke(cli.account.api_key, foreign)
+        clean = cli.run("rotate-now", "account-1", "--compromised")
 
         warning = f"warning: account-1: secret {foreign} still works and may have leaked, too"
         assert (refused.code, warning in refused.err) == (3, True)
@@ -149,33 +149,33 @@ def test_a_rotation_in_its_grace_is_not_rotated_again(
     tmp_path: Path, sqlite_template: Path
 ) -> None:
     """Asked again, it is refused and says until when; `--grace 0s` ends the wait."""
-    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
-        desk.rotate()
-        again = desk.run("rotate-now", "account-1", "--json")
-        ended = desk.run("rotate-now", "account-1", "--grace", "0s", "--json")
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as cli:
+        cli.rotate()
+        again = cli.run("rotate-now", "account-1", "--json")
+        ended = cli.run("rotate-now", "account-1", "--grace", "0s", "--json")
 
         assert again.code == 3
         assert again.json()[0]["error"]["code"] == "in-grace"
         assert (ended.code, ended.json()[0]["outcome"]) == (0, "completed")
-        assert len(desk.secret_ids()) == 1
+        assert len(cli.secret_ids()) == 1
 
 
-def test_a_busy_account_is_left_alone(desk: CliFixture) -> None:
+def test_a_busy_account_is_left_alone(cli: CliFixture) -> None:
     """While another process holds the lease, the command says so and exits with 75."""
-    before = desk.snapshot()
-    database = open_database(f"sqlite:///{desk.ledger}")
+    before = cli.snapshot()
+    database = open_database(f"sqlite:///{cli.ledger}")
     LedgerWriter(database, lease_seconds=60).claim("account-1", datetime.now(UTC))
-    done = desk.run("rotate-now", "account-1", "--json")
+    done = cli.run("rotate-now", "account-1", "--json")
     database.dispose()
 
     assert (done.code, done.json()[0]["outcome"]) == (75, "busy")
-    assert desk.snapshot() == before
+    assert cli.snapshot() == before
 
 
-def test_a_failure_is_one(desk: CliFixture) -> None:
+def test_a_failure_is_one(cli: CliFixture) -> None:
     """A Vonage that fails for good ends in exit 1, with the code for programs."""
-    desk.world.vonage.faults.add(Fault("status", method="POST", status=403, times=None))
-    done = desk.run("rotate-now", "account-1", "--json")
+    cli.world.vonage.faults.add(Fault("status", method="POST", status=403, times=None))
+    done = cli.run("rotate-now", "account-1", "--json")
 
     (report,) = done.json()
     assert done.code == 1
@@ -188,10 +188,10 @@ def test_a_failure_is_one(desk: CliFixture) -> None:
 
 def test_a_dry_run_tells_everything_and_changes_nothing(tmp_path: Path) -> None:
     """The plan has the predecessor and why, each step's target and the calls."""
-    with CliFixture(tmp_path, policy={"grace": "1d"}) as desk:
-        (old,) = desk.secret_ids()
-        before = desk.snapshot()
-        done = desk.run("rotate-now", "account-1", "--dry-run")
+    with CliFixture(tmp_path, policy={"grace": "1d"}) as cli:
+        (old,) = cli.secret_ids()
+        before = cli.snapshot()
+        done = cli.run("rotate-now", "account-1", "--dry-run")
 
         assert done.code == 0, done
         assert f"replaces secret {old}: the only one, and Vault's value authenticates" in done.out
@@ -201,31 +201,31 @@ def test_a_dry_run_tells_everything_and_changes_nothing(tmp_path: Path) -> None:
         assert "(grace 1d)" in done.out
         assert f"delete secret {old} at Vonage" in done.out
         assert "calls to Vonage: 5" in done.out
-        assert desk.snapshot() == before
-        assert not desk.ledger.exists()
+        assert cli.snapshot() == before
+        assert not cli.ledger.exists()
 
 
-def test_a_dry_run_takes_no_lease(desk: CliFixture) -> None:
+def test_a_dry_run_takes_no_lease(cli: CliFixture) -> None:
     """On a ledger that is there, the dry run reads and leaves no trace."""
-    desk.rotate()
-    before = desk.sql("SELECT * FROM account"), desk.sql("SELECT count(*) FROM entry")
-    done = desk.run("rotate-now", "--all", "--dry-run", "--json")
+    cli.rotate()
+    before = cli.sql("SELECT * FROM account"), cli.sql("SELECT count(*) FROM entry")
+    done = cli.run("rotate-now", "--all", "--dry-run", "--json")
 
     (report,) = done.json()
     assert (report["outcome"], report["new_secret_id"]) == ("planned", None)
-    assert [report["old_secret_id"]] == desk.secret_ids()
+    assert [report["old_secret_id"]] == cli.secret_ids()
     assert report["plan"]["predecessor"]["secret_id"] == report["old_secret_id"]
     assert report["plan"]["steps"][3]["path"] == "secret/vonage/account-1"
-    assert before == (desk.sql("SELECT * FROM account"), desk.sql("SELECT count(*) FROM entry"))
+    assert before == (cli.sql("SELECT * FROM account"), cli.sql("SELECT count(*) FROM entry"))
 
 
 def test_a_dry_run_foresees_a_refusal(tmp_path: Path, sqlite_template: Path) -> None:
     """What would be refused is refused in the dry run, with the same exit code."""
-    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
-        desk.rotate()
-        done = desk.run("rotate-now", "account-1", "--dry-run")
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as cli:
+        cli.rotate()
+        done = cli.run("rotate-now", "account-1", "--dry-run")
 
-        (report,) = desk.run("rotate-now", "account-1", "--dry-run", "--json").json()
+        (report,) = cli.run("rotate-now", "account-1", "--dry-run", "--json").json()
 
         assert done.code == 3
         assert "error: account-1: the last rotation waits in its grace until" in done.err
@@ -237,37 +237,37 @@ def test_a_dry_run_foresees_a_refusal(tmp_path: Path, sqlite_template: Path) -> 
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_after_the_present_step(desk: CliFixture, signum: signal.Signals) -> None:
+def test_a_signal_ends_it_after_the_present_step(cli: CliFixture, signum: signal.Signals) -> None:
     """The step under way is finished, the lease released, and `resume` does the rest."""
-    done = desk.signalled(signum, creates, "rotate-now", "account-1")
-    lease = desk.sql("SELECT lease_owner FROM account")
-    resumed = desk.run("resume")
+    done = cli.signalled(signum, creates, "rotate-now", "account-1")
+    lease = cli.sql("SELECT lease_owner FROM account")
+    resumed = cli.run("resume")
 
     assert done.code == 128 + signum
     assert done.err.endswith("interrupted; nothing is lost, `rotator resume` goes on\n")
     assert (done.out, lease) == ("", [(None,)])
     assert (resumed.code, "completed" in resumed.out) == (0, True)
-    assert len(desk.secret_ids()) == 1
-    assert not desk.world.violations()
+    assert len(cli.secret_ids()) == 1
+    assert not cli.world.violations()
 
 
-def test_a_signal_ends_a_wait_at_once(desk: CliFixture) -> None:
+def test_a_signal_ends_a_wait_at_once(cli: CliFixture) -> None:
     """Nobody has to wait out an hour's grace to stop a command that does."""
-    with desk.started("rotate-now", "account-1", "--grace", "1h", "--wait") as process:
-        while "waiting until" not in (desk.folder / "err").read_text():
+    with cli.started("rotate-now", "account-1", "--grace", "1h", "--wait") as process:
+        while "waiting until" not in (cli.folder / "err").read_text():
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
 
-    assert desk.ended(process).code == 143
-    assert desk.sql("SELECT lease_owner FROM account") == [(None,)]
+    assert cli.ended(process).code == 143
+    assert cli.sql("SELECT lease_owner FROM account") == [(None,)]
 
 
 # -- `resume`. -----------------------------------------------------------------------------
 
 
-def test_resume_without_anything_open(desk: CliFixture) -> None:
+def test_resume_without_anything_open(cli: CliFixture) -> None:
     """There is nothing to resume, and `--json` says so by an empty list."""
-    done, as_json = desk.run("resume"), desk.run("resume", "--json")
+    done, as_json = cli.run("resume"), cli.run("resume", "--json")
 
     assert (done.code, done.out) == (0, "nothing to resume\n")
     assert (as_json.code, as_json.json()) == (0, [])
@@ -275,9 +275,9 @@ def test_resume_without_anything_open(desk: CliFixture) -> None:
 
 def test_resume_respects_a_grace(tmp_path: Path, sqlite_template: Path) -> None:
     """A rotation in its grace is reported as waiting, others are left out."""
-    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as desk:
-        desk.rotate("account-2")
-        reports = desk.run("resume", "--json").json()
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as cli:
+        cli.rotate("account-2")
+        reports = cli.run("resume", "--json").json()
 
         assert [(report["account"], report["outcome"]) for report in reports] == [
             ("account-2", "awaiting-deletion")
@@ -287,8 +287,8 @@ def test_resume_respects_a_grace(tmp_path: Path, sqlite_template: Path) -> None:
 
 def test_resume_only_what_is_named(tmp_path: Path, sqlite_template: Path) -> None:
     """Named accounts alone are carried on."""
-    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as desk:
-        desk.rotate("account-2")
-        done = desk.run("resume", "account-1")
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as cli:
+        cli.rotate("account-2")
+        done = cli.run("resume", "account-1")
 
         assert done.out == "nothing to resume\n"

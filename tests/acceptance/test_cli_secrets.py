@@ -12,38 +12,38 @@ VALUE = "Brought0ByHand"
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with one secret, and a grace that outlasts every test."""
-    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as cli:
+        yield cli
 
 
-def events(desk: CliFixture) -> list[str]:
+def events(cli: CliFixture) -> list[str]:
     """Return the events of the ledger's entries about manual operations."""
-    return [event for (event,) in desk.sql("SELECT event FROM entry WHERE rotation_id IS NULL")]
+    return [event for (event,) in cli.sql("SELECT event FROM entry WHERE rotation_id IS NULL")]
 
 
-def test_list_tells_what_each_secret_is(desk: CliFixture) -> None:
+def test_list_tells_what_each_secret_is(cli: CliFixture) -> None:
     """In a grace there is a predecessor and a current secret, the oldest first."""
-    desk.rotate()
+    cli.rotate()
     table, document = (
-        desk.run("secrets", "list", "account-1"),
-        desk.run("secrets", "list", "account-1", "--json").json(),
+        cli.run("secrets", "list", "account-1"),
+        cli.run("secrets", "list", "account-1", "--json").json(),
     )
 
     rows = [line.split() for line in table.out.splitlines()[1:]]
     assert [(row[0], row[-1]) for row in rows] == list(
-        zip(desk.secret_ids(), ["predecessor", "current"], strict=True)
+        zip(cli.secret_ids(), ["predecessor", "current"], strict=True)
     )
     assert document.keys() == {"account", "api_key", "secrets"}
     assert document["secrets"][0].keys() == {"id", "created_at", "role"}
 
 
-def test_show_is_about_one(desk: CliFixture) -> None:
+def test_show_is_about_one(cli: CliFixture) -> None:
     """One secret is shown by its id; an id that Vonage does not know is a failure."""
-    (only,) = desk.secret_ids()
+    (only,) = cli.secret_ids()
     shown, missing = (
-        desk.run("secrets", "show", "account-1", secret_id, "--json") for secret_id in (only, "no")
+        cli.run("secrets", "show", "account-1", secret_id, "--json") for secret_id in (only, "no")
     )
 
     assert shown.json()["id"] == only
@@ -51,103 +51,103 @@ def test_show_is_about_one(desk: CliFixture) -> None:
     assert missing.code == 1
 
 
-def test_create_sends_a_value_once_and_records_it(desk: CliFixture) -> None:
+def test_create_sends_a_value_once_and_records_it(cli: CliFixture) -> None:
     """The value comes from standard input, works at Vonage, and is shown nowhere."""
-    done = desk.run(
+    done = cli.run(
         "--log-level", "debug", "secrets", "create", "account-1", "--from-file", "-", text=VALUE
     )
 
-    _, new = desk.secret_ids()
+    _, new = cli.secret_ids()
     assert done.code == 0, done
     assert done.out == f"created secret {new} of account-1\n"
-    assert desk.world.vonage.authenticates(desk.account.api_key, VALUE)
+    assert cli.world.vonage.authenticates(cli.account.api_key, VALUE)
     assert VALUE not in done.err
-    assert events(desk) == ["intent", "done"]
-    assert desk.sql("SELECT lease_owner FROM account") == [(None,)]
+    assert events(cli) == ["intent", "done"]
+    assert cli.sql("SELECT lease_owner FROM account") == [(None,)]
 
 
-def test_create_checks_the_value_first(desk: CliFixture) -> None:
+def test_create_checks_the_value_first(cli: CliFixture) -> None:
     """A value that Vonage would not take is not sent, and not repeated."""
-    file = desk.folder / "value"
+    file = cli.folder / "value"
     file.write_text("tooweakbutlong\n")
-    done = desk.run("secrets", "create", "account-1", "--from-file", str(file))
+    done = cli.run("secrets", "create", "account-1", "--from-file", str(file))
 
     assert done.code == 2
     assert "Vonage would not accept the value" in done.err
     assert "tooweakbutlong" not in done.err
-    assert not desk.world.vonage.exchanges
+    assert not cli.world.vonage.exchanges
 
 
-def test_create_tells_what_became_of_a_lost_answer(desk: CliFixture) -> None:
+def test_create_tells_what_became_of_a_lost_answer(cli: CliFixture) -> None:
     """An answer that was lost is recorded as unknown, and the value is not sent again."""
-    desk.world.vonage.faults.add(Fault("drop-after", method="POST"))
-    done = desk.run("secrets", "create", "account-1", "--from-file", "-", text=VALUE)
+    cli.world.vonage.faults.add(Fault("drop-after", method="POST"))
+    done = cli.run("secrets", "create", "account-1", "--from-file", "-", text=VALUE)
 
-    posts = [seen for seen in desk.world.vonage.exchanges if seen.method == "POST"]
+    posts = [seen for seen in cli.world.vonage.exchanges if seen.method == "POST"]
     assert done.code == 1
     assert len(posts) == 1
-    assert events(desk) == ["intent", "unknown"]
+    assert events(cli) == ["intent", "unknown"]
 
 
-def test_create_does_not_take_the_last_slot_from_a_rotation(desk: CliFixture) -> None:
+def test_create_does_not_take_the_last_slot_from_a_rotation(cli: CliFixture) -> None:
     """With two secrets there is no room, which is found without asking for it."""
-    desk.rotate()
-    done = desk.run("secrets", "create", "account-1", "--from-file", "-", text=VALUE)
+    cli.rotate()
+    done = cli.run("secrets", "create", "account-1", "--from-file", "-", text=VALUE)
 
     assert done.code == 1
     assert "already has the two secrets" in done.err
-    assert not events(desk)
+    assert not events(cli)
 
 
-def test_delete_refuses_what_may_be_in_use(desk: CliFixture) -> None:
+def test_delete_refuses_what_may_be_in_use(cli: CliFixture) -> None:
     """What Vault holds, what a rotation owns and the only one stay, unless forced."""
-    (only,) = desk.secret_ids()
-    last = desk.run("secrets", "delete", "account-1", only, "--yes")
-    desk.rotate()
-    before = desk.snapshot()
+    (only,) = cli.secret_ids()
+    last = cli.run("secrets", "delete", "account-1", only, "--yes")
+    cli.rotate()
+    before = cli.snapshot()
     old, new = (
-        desk.run("secrets", "delete", "account-1", each, "--yes") for each in desk.secret_ids()
+        cli.run("secrets", "delete", "account-1", each, "--yes") for each in cli.secret_ids()
     )
 
     assert (last.code, old.code, new.code) == (3, 3, 3)
     assert "the account's only one" in last.err
     assert "belongs to an open rotation" in old.err
     assert "the one that Vault holds" in new.err
-    assert desk.snapshot() == before
+    assert cli.snapshot() == before
 
 
-def test_delete_removes_a_stranger_and_records_it(desk: CliFixture) -> None:
+def test_delete_removes_a_stranger_and_records_it(cli: CliFixture) -> None:
     """A secret that nobody uses is deleted on request; nobody is there to be asked."""
-    desk.rotate("account-1", "--grace", "0s")
-    foreign = desk.world.vonage.add_secret(desk.account.api_key, VALUE)
-    unasked = desk.run("secrets", "delete", "account-1", foreign)
-    done = desk.run("secrets", "delete", "account-1", foreign, "--yes")
+    cli.rotate("account-1", "--grace", "0s")
+    foreign = cli.world.vonage.add_secret(cli.account.api_key, VALUE)
+    unasked = cli.run("secrets", "delete", "account-1", foreign)
+    done = cli.run("secrets", "delete", "account-1", foreign, "--yes")
 
     assert (unasked.code, done.code) == (2, 0), done
     assert done.out == f"deleted secret {foreign} of account-1\n"
-    assert foreign not in desk.secret_ids()
-    assert events(desk) == ["intent", "done"]
+    assert foreign not in cli.secret_ids()
+    assert events(cli) == ["intent", "done"]
 
 
-def test_delete_when_uncertain_needs_force(desk: CliFixture) -> None:
+def test_delete_when_uncertain_needs_force(cli: CliFixture) -> None:
     """Without a note nobody knows which of two secrets Vault holds."""
-    foreign = desk.world.vonage.add_secret(desk.account.api_key, VALUE)
-    refused = desk.run("secrets", "delete", "account-1", foreign, "--yes")
-    forced = desk.run("secrets", "delete", "account-1", foreign, "--yes", "--force")
+    foreign = cli.world.vonage.add_secret(cli.account.api_key, VALUE)
+    refused = cli.run("secrets", "delete", "account-1", foreign, "--yes")
+    forced = cli.run("secrets", "delete", "account-1", foreign, "--yes", "--force")
 
     assert (refused.code, forced.code) == (3, 0)
     assert "is not certain" in refused.err
-    assert foreign not in desk.secret_ids()
+    assert foreign not in cli.secret_ids()
 
 
-def test_what_is_done_is_told_to_programs(desk: CliFixture) -> None:
+def test_what_is_done_is_told_to_programs(cli: CliFixture) -> None:
     """The id of what was made or deleted stands in one document."""
-    made = desk.run(
+    made = cli.run(
         "secrets", "create", "account-1", "--from-file", "-", "--json", text=VALUE
     ).json()
     deletion = ("secrets", "delete", "account-1", made["secret_id"], "--yes", "--force", "--json")
-    gone = desk.run(*deletion).json()
+    gone = cli.run(*deletion).json()
 
     assert made.keys() == {"account", "secret_id", "created_at"}
     assert gone == {"account": "account-1", "secret_id": made["secret_id"], "deleted": True}
-    assert made["secret_id"] not in desk.secret_ids()
+    assert made["secret_id"] not in cli.secret_ids()

@@ -19,34 +19,34 @@ from tests.support.commands import ROOT
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path) -> Iterator[CliFixture]:
     """One account, and no ledger yet."""
-    with CliFixture(tmp_path) as desk:
-        yield desk
+    with CliFixture(tmp_path) as cli:
+        yield cli
 
 
-def imported(desk: CliFixture, *arguments: str) -> set[str]:
+def imported(cli: CliFixture, *arguments: str) -> set[str]:
     """Return the packages that a command imports."""
     command = [sys.executable, "-X", "importtime", "-m", "rotator", *arguments]
-    environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.config)}
+    environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(cli.config)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 
 
-def test_the_version_is_told_at_once(desk: CliFixture) -> None:
+def test_the_version_is_told_at_once(cli: CliFixture) -> None:
     """`--version` is one line, and imports none of the libraries."""
-    done = desk.run("--version")
+    done = cli.run("--version")
 
     assert (done.code, done.out.split()[0], done.err) == (0, "rotator", "")
-    assert imported(desk, "--version").isdisjoint({"typer", "pydantic", "h11", "sqlalchemy"})
+    assert imported(cli, "--version").isdisjoint({"typer", "pydantic", "h11", "sqlalchemy"})
 
 
-def test_status_imports_no_client(desk: CliFixture) -> None:
+def test_status_imports_no_client(cli: CliFixture) -> None:
     """`status` reads the ledger, and loads neither the clients nor the migrations."""
-    assert desk.run("db", "upgrade").code == 0
+    assert cli.run("db", "upgrade").code == 0
 
-    assert imported(desk, "status").isdisjoint({"h11", "hvac", "requests", "alembic", "rich"})
+    assert imported(cli, "status").isdisjoint({"h11", "hvac", "requests", "alembic", "rich"})
 
 
 def test_paragraphs_of_help_are_folded_by_the_terminal_alone(
@@ -61,115 +61,113 @@ def test_paragraphs_of_help_are_folded_by_the_terminal_alone(
     assert all(len(line) > 60 for line in described[start : start + 3]), described
 
 
-def test_a_short_way_to_help(desk: CliFixture) -> None:
+def test_a_short_way_to_help(cli: CliFixture) -> None:
     """`-h` is `--help`, at every level; a group without a command shows its help, too."""
     for path in ((), ("secrets",), ("ledger", "verify")):
-        short, long = desk.run(*path, "-h"), desk.run(*path, "--help")
+        short, long = cli.run(*path, "-h"), cli.run(*path, "--help")
         assert (short.code, short.out) == (0, long.out)
-    group, whole = desk.run("ledger"), desk.run()
+    group, whole = cli.run("ledger"), cli.run()
 
     assert (group.code, group.err) == (0, "")
-    assert group.out.strip() == desk.run("ledger", "-h").out.strip()
+    assert group.out.strip() == cli.run("ledger", "-h").out.strip()
     assert (whole.code, "Usage: rotator [OPTIONS] COMMAND" in whole.out) == (0, True)
 
 
-def test_help_that_nobody_takes(desk: CliFixture) -> None:
+def test_help_that_nobody_takes(cli: CliFixture) -> None:
     """A reader that is gone is no error; a full disk is told of, and is no fault of rotator's."""
     reader, writer = os.pipe()
     os.close(reader)
-    unread = desk.run_anew("status", "--help", stdout=writer)
+    unread = cli.run_anew("status", "--help", stdout=writer)
     os.close(writer)
     with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
-        untaken = desk.run_anew("--help", stdout=full)
+        untaken = cli.run_anew("--help", stdout=full)
 
     assert (unread.code, unread.err) == (141, "")
     assert untaken.code == 1
     assert untaken.err == "error: standard output cannot be written: no space left on device\n"
 
 
-def test_no_type_of_python_is_in_the_help(desk: CliFixture) -> None:
+def test_no_type_of_python_is_in_the_help(cli: CliFixture) -> None:
     """A flag is a flag, and an argument what its name says."""
-    done = desk.run("rotate-now", "--help")
+    done = cli.run("rotate-now", "--help")
 
     assert "--dry-run" in done.out
     assert "<" not in done.out
 
 
-def test_misuse_is_explained(desk: CliFixture) -> None:
+def test_misuse_is_explained(cli: CliFixture) -> None:
     """A command line that makes no sense is exit 2, with where to read on."""
-    done = desk.run("rotate-now", "--dryrun")
+    done = cli.run("rotate-now", "--dryrun")
 
     assert done.code == 2
     assert done.err.startswith("error: no such option: --dryrun")
     assert done.err.endswith("hint: see `rotator rotate-now --help`\n")
 
 
-def test_init_writes_the_example(desk: CliFixture) -> None:
+def test_init_writes_the_example(cli: CliFixture) -> None:
     """The configuration to begin with is the example, and the next commands are named."""
-    desk.config.unlink()
-    done = desk.run("init")
+    cli.config.unlink()
+    done = cli.run("init")
 
     assert done.code == 0, done
-    assert desk.config.read_text() == (ROOT / "config.example.toml").read_text()
+    assert cli.config.read_text() == (ROOT / "config.example.toml").read_text()
     commands = [line.split()[3:] for line in done.out.splitlines()[2:]]
     assert commands == [["config", "check"], ["adopt", "sms-prod"], ["doctor"]]
-    assert desk.run("config", "check").code == 0
+    assert cli.run("config", "check").code == 0
 
 
-def test_init_knows_vault_from_the_environment(desk: CliFixture) -> None:
+def test_init_knows_vault_from_the_environment(cli: CliFixture) -> None:
     """Vault's address and namespace are filled in; what belongs in no file is not."""
-    environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.folder / "new" / "c.toml")}
+    environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(cli.folder / "new" / "c.toml")}
     good = environment | {"VAULT_ADDR": "https://v.example.com", "VAULT_NAMESPACE": "team/a"}
-    done = desk.run_anew("init", env=good)
-    settings = load(desk.folder / "new" / "c.toml", {})
-    desk.run_anew(
-        "init", "--force", env=environment | {"VAULT_ADDR": "https://me:pw@v.example.com"}
-    )
+    done = cli.run_anew("init", env=good)
+    settings = load(cli.folder / "new" / "c.toml", {})
+    cli.run_anew("init", "--force", env=environment | {"VAULT_ADDR": "https://me:pw@v.example.com"})
 
     assert done.out.splitlines()[0].endswith("with $VAULT_ADDR and $VAULT_NAMESPACE")
     assert (settings.vault.address, settings.vault.namespace) == ("https://v.example.com", "team/a")
-    assert "pw@" not in (desk.folder / "new" / "c.toml").read_text()
+    assert "pw@" not in (cli.folder / "new" / "c.toml").read_text()
 
 
-def test_init_overwrites_only_by_force(desk: CliFixture) -> None:
+def test_init_overwrites_only_by_force(cli: CliFixture) -> None:
     """A configuration that is there stays, unless --force is given; no folder is guessed."""
-    kept, nowhere = desk.run("init"), desk.run("--config", "/nowhere/at/all.toml", "init")
-    before = desk.config.read_text()
-    forced = desk.run("init", "--force")
+    kept, nowhere = cli.run("init"), cli.run("--config", "/nowhere/at/all.toml", "init")
+    before = cli.config.read_text()
+    forced = cli.run("init", "--force")
 
     assert (kept.code, nowhere.code, forced.code) == (2, 2, 0)
     assert "already exists" in kept.err
     assert "cannot be written" in nowhere.err
-    assert before == desk.text != desk.config.read_text()
+    assert before == cli.text != cli.config.read_text()
 
 
-def test_config_check_counts(desk: CliFixture) -> None:
+def test_config_check_counts(cli: CliFixture) -> None:
     """A usable configuration is said to be one."""
-    done = desk.run("config", "check")
+    done = cli.run("config", "check")
 
     assert (done.code, done.out) == (0, "ok: 1 account\n")
 
 
-def test_config_show_is_a_configuration_with_the_same_effect(desk: CliFixture) -> None:
+def test_config_show_is_a_configuration_with_the_same_effect(cli: CliFixture) -> None:
     """What is shown, written to a file, is what was shown; `--json` has the same in it."""
-    shown, as_json = desk.run("config", "show"), desk.run("config", "show", "--json")
+    shown, as_json = cli.run("config", "show"), cli.run("config", "show", "--json")
 
-    copy = desk.folder / "copy.toml"
+    copy = cli.folder / "copy.toml"
     copy.write_text(shown.out)
-    assert load(copy, {}).shown() == load(desk.config, {}).shown() == as_json.json()
+    assert load(copy, {}).shown() == load(cli.config, {}).shown() == as_json.json()
     assert tomllib.loads(shown.out)["policy"]["grace"] == "0s"
 
 
-def test_db_upgrade_makes_the_ledger(desk: CliFixture) -> None:
+def test_db_upgrade_makes_the_ledger(cli: CliFixture) -> None:
     """The schema's revision is none until it is made, and asking does not make it."""
     commands = [("db", "current"), ("db", "upgrade"), ("db", "upgrade"), ("db", "current")]
-    none, made, again, current = (desk.run(*command) for command in commands)
+    none, made, again, current = (cli.run(*command) for command in commands)
 
     assert none.out.startswith("none")
     assert made.out.startswith("none -> ")
     assert again.out == f"{current.out.strip()}, as before\n"
     assert {none.code, made.code, again.code, current.code} == {0}
-    assert desk.ledger.stat().st_mode & 0o777 == 0o600
+    assert cli.ledger.stat().st_mode & 0o777 == 0o600
 
 
 def test_sim_is_a_world_to_test_against(tmp_path: Path) -> None:
@@ -201,20 +199,20 @@ def test_sim_is_a_world_to_test_against(tmp_path: Path) -> None:
     assert (tmp_path / "sim.toml.token").stat().st_mode & 0o777 == 0o600
 
 
-def test_sim_does_not_overwrite_a_configuration(desk: CliFixture) -> None:
+def test_sim_does_not_overwrite_a_configuration(cli: CliFixture) -> None:
     """A file that `sim` did not write itself is left alone."""
-    done = desk.run("sim", "--write-config", str(desk.config))
+    done = cli.run("sim", "--write-config", str(cli.config))
 
     assert done.code == 2
     assert "already exists" in done.err
-    assert desk.config.read_text() == desk.text
+    assert cli.config.read_text() == cli.text
 
 
-def test_on_a_terminal_it_draws(desk: CliFixture) -> None:
+def test_on_a_terminal_it_draws(cli: CliFixture) -> None:
     """With a terminal for both streams there is live progress, and a table after it."""
     controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "rotator", "rotate-now", "--all"]
-    environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.config), "TERM": "xterm"}
+    environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(cli.config), "TERM": "xterm"}
     with subprocess.Popen(
         command, env=environment, stdin=terminal, stdout=terminal, stderr=terminal
     ) as process:

@@ -38,72 +38,72 @@ ROTATION_KEYS = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with an empty ledger."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        yield desk
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        yield cli
 
 
-def test_it_asks_only_the_ledger(desk: CliFixture) -> None:
+def test_it_asks_only_the_ledger(cli: CliFixture) -> None:
     """An account that was never seen is new, and neither Vonage nor Vault is asked."""
-    done = desk.run("status", "--check")
+    done = cli.run("status", "--check")
 
     assert done.out.splitlines()[1].split()[:3] == ["account-1", "new", "-"]
-    assert not desk.world.vonage.exchanges
-    assert not desk.world.vault.exchanges
+    assert not cli.world.vonage.exchanges
+    assert not cli.world.vault.exchanges
     assert done.code == 0
 
 
-def test_json_has_the_promised_keys(desk: CliFixture) -> None:
+def test_json_has_the_promised_keys(cli: CliFixture) -> None:
     """After a rotation the document tells the current secret and how it came about."""
-    desk.rotate()
-    document = desk.run("status", "--json").json()
+    cli.rotate()
+    document = cli.run("status", "--json").json()
 
     (account,) = document["accounts"]
     assert document.keys() == {"accounts"}
     assert account.keys() == KEYS
     assert account["last_rotation"].keys() == ROTATION_KEYS
     assert account["phase"] == "idle"
-    assert account["secret_ids"] == [account["current_secret_id"]] == desk.secret_ids()
+    assert account["secret_ids"] == [account["current_secret_id"]] == cli.secret_ids()
     assert account["last_rotation"]["new_secret_id"] == account["current_secret_id"]
     assert account["last_rotation"]["outcome"] == "completed"
     assert account["overdue"] is False
 
 
-def test_refresh_looks_first(desk: CliFixture) -> None:
+def test_refresh_looks_first(cli: CliFixture) -> None:
     """`--refresh` learns the current secret, its age and when it is due, and keeps that."""
-    desk.run("status", "--refresh")
-    (account,) = desk.run("status", "--json").json()["accounts"]
+    cli.run("status", "--refresh")
+    (account,) = cli.run("status", "--json").json()["accounts"]
 
     assert account["phase"] == "idle"
-    assert [account["current_secret_id"]] == desk.secret_ids()
+    assert [account["current_secret_id"]] == cli.secret_ids()
     assert account["next_due_at"] is not None
-    assert desk.sql("SELECT lease_owner FROM account") == [(None,)]
+    assert cli.sql("SELECT lease_owner FROM account") == [(None,)]
 
 
-def test_refresh_does_not_move_a_due_time(desk: CliFixture) -> None:
+def test_refresh_does_not_move_a_due_time(cli: CliFixture) -> None:
     """When an account is due follows its secret's age; another time in its row is put right."""
 
     def due_at() -> str:
-        (account,) = desk.run("status", "--json").json()["accounts"]
+        (account,) = cli.run("status", "--json").json()["accounts"]
         return str(account["next_due_at"])
 
-    desk.rotate()
+    cli.rotate()
     recorded = due_at()
-    desk.run("status", "--refresh")
+    cli.run("status", "--refresh")
     seen = due_at()
-    desk.sql("UPDATE account SET next_due_at = '2030-01-01 00:00:00.000000'")
-    desk.run("status", "--refresh")
+    cli.sql("UPDATE account SET next_due_at = '2030-01-01 00:00:00.000000'")
+    cli.run("status", "--refresh")
 
     assert [seen, due_at()] == [recorded, recorded]
 
 
-def test_drift_is_named(desk: CliFixture) -> None:
+def test_drift_is_named(cli: CliFixture) -> None:
     """A secret that was revoked in the dashboard is drift, and fails the check."""
-    desk.rotate()
-    desk.world.vonage.add_secret(desk.account.api_key, "MadeByHand1")
-    desk.world.vonage.revoke(desk.account.api_key, desk.secret_ids()[0])
-    done = desk.run("status", "--refresh", "--check")
+    cli.rotate()
+    cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
+    cli.world.vonage.revoke(cli.account.api_key, cli.secret_ids()[0])
+    done = cli.run("status", "--refresh", "--check")
 
     assert done.out.splitlines()[1].split()[1] == "drift"
     assert "current-refused: Vonage refuses the value that Vault holds" in done.out
@@ -112,10 +112,10 @@ def test_drift_is_named(desk: CliFixture) -> None:
 
 def test_what_cannot_be_seen_is_shown_as_recorded(tmp_path: Path, sqlite_template: Path) -> None:
     """One account that Vault denies is an error of its own; the table is there for all."""
-    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2) as cli:
         rules = {"secret/data/vonage/account-2": ["read"], "secret/data/rotator/*": ["read"]}
-        desk.token_file.write_text(desk.world.vault.issue_token(policies=rules))
-        done = desk.run("status", "--refresh")
+        cli.token_file.write_text(cli.world.vault.issue_token(policies=rules))
+        done = cli.run("status", "--refresh")
 
         rows = [line.split()[:2] for line in done.out.splitlines()[1:]]
         assert rows == [["account-1", "new"], ["account-2", "idle"]]
@@ -126,18 +126,18 @@ def test_what_cannot_be_seen_is_shown_as_recorded(tmp_path: Path, sqlite_templat
 def test_overdue_fails_the_check(tmp_path: Path, sqlite_template: Path) -> None:
     """A due time that has passed is told, and fails the check alone."""
     made_at = datetime.now(UTC) - timedelta(days=40)
-    with CliFixture(tmp_path, ledger=sqlite_template, created_at=made_at) as desk:
-        refreshed = desk.run("status", "--refresh")
-        checked, plain = desk.run("status", "account-1", "--check"), desk.run("status", "--json")
+    with CliFixture(tmp_path, ledger=sqlite_template, created_at=made_at) as cli:
+        refreshed = cli.run("status", "--refresh")
+        checked, plain = cli.run("status", "account-1", "--check"), cli.run("status", "--json")
 
     assert "overdue: due for" in checked.out
     assert (refreshed.code, checked.code, plain.code) == (0, 1, 0)
     assert plain.json()["accounts"][0]["overdue"] is True
 
 
-def test_an_unknown_name_is_bad_usage(desk: CliFixture) -> None:
+def test_an_unknown_name_is_bad_usage(cli: CliFixture) -> None:
     """The nearest configured name is suggested."""
-    done = desk.run("status", "account-2")
+    done = cli.run("status", "account-2")
 
     assert done.code == 2
     assert done.err.endswith("hint: did you mean account-1?\n")

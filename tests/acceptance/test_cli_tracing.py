@@ -62,39 +62,39 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[CliFixture]:
+def cli(tmp_path: Path) -> Iterator[CliFixture]:
     """One account."""
-    with CliFixture(tmp_path) as desk:
-        yield desk
+    with CliFixture(tmp_path) as cli:
+        yield cli
 
 
-def test_traces_arrive_and_hold_no_value(desk: CliFixture, collector: Collector) -> None:
+def test_traces_arrive_and_hold_no_value(cli: CliFixture, collector: Collector) -> None:
     """Every step arrives at the configured collector; no value is in any byte that was sent."""
-    desk.config.write_text(f'{desk.text}\n[telemetry]\notlp_endpoint = "{collector.url}"\n')
-    before = desk.values()
-    desk.rotate()
-    values = [*before, *desk.values()]
+    cli.config.write_text(f'{cli.text}\n[telemetry]\notlp_endpoint = "{collector.url}"\n')
+    before = cli.values()
+    cli.rotate()
+    values = [*before, *cli.values()]
     sent = [*collector.heads, *(body.decode("latin-1") for body in collector.bodies)]
 
     assert {"rotation", "create", "vonage secrets.create", "vault write-current"} <= (
         collector.span_names()
     )
     assert collector.heads[0].startswith("POST /v1/traces ")
-    assert not leaks.found(values, desk.api_keys(), sent)
+    assert not leaks.found(values, cli.api_keys(), sent)
 
 
 def test_a_collector_that_is_away_is_no_reason_to_fail(
-    desk: CliFixture, collector: Collector
+    cli: CliFixture, collector: Collector
 ) -> None:
     """The rotation succeeds, and one line says that its trace was lost."""
     gone = collector.url.rpartition(":")[0] + ":1"
-    desk.config.write_text(f'{desk.text}\n[telemetry]\notlp_endpoint = "{gone}"\n')
-    done = desk.rotate()
+    cli.config.write_text(f'{cli.text}\n[telemetry]\notlp_endpoint = "{gone}"\n')
+    done = cli.rotate()
 
     assert done.err.count("traces are not taken") == 1
     assert "opentelemetry" not in done.err
 
 
-def test_without_a_collector_nothing_is_loaded(desk: CliFixture) -> None:
+def test_without_a_collector_nothing_is_loaded(cli: CliFixture) -> None:
     """OpenTelemetry is an extra: who collects no traces need not have it, nor waits for it."""
-    assert "opentelemetry" not in imported(desk, "rotate-now", "--all")
+    assert "opentelemetry" not in imported(cli, "rotate-now", "--all")

@@ -221,10 +221,10 @@ def _base() -> Path:
     with (base.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not base.exists():
-            draft = base.with_name("draft")
-            shutil.rmtree(draft, ignore_errors=True)
-            _make(draft)
-            draft.rename(base)
+            entry = base.with_name("draft")
+            shutil.rmtree(entry, ignore_errors=True)
+            _make(entry)
+            entry.rename(base)
     return base
 
 

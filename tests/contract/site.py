@@ -88,11 +88,11 @@ class Site:
             sleep=self.clock.sleep,
         )
         store = KvStore(link(url or self.server.url, source, trust), "secret")
-        book = LedgerWriter(self.database, lease_seconds=180)
+        writer = LedgerWriter(self.database, lease_seconds=180)
         return Reconciler(
             issuer=cast("Issuer", PortInterceptor("issuer", Secrets(transport), self.calls)),
             store=cast("Store", PortInterceptor("store", store, self.calls)),
-            ledger=cast("Ledger", PortInterceptor("ledger", book, self.calls)),
+            ledger=cast("Ledger", PortInterceptor("ledger", writer, self.calls)),
             accounts={self.account.name: self.account},
             propagation_timeout=timedelta(minutes=2),
             generate=self._generate,

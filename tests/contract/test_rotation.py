@@ -357,42 +357,42 @@ def test_a_rotation_does_not_write_over_a_deleted_entry(server: "Server", site: 
 
 
 @pytest.fixture
-def desk(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+def cli(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """Yield a desk whose Vault is a real server, with README's policy and private files."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
-        account = desk.account
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        account = cli.account
         path = f"vonage/{uuid.uuid4()}"
-        text = desk.text.replace(desk.world.vault.url, original.url)
+        text = cli.text.replace(cli.world.vault.url, original.url)
         text = text.replace(f'"{account.vault_path}"', f'"{path}"')
         text = text.replace("[vault]\n", f'[vault]\npending_prefix = "rotator/pending/{path}"\n')
-        desk.config.write_text(text)
+        cli.config.write_text(text)
         original.write(path, {"api_key": account.api_key, "api_secret": account.api_secret})
-        desk.token_file.write_text(original.issue_token(policy()))
-        for file in (desk.token_file, desk.ledger):
+        cli.token_file.write_text(original.issue_token(policy()))
+        for file in (cli.token_file, cli.ledger):
             file.chmod(0o600)
-        yield desk
+        yield cli
 
 
-def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", desk: CliFixture) -> None:
+def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", cli: CliFixture) -> None:
     """`rotate-now` says what is wrong and exits with 1; `resume` ends what it began."""
 
     def seal(phase: str, exchange: Any) -> None:  # noqa: ANN401  # the simulator's
         if (phase, exchange.method) == ("after", "POST"):
             original.seal()
 
-    desk.world.vonage.observers.append(seal)
+    cli.world.vonage.observers.append(seal)
     try:
-        stopped = desk.run("rotate-now", "--all")
+        stopped = cli.run("rotate-now", "--all")
     finally:
         original.unseal()
-    both = desk.secret_ids()
-    resumed, examined = desk.run("resume"), desk.run("doctor", "--json")
+    both = cli.secret_ids()
+    resumed, examined = cli.run("resume"), cli.run("doctor", "--json")
 
     assert stopped.code == 1
     assert "Vault is sealed" in stopped.err
     assert "hint: " in stopped.err
     assert len(both) == 2
-    assert (resumed.code, desk.secret_ids()) == (0, both[1:])
+    assert (resumed.code, cli.secret_ids()) == (0, both[1:])
     rows = {row["check"]: row["verdict"] for row in examined.json()}
     assert examined.code == 0, examined
     assert rows["chain head"] == rows["vault login"] == rows["rotation"] == "ok"

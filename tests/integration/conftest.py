@@ -12,7 +12,7 @@ from tests.support.database_proxy import DatabaseProxy
 
 
 @pytest.fixture
-def book(database: Engine) -> LedgerWriter:
+def writer(database: Engine) -> LedgerWriter:
     """Return the ledger as one process sees it."""
     return LedgerWriter(database, lease_seconds=60, owner="here/boot/ns/1/100")
 

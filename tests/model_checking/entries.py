@@ -43,29 +43,29 @@ Commit = tuple[tuple[NewEntry, ...], datetime]
 def read(replay: Replay, commits: Sequence[Commit]) -> Replay:
     """Return what the entries say with these at their end."""
     replay = replay.copy()
-    for drafts, at in commits:
-        for draft in drafts:
-            replay.read(_entry(draft, at))
+    for entries, at in commits:
+        for entry in entries:
+            replay.read(_entry(entry, at))
     return replay
 
 
-def _entry(draft: NewEntry, at: datetime) -> chain.Entry:
+def _entry(entry: NewEntry, at: datetime) -> chain.Entry:
     """Return the entry of a draft; a replay does not ask for its place in the chain."""
     return chain.Entry(
         account="account",
         seq=1,
-        rotation_id=draft.rotation_id,
+        rotation_id=entry.rotation_id,
         at=rfc3339_exact(at),
-        event=draft.event,
-        step=draft.step,
-        detail=chain.canonical_json(draft.detail),
+        event=entry.event,
+        step=entry.step,
+        detail=chain.canonical_json(entry.detail),
         prev_hash=chain.GENESIS,
         hash="",
     )
 
 
 def contradiction(
-    replay: Replay, rotation: Rotation | None, drafts: Sequence[NewEntry], adopted_id: str | None
+    replay: Replay, rotation: Rotation | None, entries: Sequence[NewEntry], adopted_id: str | None
 ) -> str | None:
     """Return where rows and entries differ: what is to be done would be refused for it."""
     if adopted_id != replay.adopted_id:
@@ -74,11 +74,11 @@ def contradiction(
         return None
     for difference in replay.rotations[rotation.id].differences(rotation):
         return difference
-    for draft in drafts:
-        is_deletion = draft.event == "intent" and draft.step in (Step.EVICT, Step.DELETE)
-        if is_deletion and not draft.detail.get("is_foreign"):
-            is_eviction = draft.step is Step.EVICT
-            secret_id = str(draft.detail["secret_id"])
+    for entry in entries:
+        is_deletion = entry.event == "intent" and entry.step in (Step.EVICT, Step.DELETE)
+        if is_deletion and not entry.detail.get("is_foreign"):
+            is_eviction = entry.step is Step.EVICT
+            secret_id = str(entry.detail["secret_id"])
             if why := replay.against(rotation, secret_id, is_eviction=is_eviction):
                 return f"{secret_id} is to be deleted, and {why}"
     return None

@@ -155,9 +155,9 @@ def test_exported_lines_prove_themselves(
     database: Engine, drafts: list[NewEntry], *, is_ascii: bool
 ) -> None:
     """Who has only the exported lines and DESIGN finds every entry whole and the head right."""
-    book, queries = LedgerWriter(database, lease_seconds=0), LedgerReader(database)
-    lease = book.claim("a", NOW)
-    head = book.commit(lease, rotation=None, entries=drafts, snapshot=None, now=NOW).head
+    writer, queries = LedgerWriter(database, lease_seconds=0), LedgerReader(database)
+    lease = writer.claim("a", NOW)
+    head = writer.commit(lease, rotation=None, entries=drafts, snapshot=None, now=NOW).head
     lines = [json.dumps(entry.exported(), ensure_ascii=is_ascii) for entry in queries.entries()]
     verdict = queries.verify("a", anchor=head)
 

@@ -13,12 +13,12 @@ class ExternalActors:
 
     world: Environment
     accounts: dict[str, Account]
-    witness: InvariantMonitor
+    monitor: InvariantMonitor
 
     def make_foreign(self, name: str = NAME, value: str = "MadeByHand1") -> str:
         """Create a secret in the dashboard; return its id."""
         secret_id = self.world.vonage.add_secret(self.accounts[name].api_key, value)
-        self.witness.foreign.add(secret_id)
+        self.monitor.foreign.add(secret_id)
         return secret_id
 
     def revoke(self, secret_id: str, name: str = NAME) -> None:
@@ -66,7 +66,7 @@ class ExternalActors:
 
     def look(self, name: str = NAME) -> Snapshot:
         """Return the account as it is seen from outside."""
-        return self.witness.snapshot(self.accounts[name])
+        return self.monitor.snapshot(self.accounts[name])
 
     def fields(self, name: str = NAME) -> dict[str, Any]:
         """Return the fields of the current entry."""

@@ -11,8 +11,8 @@ Mishap = Callable[[RotationFixture, Seen], None]
 
 
 def _fault(kind: str, **options: object) -> Mishap:
-    def add(scene: RotationFixture, seen: Seen) -> None:
-        scene.witness.simulator(seen).faults.add(Fault(kind, **options))  # type: ignore[arg-type]
+    def add(fixture: RotationFixture, seen: Seen) -> None:
+        fixture.monitor.simulator(seen).faults.add(Fault(kind, **options))  # type: ignore[arg-type]
 
     return add
 
@@ -43,35 +43,35 @@ SLOW: Mapping[str, Mishap] = {
 }
 
 
-def _unauthorized(scene: RotationFixture, seen: Seen) -> None:
+def _unauthorized(fixture: RotationFixture, seen: Seen) -> None:
     status = 401 if seen.system == "vonage" else 403
-    scene.witness.simulator(seen).faults.add(Fault("status", status=status))
+    fixture.monitor.simulator(seen).faults.add(Fault("status", status=status))
 
 
-def _another_token(scene: RotationFixture, _seen: Seen) -> None:
-    scene.new_token()
+def _another_token(fixture: RotationFixture, _seen: Seen) -> None:
+    fixture.new_token()
 
 
-def _seal(scene: RotationFixture, _seen: Seen) -> None:
-    scene.world.vault.sealed = True
+def _seal(fixture: RotationFixture, _seen: Seen) -> None:
+    fixture.world.vault.sealed = True
 
 
-def _start_mount(scene: RotationFixture, _seen: Seen) -> None:
-    scene.world.vault.initialising = 2
+def _start_mount(fixture: RotationFixture, _seen: Seen) -> None:
+    fixture.world.vault.initialising = 2
 
 
-def _patch(scene: RotationFixture, _seen: Seen) -> None:
-    scene.patch(note="changed by another team")
+def _patch(fixture: RotationFixture, _seen: Seen) -> None:
+    fixture.patch(note="changed by another team")
 
 
-def _expire(scene: RotationFixture, _seen: Seen) -> None:
+def _expire(fixture: RotationFixture, _seen: Seen) -> None:
     """Let the token run out; another lies in its file before the next pass."""
-    scene.expire_token()
+    fixture.expire_token()
 
 
 def _lag(reads: int) -> Mishap:
-    def lag(scene: RotationFixture, _seen: Seen) -> None:
-        scene.world.vault.stale_reads = reads
+    def lag(fixture: RotationFixture, _seen: Seen) -> None:
+        fixture.world.vault.stale_reads = reads
 
     return lag
 
@@ -89,8 +89,8 @@ VAULT: Mapping[str, Mishap] = {
 
 
 def _spread(seconds: float) -> Mishap:
-    def spread(scene: RotationFixture, _seen: Seen) -> None:
-        scene.propagate_in(seconds)
+    def spread(fixture: RotationFixture, _seen: Seen) -> None:
+        fixture.propagate_in(seconds)
 
     return spread
 
@@ -113,49 +113,49 @@ def applies(name: str, system: System) -> bool:
     return name not in (VAULT if system == "vonage" else VONAGE)
 
 
-def meet(scene: RotationFixture, name: str, number: int) -> None:
+def meet(fixture: RotationFixture, name: str, number: int) -> None:
     """Let the `number`th request from now, to either system, meet the mishap of that name."""
-    scene.before_request(number, lambda seen: MISHAPS[name](scene, seen))
+    fixture.before_request(number, lambda seen: MISHAPS[name](fixture, seen))
     if name in SLOW:
-        give_up(scene, number)
+        give_up(fixture, number)
 
 
-def give_up(scene: RotationFixture, number: int) -> None:
+def give_up(fixture: RotationFixture, number: int) -> None:
     """Let the clients be impatient for the `number`th request from now, and for no other.
 
     Were they so for all, one that a busy machine holds up would be a second mishap.
     """
     if number == 1:
-        scene.wait_for_answers(IMPATIENT)
+        fixture.wait_for_answers(IMPATIENT)
     else:
-        scene.after_request(number - 1, lambda _: scene.wait_for_answers(IMPATIENT))
-    scene.before_request(number, lambda _: scene.wait_for_answers(PATIENT))
+        fixture.after_request(number - 1, lambda _: fixture.wait_for_answers(IMPATIENT))
+    fixture.before_request(number, lambda _: fixture.wait_for_answers(PATIENT))
 
 
-def unreachable(scene: RotationFixture, number: int, *, for_the_pass: bool) -> None:
+def unreachable(fixture: RotationFixture, number: int, *, for_the_pass: bool) -> None:
     """Let the `number`th call from now find nobody listening, until the next sleep or pass."""
 
     def shut() -> None:
-        name = scene.calls.names[-1]
-        simulator = scene.world.vonage if name.startswith("issuer.") else scene.world.vault
+        name = fixture.calls.names[-1]
+        simulator = fixture.world.vonage if name.startswith("issuer.") else fixture.world.vault
         simulator.close()
         if not for_the_pass:
-            scene.clock.wakers.append(lambda: _open(scene))
+            fixture.clock.wakers.append(lambda: _open(fixture))
 
-    scene.calls.plan("before", "", number, shut)
-
-
-def _open(scene: RotationFixture) -> None:
-    scene.world.vonage.start()
-    scene.world.vault.start()
+    fixture.calls.plan("before", "", number, shut)
 
 
-def mend(scene: RotationFixture) -> None:
+def _open(fixture: RotationFixture) -> None:
+    fixture.world.vonage.start()
+    fixture.world.vault.start()
+
+
+def mend(fixture: RotationFixture) -> None:
     """Put right what a mishap left behind: between two passes, an operator was there."""
-    scene.world.vault.sealed = False
-    scene.propagate_in(scene.setting.propagation)
-    if not scene.token_works:
-        scene.new_token()
-    scene.world.vault.stale_reads = 0
-    _open(scene)
-    scene.clock.wakers.clear()
+    fixture.world.vault.sealed = False
+    fixture.propagate_in(fixture.setting.propagation)
+    if not fixture.token_works:
+        fixture.new_token()
+    fixture.world.vault.stale_reads = 0
+    _open(fixture)
+    fixture.clock.wakers.clear()

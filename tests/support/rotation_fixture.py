@@ -79,7 +79,7 @@ class RotationFixture(ExternalActors):
         self.tokens: list[str] = []
         self.token_works = False
         self.new_token()
-        self.witness = InvariantMonitor(
+        self.monitor = InvariantMonitor(
             world=self.world, accounts=self.accounts, entries=self.entries
         )
 
@@ -119,7 +119,7 @@ class RotationFixture(ExternalActors):
         self.queries = LedgerReader(self.database)
         far = self.setting.engine_ledger_url
         reached = self._open(far) if far else self.database
-        self.book = LedgerWriter(reached, lease_seconds=LEASE, subscribers=self._hearing)
+        self.writer = LedgerWriter(reached, lease_seconds=LEASE, subscribers=self._hearing)
         self.deliveries = Deliveries(self.database)
         self.dispatcher = HookDispatcher(
             hooks=self.hooks,
@@ -146,12 +146,12 @@ class RotationFixture(ExternalActors):
             sleep=self.clock.sleep,
             clock=self.clock.monotonic,
         )
-        self.engine = Reconciler(
+        self.reconciler = Reconciler(
             issuer=cast("Issuer", PortInterceptor("issuer", Secrets(self.transport), self.calls)),
             store=cast(
                 "Store", PortInterceptor("store", KvStore(self.connection, "secret"), self.calls)
             ),
-            ledger=cast("Ledger", PortInterceptor("ledger", self.book, self.calls)),
+            ledger=cast("Ledger", PortInterceptor("ledger", self.writer, self.calls)),
             accounts=self.accounts,
             propagation_timeout=self.setting.propagation_timeout,
             hooks=cast("Hooks", PortInterceptor("hooks", self.dispatcher, self.calls)),
@@ -217,7 +217,7 @@ class RotationFixture(ExternalActors):
     ) -> PassResult:
         """Make one pass."""
         request = Request(reason=reason, grace=grace, takes_over=takes_over)
-        report = self.engine.attempt(self.accounts[name], request, wait=wait)
+        report = self.reconciler.attempt(self.accounts[name], request, wait=wait)
         self.reports.append(report)
         return report
 
@@ -230,12 +230,12 @@ class RotationFixture(ExternalActors):
     ) -> Adopted:
         """Adopt a value, or what Vault has, as an operator does: no pending one then."""
         given = None if value is None else SecretValue(value)
-        before = self.witness.excused
-        self.witness.excused = before | {"a value was pushed that is not the pending one"}
+        before = self.monitor.excused
+        self.monitor.excused = before | {"a value was pushed that is not the pending one"}
         try:
-            return self.engine.adopt(self.accounts[name], given, secret_id=secret_id)
+            return self.reconciler.adopt(self.accounts[name], given, secret_id=secret_id)
         finally:
-            self.witness.excused = before
+            self.monitor.excused = before
 
     def run_until_killed(self, name: str = NAME, **request: Any) -> PassResult | None:  # noqa: ANN401  # of `attempt`
         """Make one pass; None if it was killed. Its lease is over by the time this returns."""
@@ -276,14 +276,14 @@ class RotationFixture(ExternalActors):
 
     def before_request(self, number: int, action: Callable[[Seen], object]) -> None:
         """Do `action` when the `number`th request from now, to either system, has arrived."""
-        self.witness.before.append(self._at(number, action))
+        self.monitor.before.append(self._at(number, action))
 
     def after_request(self, number: int, action: Callable[[Seen], object]) -> None:
         """Do `action` when the `number`th request from now has taken effect, unanswered yet."""
-        self.witness.after.append(self._at(number, action))
+        self.monitor.after.append(self._at(number, action))
 
     def _at(self, number: int, action: Callable[[Seen], object]) -> Callable[[Seen], None]:
-        due = len(self.witness.requests) + number
+        due = len(self.monitor.requests) + number
 
         def step_in(seen: Seen) -> None:
             if seen.number == due:
@@ -333,7 +333,7 @@ class RotationFixture(ExternalActors):
         """Return the requests to one system or both, as `METHOD path`."""
         return [
             f"{seen.exchange.method} {seen.exchange.path}"
-            for seen in self.witness.requests
+            for seen in self.monitor.requests
             if system in ("", seen.system)
         ]
 
@@ -347,7 +347,7 @@ class RotationFixture(ExternalActors):
         """
         errors = [*self.world.vonage.observer_errors, *self.world.vault.observer_errors]
         assert not errors, leaks.text_of(errors[0])
-        assert not self.witness.violations, "\n".join(self.witness.violations)
+        assert not self.monitor.violations, "\n".join(self.monitor.violations)
         for name in self.accounts:
             faults = self.queries.verify(name).faults
             assert not faults or self.is_tampered_with, f"{name}: {faults}"
@@ -383,8 +383,8 @@ class RotationFixture(ExternalActors):
 class _Listener(Observer):
     """Keeps each entry, and does what is to be done at it."""
 
-    def __init__(self, scene: RotationFixture) -> None:
-        self._scene = scene
+    def __init__(self, fixture: RotationFixture) -> None:
+        self._scene = fixture
 
     def entry_recorded(self, account: str, entry: NewEntry) -> None:
         self._scene.told.append((account, entry))

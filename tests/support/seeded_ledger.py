@@ -30,8 +30,8 @@ class SeededLedger:
 
     def entries(self, name: str, at: datetime, *drafts: NewEntry) -> None:
         """Append entries of an account, one a minute."""
-        for number, draft in enumerate(drafts):
-            self._commit(name, at + number * MINUTE, draft)
+        for number, entry in enumerate(drafts):
+            self._commit(name, at + number * MINUTE, entry)
 
     def rotated(
         self, name: str, at: datetime, old: str, new: str, old_since: datetime | None = None
@@ -73,8 +73,8 @@ class SeededLedger:
 
     def refused(self, name: str, at: datetime, code: str, why: str, times: int = 1) -> None:
         """Record that an operator had to decide."""
-        draft = NewEntry(event="refused", step=None, detail={"code": code, "why": why})
-        self.entries(name, at, *[draft] * times)
+        entry = NewEntry(event="refused", step=None, detail={"code": code, "why": why})
+        self.entries(name, at, *[entry] * times)
 
     def held(self, name: str, hold: Hold, until: datetime | None = None, by: str = "bob") -> None:
         """Record a hold and, where there is an end, its release."""
@@ -111,17 +111,17 @@ class SeededLedger:
     def _steps(self, at: datetime, steps: Sequence[_Fact]) -> None:
         """Append entries of a rotation, one a minute, each with its row as it is then."""
         for number, (event, rotation, detail) in enumerate(steps):
-            draft = NewEntry(
+            entry = NewEntry(
                 event=event, step=rotation.step, detail=detail, rotation_id=rotation.id
             )
-            self._commit(rotation.account, at + number * MINUTE, draft, rotation)
+            self._commit(rotation.account, at + number * MINUTE, entry, rotation)
 
     def _commit(
-        self, name: str, now: datetime, draft: NewEntry, rotation: Rotation | None = None
+        self, name: str, now: datetime, entry: NewEntry, rotation: Rotation | None = None
     ) -> None:
         lease = self._book.claim(name, now)
         self._book.commit(
-            lease, rotation=rotation, entries=[draft], snapshot=None, now=now, last=True
+            lease, rotation=rotation, entries=[entry], snapshot=None, now=now, last=True
         )
 
 
@@ -153,17 +153,17 @@ def end_graces(database: Engine) -> None:
     To wait for one, it would have to be so short that a busy machine lets it pass before the
     command that began it has ended. Rows alone would be refused: the entries say it, too.
     """
-    book, now = LedgerWriter(database, lease_seconds=60), datetime.now(UTC)
+    writer, now = LedgerWriter(database, lease_seconds=60), datetime.now(UTC)
     detail = {"verified_at": LONG_AGO.isoformat(timespec="microseconds")}
     for name in LedgerReader(database).open_accounts():
-        opened = book.load(name).rotation
+        opened = writer.load(name).rotation
         if opened is None or opened.verified_at is None:
             continue
-        draft = NewEntry(event="learned", step=Step.VERIFY, detail=detail, rotation_id=opened.id)
-        book.commit(
-            book.claim(name, now),
+        entry = NewEntry(event="learned", step=Step.VERIFY, detail=detail, rotation_id=opened.id)
+        writer.commit(
+            writer.claim(name, now),
             rotation=replace(opened, verified_at=LONG_AGO),
-            entries=[draft],
+            entries=[entry],
             snapshot=None,
             now=now,
             last=True,

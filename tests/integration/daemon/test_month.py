@@ -49,30 +49,37 @@ def test_descriptors_threads_and_memory_stay_flat_over_a_month(tmp_path: Path) -
 
 def a_month(folder: Path) -> tuple[int, int, int]:
     """Return the growth in descriptors, threads and bytes from day ten to the month's end."""
-    with RotationFixture(folder) as scene, traced():
+    with RotationFixture(folder) as fixture, traced():
         for _ in range(WARM_UP):
-            a_day(scene)
+            a_day(fixture)
         descriptors, threads, before = _descriptors(), threading.active_count(), held()
         for _ in range(REST):
-            a_day(scene)
+            a_day(fixture)
         return _descriptors() - descriptors, threading.active_count() - threads, held() - before
 
 
-def a_day(scene: RotationFixture) -> None:
-    """Let a day pass, and forget what the scene remembers of it for its own checks."""
-    account = scene.accounts[NAME]
+def a_day(fixture: RotationFixture) -> None:
+    """Let a day pass, and forget what the fixture remembers of it for its own checks."""
+    account = fixture.accounts[NAME]
     for _ in range(LOOKS):
-        scene.clock.advance(hours=24 / LOOKS)
-        scene.engine.refresh(account)
-        scene.book.due(scene.clock.now())
-    report = scene.engine.attempt(account, Request(reason="asked", grace=timedelta()))
+        fixture.clock.advance(hours=24 / LOOKS)
+        fixture.reconciler.refresh(account)
+        fixture.writer.due(fixture.clock.now())
+    report = fixture.reconciler.attempt(account, Request(reason="asked", grace=timedelta()))
     assert report.outcome is Outcome.COMPLETED
-    calls, seen = scene.calls, scene.witness.requests
-    for kept in (scene.told, calls.names, calls.errors, seen, scene.clock.sleeps, scene.ear.lines):
+    calls, seen = fixture.calls, fixture.monitor.requests
+    for kept in (
+        fixture.told,
+        calls.names,
+        calls.errors,
+        seen,
+        fixture.clock.sleeps,
+        fixture.ear.lines,
+    ):
         kept.clear()
-    scene.witness._numbers.clear()
-    scene.world.vonage.exchanges.clear()
-    scene.world.vault.exchanges.clear()
+    fixture.monitor._numbers.clear()
+    fixture.world.vonage.exchanges.clear()
+    fixture.world.vault.exchanges.clear()
 
 
 @contextmanager

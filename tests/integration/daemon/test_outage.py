@@ -141,9 +141,9 @@ def failing(server: str, **fault: Any) -> Outage:  # noqa: ANN401  # of `Fault`
     """Make a server answer with errors."""
 
     def begin(world: Environment, _folder: Path) -> Callable[[], object]:
-        book: FaultQueue = getattr(world, server).faults
-        book.add(Fault(**({"kind": "status", "times": None} | fault)))
-        return book.clear
+        writer: FaultQueue = getattr(world, server).faults
+        writer.add(Fault(**({"kind": "status", "times": None} | fault)))
+        return writer.clear
 
     return begin
 

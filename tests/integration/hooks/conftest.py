@@ -9,7 +9,7 @@ from tests.integration.hooks.deliveries_fixture import names
 
 
 @pytest.fixture
-def book(database: Engine) -> LedgerWriter:
+def writer(database: Engine) -> LedgerWriter:
     """Return a ledger that knows the hooks."""
     return LedgerWriter(database, lease_seconds=60, owner="here/boot/ns/1/100", subscribers=names)
 

@@ -39,15 +39,15 @@ def names(event: Event, account: str) -> tuple[str, ...]:
 
 
 def happen(
-    book: LedgerWriter,
+    writer: LedgerWriter,
     *drafts: NewEntry,
     name: str = "a",
     rotation: Rotation | None = None,
     now: datetime = NOW,
 ) -> None:
     """Record entries in one commit."""
-    lease = book.claim(name, now)
-    book.commit(lease, rotation=rotation, entries=drafts, snapshot=None, now=now, last=True)
+    lease = writer.claim(name, now)
+    writer.commit(lease, rotation=rotation, entries=drafts, snapshot=None, now=now, last=True)
 
 
 def claim(

@@ -39,10 +39,10 @@ from tests.integration.hooks.deliveries_fixture import (
 
 
 def test_a_delivery_is_one_process_s_until_its_lease_ends(
-    book: LedgerWriter, outbox: Deliveries, database: Engine
+    writer: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """A process that dies leaves it to the others; what it says after that does not count."""
-    happen(book, COMPLETED, rotation=ROTATION)
+    happen(writer, COMPLETED, rotation=ROTATION)
     second = Deliveries(database, owner="second")
     first_claim = claim(outbox)
     at_once = claim(second)
@@ -64,12 +64,12 @@ def test_a_delivery_is_one_process_s_until_its_lease_ends(
 
 
 def test_what_a_clock_ahead_has_put_off_or_claimed_is_not_waited_for(
-    book: LedgerWriter, outbox: Deliveries, database: Engine
+    writer: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """A notice, a try and a claim from sixty days ahead are there to be had once it is right."""
     ahead = NOW + 8 * WEEK
     second = Deliveries(database, owner="second")
-    happen(book, COMPLETED, rotation=ROTATION, now=ahead)
+    happen(writer, COMPLETED, rotation=ROTATION, now=ahead)
     with patch.object(deliveries_module, "clock_of", lambda _connection, now: now):
         tried = claim(outbox, ahead)
         assert tried
@@ -86,9 +86,11 @@ def test_what_a_clock_ahead_has_put_off_or_claimed_is_not_waited_for(
     assert taken.attempts == claimed.attempts + 1
 
 
-def test_a_failure_is_tried_again_ever_more_rarely(book: LedgerWriter, outbox: Deliveries) -> None:
+def test_a_failure_is_tried_again_ever_more_rarely(
+    writer: LedgerWriter, outbox: Deliveries
+) -> None:
     """First after half a minute, later once an hour; only the first one is an event."""
-    happen(book, VERIFIED, rotation=ROTATION)
+    happen(writer, VERIFIED, rotation=ROTATION)
     now, waits, events, rows = NOW, list[float](), list[str | None](), list[PendingDelivery]()
     for _ in range(10):
         delivery = claim(outbox, now, hooks=["one"])
@@ -110,10 +112,10 @@ def test_a_failure_is_tried_again_ever_more_rarely(book: LedgerWriter, outbox: D
     ("hook", "drafts", "is_kept"), [("one", [COMPLETED], False), ("two", [VERIFIED], True)]
 )
 def test_news_is_given_up_after_a_week_and_a_push_never(
-    book: LedgerWriter, outbox: Deliveries, hook: str, drafts: list[NewEntry], *, is_kept: bool
+    writer: LedgerWriter, outbox: Deliveries, hook: str, drafts: list[NewEntry], *, is_kept: bool
 ) -> None:
     """Old news help nobody; consumers that read an old secret go on failing."""
-    happen(book, *drafts, rotation=ROTATION)
+    happen(writer, *drafts, rotation=ROTATION)
     delivery = claim(outbox, NOW + WEEK, hooks=[hook])
     assert delivery
     event = outbox.settle(delivery, "why", now=NOW + WEEK)
@@ -123,10 +125,10 @@ def test_news_is_given_up_after_a_week_and_a_push_never(
 
 
 def test_what_became_of_it_is_in_the_record(
-    book: LedgerWriter, outbox: Deliveries, database: Engine
+    writer: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """With hook, event, tries and the reason; the chain is whole."""
-    happen(book, VERIFIED, rotation=ROTATION)
+    happen(writer, VERIFIED, rotation=ROTATION)
     for delivery, reason in zip(claims(outbox), ["exit status 1", None], strict=True):
         outbox.settle(delivery, reason, now=NOW)
     entries = [entry.exported() for entry in LedgerReader(database).entries("a")][1:]
@@ -145,10 +147,10 @@ def test_what_became_of_it_is_in_the_record(
 
 
 def test_a_hook_that_is_not_configured_is_left_alone(
-    book: LedgerWriter, outbox: Deliveries
+    writer: LedgerWriter, outbox: Deliveries
 ) -> None:
     """Its deliveries stay, and nobody claims or counts them."""
-    happen(book, VERIFIED, rotation=ROTATION)
+    happen(writer, VERIFIED, rotation=ROTATION)
 
     assert claim(outbox, hooks=["three"]) is None
     assert not outbox.are_due(["three"], NOW)
@@ -196,10 +198,10 @@ class Ending:
 
 
 def test_what_the_end_of_a_daemon_breaks_off_is_anybodys(
-    book: LedgerWriter, outbox: Deliveries
+    writer: LedgerWriter, outbox: Deliveries
 ) -> None:
     """Another machine's daemon cannot tell that this one is gone, and need not wait for it."""
-    happen(book, VERIFIED, rotation=ROTATION)
+    happen(writer, VERIFIED, rotation=ROTATION)
     due = outbox.undelivered(["one"])
     dispatcher = HookDispatcher(
         hooks=HOOKS[:1],
@@ -218,12 +220,12 @@ def test_what_the_end_of_a_daemon_breaks_off_is_anybodys(
 
 
 def test_many_deliver_at_once_and_each_notice_once(
-    book: LedgerWriter, database: Engine, ledger_url: str
+    writer: LedgerWriter, database: Engine, ledger_url: str
 ) -> None:
     """Two daemons of four threads each on one ledger: no notice is told twice or left out."""
     accounts = [f"a{number}" for number in range(10)]
     for name in accounts:
-        happen(book, VERIFIED, name=name)
+        happen(writer, VERIFIED, name=name)
     other, runner = open_database(ledger_url), Counting()
     couriers = [
         HookDispatcher(
@@ -252,10 +254,10 @@ def test_many_deliver_at_once_and_each_notice_once(
 @pytest.mark.parametrize("kind", ["postgresql"])
 @pytest.mark.postgres
 def test_a_row_that_another_daemon_is_claiming_is_passed_over(
-    book: LedgerWriter, database: Engine, ledger_url: str
+    writer: LedgerWriter, database: Engine, ledger_url: str
 ) -> None:
     """Nobody waits for it: the next one is taken."""
-    happen(book, VERIFIED, rotation=ROTATION)
+    happen(writer, VERIFIED, rotation=ROTATION)
     other = open_database(ledger_url)
     with database.begin() as connection:
         locked = connection.exec_driver_sql(

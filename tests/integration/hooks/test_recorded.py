@@ -29,10 +29,10 @@ from tests.integration.hooks.deliveries_fixture import (
 
 
 def test_an_event_is_recorded_with_what_has_to_be_told_of_it(
-    book: LedgerWriter, outbox: Deliveries
+    writer: LedgerWriter, outbox: Deliveries
 ) -> None:
     """One delivery for each hook that hears of it, with all there is to tell."""
-    happen(book, VERIFIED, COMPLETED, rotation=ROTATION)
+    happen(writer, VERIFIED, COMPLETED, rotation=ROTATION)
     found = claims(outbox)
     notice = found[0].notification
 
@@ -48,23 +48,23 @@ def test_an_event_is_recorded_with_what_has_to_be_told_of_it(
 
 
 def test_a_commit_that_fails_records_neither(
-    book: LedgerWriter, outbox: Deliveries, database: Engine
+    writer: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """There is no event without its deliveries, and no delivery without its event."""
     with (
-        patch.object(book, "_expiry", side_effect=ZeroDivisionError),
+        patch.object(writer, "_expiry", side_effect=ZeroDivisionError),
         pytest.raises(ZeroDivisionError),
     ):
         # What is committed comes after the entries, in the same transaction.
-        happen(book, VERIFIED, rotation=ROTATION)
+        happen(writer, VERIFIED, rotation=ROTATION)
 
     assert list(LedgerReader(database).entries()) == []
     assert waiting(outbox) == []
 
 
-def test_who_hears_of_nothing_is_told_nothing(book: LedgerWriter, database: Engine) -> None:
+def test_who_hears_of_nothing_is_told_nothing(writer: LedgerWriter, database: Engine) -> None:
     """An event of another account, or one that no hook is for."""
-    happen(book, VERIFIED, rotation=ROTATION)
+    happen(writer, VERIFIED, rotation=ROTATION)
 
     assert Deliveries(database).undelivered(["elsewhere"]) == []
 
@@ -120,17 +120,17 @@ def test_trouble_is_told_once_for_each_change(drafts: list[NewEntry], events: st
     assert " ".join(found) == events
 
 
-def test_a_hook_gets_one_message_of_one_entry(book: LedgerWriter, outbox: Deliveries) -> None:
+def test_a_hook_gets_one_message_of_one_entry(writer: LedgerWriter, outbox: Deliveries) -> None:
     """A refusal that is drift as well is told to a hook for both as a refusal."""
-    happen(book, REFUSED)
+    happen(writer, REFUSED)
 
     assert waiting(outbox) == [("two", "refused")]
 
 
-def test_what_was_told_is_remembered(book: LedgerWriter, outbox: Deliveries) -> None:
+def test_what_was_told_is_remembered(writer: LedgerWriter, outbox: Deliveries) -> None:
     """Over processes, as it stands in the ledger."""
-    happen(book, REFUSED)
-    happen(book, REFUSED)
+    happen(writer, REFUSED)
+    happen(writer, REFUSED)
 
     assert waiting(outbox) == [("two", "refused")]
 
@@ -139,11 +139,11 @@ def test_what_was_told_is_remembered(book: LedgerWriter, outbox: Deliveries) -> 
 
 
 def test_a_notice_is_recorded_and_told_once(
-    book: LedgerWriter, outbox: Deliveries, database: Engine
+    writer: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """As long as it is the same; its end is recorded and told nobody."""
     words = [
-        book.set_alert("a", Event.OVERDUE, what, why="late", now=NOW)
+        writer.set_alert("a", Event.OVERDUE, what, why="late", now=NOW)
         for what in ("due", "due", "max-age", None, None, "due")
     ]
     events = [entry.event for entry in LedgerReader(database).entries("a")]
@@ -155,10 +155,10 @@ def test_a_notice_is_recorded_and_told_once(
 
 
 def test_what_a_hook_that_is_gone_should_have_been_told_is_dropped(
-    book: LedgerWriter, outbox: Deliveries, database: Engine
+    writer: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """After a week, as another process may still know the hook; and that is recorded."""
-    happen(book, VERIFIED, rotation=ROTATION)
+    happen(writer, VERIFIED, rotation=ROTATION)
     early = outbox.drop(["two"], now=NOW + WEEK - MINUTE)
     late = [outbox.drop(["two"], now=NOW + WEEK) for _ in range(2)]
     last = list(LedgerReader(database).entries("a"))[-1]
@@ -171,10 +171,10 @@ def test_what_a_hook_that_is_gone_should_have_been_told_is_dropped(
 
 
 def test_what_another_process_still_tries_to_tell_is_not_dropped(
-    book: LedgerWriter, outbox: Deliveries
+    writer: LedgerWriter, outbox: Deliveries
 ) -> None:
     """It has a hook that this one does not know, and a push is told for as long as it takes."""
-    happen(book, VERIFIED, rotation=ROTATION)
+    happen(writer, VERIFIED, rotation=ROTATION)
     delivery = claim(outbox, NOW + WEEK, hooks=["one"])
     assert delivery
     outbox.settle(delivery, "why", now=NOW + WEEK)
@@ -185,10 +185,10 @@ def test_what_another_process_still_tries_to_tell_is_not_dropped(
 
 
 def test_a_try_that_was_broken_off_leaves_the_delivery_due(
-    book: LedgerWriter, outbox: Deliveries, database: Engine
+    writer: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """To anyone, at once, and nothing is recorded of it; who has lost it gives nothing back."""
-    happen(book, COMPLETED, rotation=ROTATION)
+    happen(writer, COMPLETED, rotation=ROTATION)
     first = claim(outbox)
     assert first
     outbox.give_back(first)
@@ -202,11 +202,11 @@ def test_a_try_that_was_broken_off_leaves_the_delivery_due(
     assert [entry.event for entry in LedgerReader(database).entries("a")] == ["closed"]
 
 
-def test_a_notice_needs_no_lease(book: LedgerWriter, database: Engine) -> None:
+def test_a_notice_needs_no_lease(writer: LedgerWriter, database: Engine) -> None:
     """Who works on the account goes on from the chain's new end."""
-    lease = book.claim("a", NOW)
-    book.set_alert("a", Event.OVERDUE, "due", why="late", now=NOW)
-    book.commit(lease, rotation=None, entries=[VERIFIED], snapshot=None, now=NOW)
+    lease = writer.claim("a", NOW)
+    writer.set_alert("a", Event.OVERDUE, "due", why="late", now=NOW)
+    writer.commit(lease, rotation=None, entries=[VERIFIED], snapshot=None, now=NOW)
 
     assert LedgerReader(database).verify("a").entries == 2
     assert LedgerReader(database).verify("a").fault is None

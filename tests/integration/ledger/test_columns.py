@@ -2,8 +2,9 @@
 
 By someone who may write to the tables, and not to Vault, and does not go to the trouble of forging
 entries. Whatever a row says then: nothing is deleted early, or a stranger's, and no value is lost,
-which the scene itself watches. `rotator ledger verify` names what was changed, or the threat model
-names the column as one of which nothing is proven. A new column fails here until it is judged.
+which the fixture itself watches. `rotator ledger verify` names what was changed, or the threat
+model names the column as one of which nothing is proven. A new column fails here until it is
+judged.
 """
 
 import re
@@ -131,87 +132,87 @@ def changes(judged: dict[str, tuple[str, ...]]) -> list[Change]:
     ]
 
 
-def begin(scene: RotationFixture, moment: str) -> None:
+def begin(fixture: RotationFixture, moment: str) -> None:
     """Get to the moment at which the column is changed."""
     if moment == "sent":
-        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
-        scene.run_until_killed()
+        fixture.calls.plan("after", "issuer.create_secret", 1, fixture.calls.kill)
+        fixture.run_until_killed()
         return
-    scene.attempt(grace=timedelta() if moment == "idle" else None)
+    fixture.attempt(grace=timedelta() if moment == "idle" else None)
     if moment == "held":
-        put = Hold(reason="moving house", by="ann", at=scene.clock.now(), freeze=True)
-        Holds(scene.database).put(NAME, put)
+        put = Hold(reason="moving house", by="ann", at=fixture.clock.now(), freeze=True)
+        Holds(fixture.database).put(NAME, put)
     if moment == "idle":
-        scene.make_foreign()
-        scene.clock.advance(days=31)
+        fixture.make_foreign()
+        fixture.clock.advance(days=31)
 
 
-def write(scene: RotationFixture, change: Change) -> None:
+def write(fixture: RotationFixture, change: Change) -> None:
     """Write to the ledger's tables as someone else, whom no foreign key keeps from it."""
-    scene.is_tampered_with = True
-    old, new = [secret.id for secret in scene.secrets()]
+    fixture.is_tampered_with = True
+    old, new = [secret.id for secret in fixture.secrets()]
     table, _, column = change.column.partition(".")
     value = string.Template(change.value).substitute(old=old, new=new)
     statement = f"UPDATE {table} SET {column} = {value}"  # noqa: S608  # of the lists above
-    if scene.setting.ledger_url.startswith("postgresql"):
-        with scene.database.begin() as connection:
+    if fixture.setting.ledger_url.startswith("postgresql"):
+        with fixture.database.begin() as connection:
             connection.execute(text(statement))
         return
-    with closing(sqlite3.connect(scene.ledger_file)) as file, file:
+    with closing(sqlite3.connect(fixture.ledger_file)) as file, file:
         file.execute(statement)
 
 
-def is_named(scene: RotationFixture) -> bool:
+def is_named(fixture: RotationFixture) -> bool:
     """Whether `rotator ledger verify` finds something."""
-    delays = scene.queries.implausible_delays(NAME, scene.accounts[NAME], scene.clock.now())
-    return bool(scene.queries.verify(NAME).faults or delays)
+    delays = fixture.queries.implausible_delays(NAME, fixture.accounts[NAME], fixture.clock.now())
+    return bool(fixture.queries.verify(NAME).faults or delays)
 
 
-def go_on(scene: RotationFixture) -> None:
+def go_on(fixture: RotationFixture) -> None:
     """Let an hour of passes come, of all kinds that nobody asked to hurry."""
     for reason in (None, "due", None, "asked"):
-        scene.restart()
-        scene.run_until_killed(reason=reason)
-        scene.clock.advance(minutes=15)
+        fixture.restart()
+        fixture.run_until_killed(reason=reason)
+        fixture.clock.advance(minutes=15)
 
 
-def lost(scene: RotationFixture) -> list[str]:
+def lost(fixture: RotationFixture) -> list[str]:
     """Return the live secrets whose value is nowhere in Vault."""
-    seen, foreign = scene.look(), scene.witness.foreign
+    seen, foreign = fixture.look(), fixture.monitor.foreign
     known = seen.kept | {seen.pending_value}
-    live = [secret for secret in scene.secrets() if secret.id not in foreign]
+    live = [secret for secret in fixture.secrets() if secret.id not in foreign]
     return [secret.id for secret in live if secret.value not in known]
 
 
-def nothing_comes_of(scene: RotationFixture, change: Change) -> bool:
+def nothing_comes_of(fixture: RotationFixture, change: Change) -> bool:
     """Change a column, let passes come, and check what they did; give whether it was named."""
-    begin(scene, change.moment)
-    write(scene, change)
-    named = is_named(scene)
-    before = {secret.id for secret in scene.secrets()}
-    go_on(scene)
-    after = {secret.id for secret in scene.secrets()}
-    scene.clock.advance(hours=25)
-    go_on(scene)
+    begin(fixture, change.moment)
+    write(fixture, change)
+    named = is_named(fixture)
+    before = {secret.id for secret in fixture.secrets()}
+    go_on(fixture)
+    after = {secret.id for secret in fixture.secrets()}
+    fixture.clock.advance(hours=25)
+    go_on(fixture)
 
     assert before <= after, "a secret was deleted early, or a stranger's"
-    assert lost(scene) == []
-    assert scene.look().works
+    assert lost(fixture) == []
+    assert fixture.look().works
     return named
 
 
 @pytest.mark.parametrize("change", changes(SEEN), ids=str)
 def test_what_is_changed_is_named(tmp_path: Path, change: Change) -> None:
     """And nothing comes of it."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        assert nothing_comes_of(scene, change)
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        assert nothing_comes_of(fixture, change)
 
 
 @pytest.mark.parametrize("change", changes(UNPROVEN), ids=str)
 def test_what_is_not_proven_harms_nothing(tmp_path: Path, change: Change) -> None:
     """Though nobody can tell that it was changed."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        assert not nothing_comes_of(scene, change)
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        assert not nothing_comes_of(fixture, change)
 
 
 ON_BOTH = [
@@ -236,8 +237,8 @@ def test_what_is_changed_in_postgresql_is_named(
     tmp_path: Path, ledger_url: str, change: Change
 ) -> None:
     """As in SQLite."""
-    with RotationFixture(tmp_path, ledger_url=ledger_url, grace=GRACE) as scene:
-        assert nothing_comes_of(scene, change)
+    with RotationFixture(tmp_path, ledger_url=ledger_url, grace=GRACE) as fixture:
+        assert nothing_comes_of(fixture, change)
 
 
 def test_each_column_is_judged() -> None:

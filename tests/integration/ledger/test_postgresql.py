@@ -70,12 +70,12 @@ def of_database(url: str, setting: str) -> None:
 def test_a_database_may_be_set_otherwise(tmp_path: Path, ledger_url: str, setting: str) -> None:
     """A rotation, a hold in any script, and the record, whole, are as they are elsewhere."""
     of_database(ledger_url, setting)
-    with RotationFixture(tmp_path, ledger_url=ledger_url) as scene:
-        report = scene.attempt()
-        hold = Hold(reason=REASON, by="ann", at=scene.clock.now())
-        Holds(scene.database).put(NAME, hold)
-        held = scene.book.load(NAME).hold
-        rotation = scene.rotation()
+    with RotationFixture(tmp_path, ledger_url=ledger_url) as fixture:
+        report = fixture.attempt()
+        hold = Hold(reason=REASON, by="ann", at=fixture.clock.now())
+        Holds(fixture.database).put(NAME, hold)
+        held = fixture.writer.load(NAME).hold
+        rotation = fixture.rotation()
 
         assert report.outcome is Outcome.COMPLETED
         assert held == hold
@@ -268,7 +268,7 @@ def test_a_ledger_is_made_and_rotates_through_a_pooler(tmp_path: Path, pooled_ur
     """With a database that is set otherwise as well."""
     with opened(pooled_url) as engine:
         schema.ensure(engine, auto_upgrade=True)
-    with RotationFixture(tmp_path, ledger_url=pooled_url) as scene:
-        reports = [scene.attempt() for _ in range(3)]
+    with RotationFixture(tmp_path, ledger_url=pooled_url) as fixture:
+        reports = [fixture.attempt() for _ in range(3)]
 
         assert [report.outcome for report in reports] == [Outcome.COMPLETED] * 3

@@ -2,7 +2,7 @@
 
 What is written here is what anyone can write who may write to the database, and does not go to
 the trouble of forging the chain of entries. Whether a stranger's secret was deleted, or one in
-its grace, the scene itself watches.
+its grace, the fixture itself watches.
 """
 
 import string
@@ -32,10 +32,10 @@ ROW = (
 )
 
 
-def tamper(scene: RotationFixture, template: str, **values: str) -> None:
+def tamper(fixture: RotationFixture, template: str, **values: str) -> None:
     """Write to the ledger's tables as someone else."""
-    scene.is_tampered_with = True
-    with scene.database.begin() as connection:
+    fixture.is_tampered_with = True
+    with fixture.database.begin() as connection:
         connection.execute(text(string.Template(template).substitute(values)))
 
 
@@ -79,15 +79,19 @@ STRANGERS = {
 @pytest.mark.parametrize("statement", STRANGERS.values(), ids=STRANGERS)
 def test_no_strangers_secret_is_deleted(tmp_path: Path, ledger_url: str, statement: str) -> None:
     """Whatever a row says of it; the pass is refused, and what differs can be found."""
-    with RotationFixture(tmp_path, ledger_url=ledger_url) as scene:
-        scene.attempt()
-        stranger = scene.make_foreign()
-        tamper(scene, statement, stranger=stranger)
-        scene.clock.advance(days=31)
-        reports = [scene.attempt(reason="due"), scene.resume(), scene.attempt(grace=timedelta())]
-        faults = scene.queries.verify(NAME).faults
+    with RotationFixture(tmp_path, ledger_url=ledger_url) as fixture:
+        fixture.attempt()
+        stranger = fixture.make_foreign()
+        tamper(fixture, statement, stranger=stranger)
+        fixture.clock.advance(days=31)
+        reports = [
+            fixture.attempt(reason="due"),
+            fixture.resume(),
+            fixture.attempt(grace=timedelta()),
+        ]
+        faults = fixture.queries.verify(NAME).faults
 
-        assert stranger in {secret.id for secret in scene.secrets()}
+        assert stranger in {secret.id for secret in fixture.secrets()}
         assert reports[0].outcome is Outcome.REFUSED
         assert faults
         assert any(
@@ -97,18 +101,18 @@ def test_no_strangers_secret_is_deleted(tmp_path: Path, ledger_url: str, stateme
 
 def test_what_only_a_deletion_finds_stays_the_accounts_trouble(tmp_path: Path) -> None:
     """A look that follows no entry of an older rotation does not take it for mended."""
-    with RotationFixture(tmp_path) as scene:
-        scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
         statement = STRANGERS["a rotation that had made it and was undone"]
-        tamper(scene, statement, stranger=scene.make_foreign())
-        scene.clock.advance(days=31)
-        scene.attempt(reason="due")
-        scene.engine.refresh(scene.accounts[NAME])
-        (account,) = scene.queries.accounts([NAME])
+        tamper(fixture, statement, stranger=fixture.make_foreign())
+        fixture.clock.advance(days=31)
+        fixture.attempt(reason="due")
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        (account,) = fixture.queries.accounts([NAME])
 
         assert account.drift is not None
         assert account.drift.startswith("ledger-tampered: ")
-        assert "drift-over" not in scene.events()
+        assert "drift-over" not in fixture.events()
 
 
 WAITING = {
@@ -129,14 +133,14 @@ WAITING = {
 @pytest.mark.parametrize("change", WAITING.values(), ids=WAITING)
 def test_no_grace_is_ended(tmp_path: Path, ledger_url: str, change: str) -> None:
     """The predecessor lives on, be it that the grace looks over or the rotation."""
-    with RotationFixture(tmp_path, ledger_url=ledger_url, grace=GRACE) as scene:
-        first = scene.attempt()
-        tamper(scene, "UPDATE rotation SET $change", change=change)
-        scene.clock.advance(hours=1)
-        reports = [scene.resume(), scene.attempt()]
-        faults = scene.queries.verify(NAME).faults
+    with RotationFixture(tmp_path, ledger_url=ledger_url, grace=GRACE) as fixture:
+        first = fixture.attempt()
+        tamper(fixture, "UPDATE rotation SET $change", change=change)
+        fixture.clock.advance(hours=1)
+        reports = [fixture.resume(), fixture.attempt()]
+        faults = fixture.queries.verify(NAME).faults
 
-        assert first.old_secret_id in {secret.id for secret in scene.secrets()}
+        assert first.old_secret_id in {secret.id for secret in fixture.secrets()}
         assert Outcome.REFUSED in {report.outcome for report in reports}
         assert faults
 
@@ -157,11 +161,11 @@ def test_no_grace_is_ended(tmp_path: Path, ledger_url: str, change: str) -> None
 )
 def test_each_column_is_compared(tmp_path: Path, change: str, named: str) -> None:
     """Those that have a say in what is deleted, and when."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.attempt()
-        whole = scene.queries.verify(NAME).faults
-        tamper(scene, "UPDATE rotation SET $change", change=change)
-        fault, *_ = scene.queries.verify(NAME).faults
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        whole = fixture.queries.verify(NAME).faults
+        tamper(fixture, "UPDATE rotation SET $change", change=change)
+        fault, *_ = fixture.queries.verify(NAME).faults
 
         assert whole == ()
         assert named in fault
@@ -170,24 +174,24 @@ def test_each_column_is_compared(tmp_path: Path, change: str, named: str) -> Non
 def test_gates_are_asked_though_a_row_says_that_the_secret_leaked(tmp_path: Path) -> None:
     """Only an entry makes a rotation one whose predecessor goes without asking."""
     gate = Hook(name="gate", on=frozenset({Event.GATE}), command=("false",))
-    with RotationFixture(tmp_path, grace=GRACE, hooks=(gate,)) as scene:
-        scene.attempt()
-        tamper(scene, "UPDATE rotation SET reason = 'compromised'")
-        scene.clock.advance(hours=25)
-        report = scene.resume()
+    with RotationFixture(tmp_path, grace=GRACE, hooks=(gate,)) as fixture:
+        fixture.attempt()
+        tamper(fixture, "UPDATE rotation SET reason = 'compromised'")
+        fixture.clock.advance(hours=25)
+        report = fixture.resume()
 
         assert code(report) == "ledger-tampered"
-        assert len(scene.secrets()) == 2
+        assert len(fixture.secrets()) == 2
 
 
 def test_a_rotation_that_was_removed_is_missed(tmp_path: Path, ledger_url: str) -> None:
     """Its secrets are nobody's then, and stay; its entries tell of it."""
-    with RotationFixture(tmp_path, ledger_url=ledger_url, grace=GRACE) as scene:
-        first = scene.attempt()
-        tamper(scene, "DELETE FROM rotation")
-        scene.clock.advance(days=31)
-        report = scene.attempt(reason="due")
-        (fault,) = scene.queries.verify(NAME).faults
+    with RotationFixture(tmp_path, ledger_url=ledger_url, grace=GRACE) as fixture:
+        first = fixture.attempt()
+        tamper(fixture, "DELETE FROM rotation")
+        fixture.clock.advance(days=31)
+        report = fixture.attempt(reason="due")
+        (fault,) = fixture.queries.verify(NAME).faults
 
         assert code(report) == "foreign-secret"
         assert fault == f"there are entries of rotation {first.rotation_id}, and its row is gone"
@@ -195,14 +199,14 @@ def test_a_rotation_that_was_removed_is_missed(tmp_path: Path, ledger_url: str) 
 
 def test_the_refusal_says_what_to_do_and_is_told_once(tmp_path: Path) -> None:
     """It is recorded, the account's trouble, and tried again later and later."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        first = scene.attempt()
-        tamper(scene, "UPDATE rotation SET grace_seconds = 0")
-        scene.clock.advance(hours=1)
-        report = scene.resume()
-        scene.engine.refresh(scene.accounts[NAME])
-        scene.engine.refresh(scene.accounts[NAME])
-        (account,) = scene.queries.accounts([NAME])
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        first = fixture.attempt()
+        tamper(fixture, "UPDATE rotation SET grace_seconds = 0")
+        fixture.clock.advance(hours=1)
+        report = fixture.resume()
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        (account,) = fixture.queries.accounts([NAME])
 
         assert report.error is not None
         assert report.error.code == "ledger-tampered"
@@ -216,20 +220,20 @@ def test_the_refusal_says_what_to_do_and_is_told_once(tmp_path: Path) -> None:
         assert account.drift is not None
         assert account.drift.startswith("ledger-tampered: ")
         assert account.retry_at is not None
-        assert scene.events()[-2:] == ["refused", "drift"]
-        assert "intent delete" not in scene.events()
+        assert fixture.events()[-2:] == ["refused", "drift"]
+        assert "intent delete" not in fixture.events()
 
 
 def test_what_is_put_right_goes_on(tmp_path: Path) -> None:
     """As the entries say it, and the rotation is completed."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.attempt()
-        tamper(scene, "UPDATE rotation SET reason = 'due'")
-        scene.clock.advance(hours=25)
-        refused = scene.resume()
-        tamper(scene, "UPDATE rotation SET reason = 'asked'")
-        scene.is_tampered_with = False
-        report = scene.resume()
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        tamper(fixture, "UPDATE rotation SET reason = 'due'")
+        fixture.clock.advance(hours=25)
+        refused = fixture.resume()
+        tamper(fixture, "UPDATE rotation SET reason = 'asked'")
+        fixture.is_tampered_with = False
+        report = fixture.resume()
 
         assert refused.outcome is Outcome.REFUSED
         assert report.outcome is Outcome.COMPLETED
@@ -237,9 +241,12 @@ def test_what_is_put_right_goes_on(tmp_path: Path) -> None:
 
 def test_an_account_that_the_ledger_does_not_know_differs_in_nothing(tmp_path: Path) -> None:
     """There is neither a row nor an entry."""
-    with RotationFixture(tmp_path) as scene:
-        assert scene.queries.verify("unheard-of").faults == ()
-        assert scene.queries.implausible_delays(NAME, scene.accounts[NAME], scene.clock.now()) == ()
+    with RotationFixture(tmp_path) as fixture:
+        assert fixture.queries.verify("unheard-of").faults == ()
+        assert (
+            fixture.queries.implausible_delays(NAME, fixture.accounts[NAME], fixture.clock.now())
+            == ()
+        )
 
 
 # -- Holds. --------------------------------------------------------------------------------
@@ -249,21 +256,21 @@ FORGED = "UPDATE account SET hold_reason = 'because', held_by = 'eve', held_at =
 THAWED = "UPDATE account SET hold_freeze = 0"
 
 
-def hold(scene: RotationFixture, *, freeze: bool = False) -> None:
+def hold(fixture: RotationFixture, *, freeze: bool = False) -> None:
     """Hold the account as an operator does."""
-    put = Hold(reason="moving house", by="ann", at=scene.clock.now(), freeze=freeze)
-    Holds(scene.database).put(NAME, put)
+    put = Hold(reason="moving house", by="ann", at=fixture.clock.now(), freeze=freeze)
+    Holds(fixture.database).put(NAME, put)
 
 
 def test_a_hold_that_was_lifted_in_the_tables_still_holds(tmp_path: Path, ledger_url: str) -> None:
     """Nothing is staged, created or deleted before an operator's `release` is in the entries."""
-    with RotationFixture(tmp_path, ledger_url=ledger_url) as scene:
-        hold(scene)
-        tamper(scene, LIFTED)
-        before = len(scene.requests())
-        report = scene.attempt()
-        (fault,) = scene.queries.verify(NAME).faults
-        changing = [one for one in scene.requests()[before:] if not one.startswith("GET")]
+    with RotationFixture(tmp_path, ledger_url=ledger_url) as fixture:
+        hold(fixture)
+        tamper(fixture, LIFTED)
+        before = len(fixture.requests())
+        report = fixture.attempt()
+        (fault,) = fixture.queries.verify(NAME).faults
+        changing = [one for one in fixture.requests()[before:] if not one.startswith("GET")]
 
         assert code(report) == "ledger-tampered"
         assert changing == []
@@ -275,23 +282,23 @@ def test_a_hold_that_was_lifted_in_the_tables_still_holds(tmp_path: Path, ledger
 
 def test_a_freeze_that_was_thawed_in_the_tables_still_freezes(tmp_path: Path) -> None:
     """The predecessor stays after its grace."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.attempt()
-        hold(scene, freeze=True)
-        tamper(scene, THAWED)
-        scene.clock.advance(hours=25)
-        report = scene.resume()
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        hold(fixture, freeze=True)
+        tamper(fixture, THAWED)
+        fixture.clock.advance(hours=25)
+        report = fixture.resume()
 
         assert code(report) == "ledger-tampered"
-        assert len(scene.secrets()) == 2
+        assert len(fixture.secrets()) == 2
 
 
 def test_a_hold_that_was_forged_is_found(tmp_path: Path) -> None:
     """It keeps the account from being rotated, which `verify` tells from a hold."""
-    with RotationFixture(tmp_path) as scene:
-        scene.attempt()
-        tamper(scene, FORGED)
-        (fault,) = scene.queries.verify(NAME).faults
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
+        tamper(fixture, FORGED)
+        (fault,) = fixture.queries.verify(NAME).faults
 
         assert fault == (
             "the account's row says that it is held: because (eve), and the entries say that "
@@ -305,18 +312,18 @@ def test_a_hold_in_rows_or_entries_alone_is_refused_with_a_cure(
     tmp_path: Path, ledger_url: str, statement: str, cure: str
 ) -> None:
     """No hold is blamed that nobody put; either command makes both say the same."""
-    with RotationFixture(tmp_path, ledger_url=ledger_url) as scene:
-        scene.attempt()
+    with RotationFixture(tmp_path, ledger_url=ledger_url) as fixture:
+        fixture.attempt()
         if statement == LIFTED:
-            hold(scene)
-        tamper(scene, statement)
-        report = scene.attempt()
+            hold(fixture)
+        tamper(fixture, statement)
+        report = fixture.attempt()
         if cure == "hold":
-            hold(scene)
-        held = scene.attempt() if cure == "hold" else None
-        released = Holds(scene.database).lift(NAME, by="ann", now=scene.clock.now())
-        whole = scene.queries.verify(NAME).faults
-        again = scene.attempt()
+            hold(fixture)
+        held = fixture.attempt() if cure == "hold" else None
+        released = Holds(fixture.database).lift(NAME, by="ann", now=fixture.clock.now())
+        whole = fixture.queries.verify(NAME).faults
+        again = fixture.attempt()
 
         assert report.error is not None
         assert report.error.code == "ledger-tampered"
@@ -331,32 +338,32 @@ def test_a_hold_in_rows_or_entries_alone_is_refused_with_a_cure(
 
 def test_a_hold_that_is_forged_during_a_pass_stops_the_next_step(tmp_path: Path) -> None:
     """Between the looks of a pass, each intent is recorded only where row and entries agree."""
-    with RotationFixture(tmp_path) as scene:
+    with RotationFixture(tmp_path) as fixture:
         staged: list[Seen] = []
 
         def forge(seen: Seen) -> None:
             if seen.exchange.method == "POST" and "pending" in seen.exchange.path and not staged:
                 staged.append(seen)
-                tamper(scene, FORGED)
+                tamper(fixture, FORGED)
 
-        scene.witness.after.append(forge)
-        report = scene.attempt()
+        fixture.monitor.after.append(forge)
+        report = fixture.attempt()
 
         assert code(report) == "ledger-tampered"
         assert "`rotator release" in (report.error.hint or "" if report.error else "")
-        assert scene.events()[-1] == "refused"
-        assert "intent create" not in scene.events()
-        assert len(scene.secrets()) == 1
+        assert fixture.events()[-1] == "refused"
+        assert "intent create" not in fixture.events()
+        assert len(fixture.secrets()) == 1
 
 
 def test_a_dry_run_and_status_tell_of_a_forged_hold(tmp_path: Path) -> None:
     """As the rotation itself would; nothing is asked of it that a look does not tell."""
-    with RotationFixture(tmp_path) as scene:
-        scene.attempt()
-        tamper(scene, FORGED)
-        planned, _, _ = scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))
-        scene.engine.refresh(scene.accounts[NAME])
-        (account,) = scene.queries.accounts([NAME])
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
+        tamper(fixture, FORGED)
+        planned, _, _ = fixture.reconciler.dry_run(fixture.accounts[NAME], Request(reason="asked"))
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        (account,) = fixture.queries.accounts([NAME])
 
         assert code(planned) == "ledger-tampered"
         assert (account.drift or "").startswith("ledger-tampered: the account's row says")
@@ -364,57 +371,57 @@ def test_a_dry_run_and_status_tell_of_a_forged_hold(tmp_path: Path) -> None:
 
 def test_a_grace_that_is_cut_before_it_begins_is_not_recorded(tmp_path: Path) -> None:
     """The verification would tell of it as if it had been asked for."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.calls.plan("after", "store.write_current", 1, scene.calls.kill)
-        scene.run_until_killed()
-        tamper(scene, "UPDATE rotation SET grace_seconds = 0")
-        refused = scene.resume()
-        tamper(scene, "UPDATE rotation SET grace_seconds = 86400")
-        scene.is_tampered_with = False
-        report = scene.resume()
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.calls.plan("after", "store.write_current", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        tamper(fixture, "UPDATE rotation SET grace_seconds = 0")
+        refused = fixture.resume()
+        tamper(fixture, "UPDATE rotation SET grace_seconds = 86400")
+        fixture.is_tampered_with = False
+        report = fixture.resume()
 
         assert code(refused) == "ledger-tampered"
         assert report.outcome is Outcome.AWAITING_DELETION
-        assert len(scene.secrets()) == 2
+        assert len(fixture.secrets()) == 2
 
 
 def test_the_value_of_a_rotation_that_looks_undone_is_kept(tmp_path: Path) -> None:
     """It is the only copy: Vonage has it, and its answer was lost."""
-    with RotationFixture(tmp_path) as scene:
-        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
-        scene.run_until_killed()
-        tamper(scene, "UPDATE rotation SET abort_code = 'overtaken', step = 'abort'")
-        report = scene.resume()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.calls.plan("after", "issuer.create_secret", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        tamper(fixture, "UPDATE rotation SET abort_code = 'overtaken', step = 'abort'")
+        report = fixture.resume()
 
         assert code(report) == "ledger-tampered"
-        assert scene.look().pending_value in scene.look().live
+        assert fixture.look().pending_value in fixture.look().live
 
 
 def test_nothing_is_appended_to_another_end_than_the_newest_entry(
     tmp_path: Path, ledger_url: str
 ) -> None:
     """Not even a hold: it would stand in a chain that forks."""
-    with RotationFixture(tmp_path, ledger_url=ledger_url) as scene:
-        scene.attempt()
-        before = scene.entries()
-        tamper(scene, "UPDATE account SET chain_seq = 3, chain_head = 'no hash'")
+    with RotationFixture(tmp_path, ledger_url=ledger_url) as fixture:
+        fixture.attempt()
+        before = fixture.entries()
+        tamper(fixture, "UPDATE account SET chain_seq = 3, chain_head = 'no hash'")
 
         with pytest.raises(Refused) as refused:
-            hold(scene)
+            hold(fixture)
 
-        assert code(scene.attempt()) == "ledger-tampered"
-        assert scene.entries() == before
+        assert code(fixture.attempt()) == "ledger-tampered"
+        assert fixture.entries() == before
         assert "ends its chain at entry 3" in str(refused.value)
 
 
 def test_what_was_adopted_is_compared(tmp_path: Path) -> None:
     """Nothing else keeps it from being evicted while a standby of Vault lags."""
-    with RotationFixture(tmp_path) as scene:
-        scene.attempt()
-        scene.adopt("AdoptedByHand1", secret_id=scene.make_foreign(value="AdoptedByHand1"))
-        whole = scene.queries.verify(NAME).faults
-        tamper(scene, "UPDATE account SET adopted_id = NULL")
-        (fault,) = scene.queries.verify(NAME).faults
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
+        fixture.adopt("AdoptedByHand1", secret_id=fixture.make_foreign(value="AdoptedByHand1"))
+        whole = fixture.queries.verify(NAME).faults
+        tamper(fixture, "UPDATE account SET adopted_id = NULL")
+        (fault,) = fixture.queries.verify(NAME).faults
 
         assert whole == ()
         assert fault.startswith("its row says that nothing was adopted last, the entries")
@@ -423,10 +430,10 @@ def test_what_was_adopted_is_compared(tmp_path: Path) -> None:
 # -- Entries that do not hold together. ------------------------------------------------------
 
 
-def unguarded(scene: RotationFixture, statement: str) -> None:
+def unguarded(fixture: RotationFixture, statement: str) -> None:
     """Change entries, past the triggers."""
-    drop_triggers(scene.database)
-    tamper(scene, statement)
+    drop_triggers(fixture.database)
+    tamper(fixture, statement)
 
 
 BROKEN = {
@@ -448,25 +455,25 @@ BROKEN = {
 @pytest.mark.parametrize("statement", BROKEN.values(), ids=BROKEN)
 def test_nothing_is_deleted_on_the_word_of_a_broken_chain(tmp_path: Path, statement: str) -> None:
     """From the opening of the rotation on, each entry has to follow the one before."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.attempt(reason="due")
-        unguarded(scene, statement)
-        scene.clock.advance(hours=25)
-        report = scene.resume()
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt(reason="due")
+        unguarded(fixture, statement)
+        fixture.clock.advance(hours=25)
+        report = fixture.resume()
 
         assert code(report) == "ledger-tampered"
-        assert len(scene.secrets()) == 2
-        assert scene.queries.verify(NAME).fault
+        assert len(fixture.secrets()) == 2
+        assert fixture.queries.verify(NAME).fault
 
 
 def test_a_hold_whose_entry_was_changed_is_none_to_trust(tmp_path: Path) -> None:
     """The newest entry about a hold has to be whole."""
-    with RotationFixture(tmp_path) as scene:
-        hold(scene)
-        unguarded(scene, "UPDATE entry SET event = 'released' WHERE event = 'held'")
-        tamper(scene, LIFTED)
+    with RotationFixture(tmp_path) as fixture:
+        hold(fixture)
+        unguarded(fixture, "UPDATE entry SET event = 'released' WHERE event = 'held'")
+        tamper(fixture, LIFTED)
 
-        assert code(scene.attempt()) == "ledger-tampered"
+        assert code(fixture.attempt()) == "ledger-tampered"
 
 
 # -- Entries of older versions. ----------------------------------------------------------------
@@ -474,14 +481,14 @@ def test_a_hold_whose_entry_was_changed_is_none_to_trust(tmp_path: Path) -> None
 
 def test_what_older_versions_recorded_is_enough(tmp_path: Path) -> None:
     """Their entries have no time of verification, and no grace: within an hour it is believed."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.attempt()
-        rewrite(scene.database, NAME, without_verification)
-        scene.is_tampered_with = True
-        whole = scene.queries.verify(NAME)
-        scene.clock.advance(hours=25)
-        report = scene.resume()
-        scene.is_tampered_with = False
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        rewrite(fixture.database, NAME, without_verification)
+        fixture.is_tampered_with = True
+        whole = fixture.queries.verify(NAME)
+        fixture.clock.advance(hours=25)
+        report = fixture.resume()
+        fixture.is_tampered_with = False
 
         assert (whole.fault, whole.differences) == (None, ())
         assert report.outcome is Outcome.COMPLETED
@@ -496,20 +503,20 @@ def test_what_an_older_version_opened_and_an_operator_abandoned_goes_on(
     tmp_path: Path, ledger_url: str
 ) -> None:
     """It is opened once more, and its row says for what, as its new entry does."""
-    with RotationFixture(tmp_path, ledger_url=ledger_url) as scene:
-        scene.calls.plan("before", "issuer.create_secret", 1, stop)
-        scene.attempt()
+    with RotationFixture(tmp_path, ledger_url=ledger_url) as fixture:
+        fixture.calls.plan("before", "issuer.create_secret", 1, stop)
+        fixture.attempt()
         nothing = ", ".join(f"{each} = NULL" for each in IDENTITY)
-        tamper(scene, "UPDATE rotation SET $nothing", nothing=nothing)
-        opened = scene.rotation()
-        lease = scene.book.claim(NAME, scene.clock.now())
+        tamper(fixture, "UPDATE rotation SET $nothing", nothing=nothing)
+        opened = fixture.rotation()
+        lease = fixture.writer.claim(NAME, fixture.clock.now())
         assert opened
-        ended, new = bookkeeping.abandoned(opened, scene.clock.now())
-        scene.book.commit(
+        ended, new = bookkeeping.abandoned(opened, fixture.clock.now())
+        fixture.writer.commit(
             lease, rotation=ended, entries=[new], snapshot=None, now=ended.opened_at, last=True
         )
-        scene.is_tampered_with = False
-        report = scene.attempt()
+        fixture.is_tampered_with = False
+        report = fixture.attempt()
 
         assert report.outcome is Outcome.COMPLETED
         assert report.rotation_id == opened.id
@@ -517,10 +524,10 @@ def test_what_an_older_version_opened_and_an_operator_abandoned_goes_on(
 
 def test_but_not_a_much_earlier_time(tmp_path: Path) -> None:
     """A grace cannot be cut by more than that."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.attempt()
-        rewrite(scene.database, NAME, without_verification)
-        tamper(scene, "UPDATE rotation SET $change", change=WAITING["verified earlier"])
-        report = scene.resume()
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        rewrite(fixture.database, NAME, without_verification)
+        tamper(fixture, "UPDATE rotation SET $change", change=WAITING["verified earlier"])
+        report = fixture.resume()
 
         assert code(report) == "ledger-tampered"

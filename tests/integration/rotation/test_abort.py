@@ -178,7 +178,7 @@ def test_a_pending_entry_removed_by_hand_undoes_the_rotation(tmp_path: Path) -> 
         before = fixture.look()
         fixture.calls.plan("after", "issuer.create_secret", 1, fixture.drop_pending)
         fixture.calls.plan("before", "issuer.list_secrets", 2, fixture.calls.kill)
-        fixture.witness.excused = {"a secret was made that is nowhere in Vault"}
+        fixture.monitor.excused = {"a secret was made that is nowhere in Vault"}
         fixture.run_until_killed()
         report = fixture.attempt()
 
@@ -295,7 +295,7 @@ def test_an_undone_rotation_leaves_no_due_time(tmp_path: Path) -> None:
 def test_an_election_is_outlasted_by_a_pass(tmp_path: Path, times: int | None) -> None:
     """A write that finds Vault away is decided anew, for as long as patience lasts."""
     with RotationFixture(tmp_path) as fixture:
-        fixture.engine = replace(fixture.engine, store_patience=timedelta(minutes=1))
+        fixture.reconciler = replace(fixture.reconciler, store_patience=timedelta(minutes=1))
         nobody = {"errors": ["no active Vault instance found"]}
         fixture.world.vault.faults.add(
             Fault("status", status=503, body=nobody, method="POST", path="/data/", times=times)
@@ -317,7 +317,7 @@ def test_an_election_is_outlasted_by_a_pass(tmp_path: Path, times: int | None) -
 def test_a_seal_is_not_waited_for(tmp_path: Path) -> None:
     """It does not go away by itself."""
     with RotationFixture(tmp_path) as fixture:
-        fixture.engine = replace(fixture.engine, store_patience=timedelta(hours=1))
+        fixture.reconciler = replace(fixture.reconciler, store_patience=timedelta(hours=1))
         fixture.world.vault.faults.add(
             Fault("status", status=503, method="POST", path="/data/", times=None)
         )

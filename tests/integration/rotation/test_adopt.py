@@ -77,7 +77,7 @@ def test_what_a_standby_does_not_show_yet_is_not_evicted(tmp_path: Path, *, adop
         assert (SHOWN if adopts else foreign_id) in early.error.message
         assert {secret.id for secret in fixture.secrets()} == {old_id, foreign_id}
         if adopts:
-            fixture.witness.foreign.clear()
+            fixture.monitor.foreign.clear()
             late = fixture.attempt()
             assert late.outcome is Outcome.COMPLETED
             assert late.old_secret_id == foreign_id
@@ -91,7 +91,7 @@ def test_a_standby_that_lags_behind_an_adoption_is_waited_for(tmp_path: Path) ->
     ) as fixture:
         foreign_id = fixture.make_foreign()
         fixture.adopt(OTHER, secret_id=foreign_id)
-        fixture.witness.foreign.clear()
+        fixture.monitor.foreign.clear()
         fixture.world.vault.stale_reads = 6
         done = fixture.attempt()
 
@@ -156,7 +156,7 @@ def test_what_was_put_back_by_hand_may_be_adopted(tmp_path: Path) -> None:
         fixture.adopt(OTHER, secret_id=foreign_id)
         fixture.roll_back()
         adopted, again = fixture.adopt(None), fixture.adopt(None)
-        fixture.witness.foreign.clear()
+        fixture.monitor.foreign.clear()
         done = fixture.attempt()
 
         assert (adopted.secret.id, adopted.is_written, again.is_written) == (old_id, True, False)

@@ -104,7 +104,7 @@ def test_before_a_push_it_is_what_will_be_replaced(tmp_path: Path) -> None:
         (old,) = fixture.secrets()
         other = fixture.make_foreign(value=OTHER)
         fixture.revoke(old.id)
-        fixture.witness.foreign.clear()
+        fixture.monitor.foreign.clear()
         adopted = fixture.adopt(OTHER)
         done = fixture.resume()
 
@@ -310,7 +310,7 @@ def test_a_rotation_that_is_undone_lets_go_as_well(tmp_path: Path) -> None:
     with RotationFixture(tmp_path, rotated_before=True, propagation_timeout=timedelta()) as fixture:
         old, new = leave_half_undone(fixture)
         # The operator has it.
-        fixture.witness.excused |= {"the only copy of a live secret was lost"}
+        fixture.monitor.excused |= {"the only copy of a live secret was lost"}
         fixture.calls.plan("before", "store.write_current", 1, fixture.calls.kill)
         with pytest.raises(Killed):
             fixture.adopt(new.value, secret_id=new.id)
@@ -368,7 +368,7 @@ def test_a_push_from_before_an_adoption_does_not_replace_what_was_adopted(tmp_pa
         fixture.restart()
         fixture.calls.plan("after", "ledger.commit", 1, fixture.calls.kill)
         fixture.run_until_killed(reason=None)
-        fixture.witness.before.append(lambda seen: lag_behind(fixture, seen))
+        fixture.monitor.before.append(lambda seen: lag_behind(fixture, seen))
         stale = fixture.resume()
 
         assert stale.error is not None

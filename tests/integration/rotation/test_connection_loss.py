@@ -58,7 +58,7 @@ def test_a_rotation_that_loses_its_database_anywhere(  # noqa: PLR0913  # fixtur
     """The step stops, nothing is sent twice, and the next pass brings the rotation to its end."""
     with RotationFixture(tmp_path, ledger_url=ledger_url, engine_ledger_url=far_url) as fixture:
         at_loss: list[int] = []
-        proxy.when_hanging_up = lambda: at_loss.append(len(fixture.witness.requests))
+        proxy.when_hanging_up = lambda: at_loss.append(len(fixture.monitor.requests))
         failed: list[PassResult] = []
         losses = 0
         for number in itertools.count(1, stride):
@@ -70,7 +70,7 @@ def test_a_rotation_that_loses_its_database_anywhere(  # noqa: PLR0913  # fixtur
             if report.outcome is not Outcome.COMPLETED:
                 assert report.error is not None
                 assert report.error.code == "ledger-unavailable"
-                assert len(fixture.witness.requests) == at_loss[-1]
+                assert len(fixture.monitor.requests) == at_loss[-1]
                 failed.append(report)
             losses += 1
             go_on(fixture, before.id if before else None)

@@ -11,14 +11,14 @@ from tests.support.rotation_fixture import NAME, RotationFixture
 def test_a_lease_that_was_claimed_is_used_and_released(tmp_path: Path) -> None:
     """Who claimed an account as due hands its lease over; nobody else gets in between."""
     with RotationFixture(tmp_path) as fixture:
-        lease = fixture.book.claim(NAME, fixture.clock.now())
-        report = fixture.engine.attempt(
+        lease = fixture.writer.claim(NAME, fixture.clock.now())
+        report = fixture.reconciler.attempt(
             fixture.accounts[NAME], Request(reason="due"), claimed=lease
         )
         fixture.reports.append(report)
 
         assert report.outcome is Outcome.COMPLETED
-        assert fixture.book.claim(NAME, fixture.clock.now()).token == lease.token + 1
+        assert fixture.writer.claim(NAME, fixture.clock.now()).token == lease.token + 1
 
 
 @pytest.mark.parametrize("number", range(1, 13))
@@ -26,10 +26,10 @@ def test_a_pass_that_is_told_to_stop_ends_between_two_steps(tmp_path: Path, numb
     """The rotation stays open, nothing counts as failed, and the next pass goes on from there."""
     with RotationFixture(tmp_path) as fixture:
         asked = iter(range(1, 1000))
-        engine = replace(fixture.engine, should_stop=lambda: next(asked) >= number)
+        engine = replace(fixture.reconciler, should_stop=lambda: next(asked) >= number)
         stopped = engine.attempt(fixture.accounts[NAME], Request(reason="due"))
-        leased = fixture.book.claim(NAME, fixture.clock.now())
-        fixture.book.release(leased)
+        leased = fixture.writer.claim(NAME, fixture.clock.now())
+        fixture.writer.release(leased)
         events = {entry.event for entry in fixture.entries(NAME)}
         report = fixture.attempt()
 
@@ -43,15 +43,15 @@ def test_drift_is_recorded_when_it_begins_and_when_it_ends(tmp_path: Path) -> No
     """Looking again and again adds nothing to the record."""
     with RotationFixture(tmp_path) as fixture:
         account = fixture.accounts[NAME]
-        fixture.engine.refresh(account)
+        fixture.reconciler.refresh(account)
         before = len(fixture.entries(NAME))
         foreign = fixture.make_foreign()
         for _ in range(3):
-            fixture.engine.refresh(account)
+            fixture.reconciler.refresh(account)
         drift = fixture.queries.accounts([NAME])[0].drift
         fixture.revoke(foreign)
         for _ in range(3):
-            fixture.engine.refresh(account)
+            fixture.reconciler.refresh(account)
 
         events = [entry.event for entry in fixture.entries(NAME)]
         assert before == 0
@@ -89,16 +89,16 @@ def test_a_secret_that_is_too_old_is_told_once(tmp_path: Path) -> None:
     """Its age is looked at with all the rest; a rotation ends it."""
     with RotationFixture(tmp_path) as fixture:
         account = fixture.accounts[NAME]
-        fixture.engine.refresh(account)
+        fixture.reconciler.refresh(account)
         young = fixture.queries.accounts([NAME])[0].drift
         fixture.clock.advance(days=6)
         for _ in range(3):
-            fixture.engine.refresh(account)
+            fixture.reconciler.refresh(account)
             fixture.clock.advance(hours=6)
         old = fixture.queries.accounts([NAME])[0].drift
         events = [entry.event for entry in fixture.entries(NAME)]
         fixture.attempt()
-        fixture.engine.refresh(account)
+        fixture.reconciler.refresh(account)
 
         assert young is None
         assert old is not None

@@ -19,24 +19,24 @@ from tests.support.rotation_fixture import NAME, RotationFixture
 def evict(fixture: RotationFixture) -> str:
     """Put an outsider's secret into the second slot, for the rotation to evict."""
     stranger = fixture.make_foreign()
-    fixture.witness.foreign.clear()
+    fixture.monitor.foreign.clear()
     return stranger
 
 
 def delete_by_hand(fixture: RotationFixture) -> str:
     """Delete an outsider's secret as an operator does, under rotator's record."""
     stranger = fixture.make_foreign()
-    lease = fixture.book.claim(NAME, fixture.clock.now())
+    lease = fixture.writer.claim(NAME, fixture.clock.now())
     for event in ("intent", "done"):
         detail = {"by": "operator", "operation": "delete", "secret_id": stranger}
-        fixture.book.commit(
+        fixture.writer.commit(
             lease,
             rotation=None,
             entries=[NewEntry(event=event, step=None, detail=detail)],
             snapshot=None,
             now=fixture.clock.now(),
         )
-    fixture.book.release(lease)
+    fixture.writer.release(lease)
     fixture.revoke(stranger)
     return stranger
 
@@ -152,13 +152,13 @@ def test_what_may_have_been_deleted_is_not_guessed_to_be_the_current_one(tmp_pat
     """Where a request may be on its way, an operator has to say that it did not arrive."""
     with RotationFixture(tmp_path) as fixture:
         (only,) = fixture.secrets()
-        lease = fixture.book.claim(NAME, fixture.clock.now())
+        lease = fixture.writer.claim(NAME, fixture.clock.now())
         detail = {"by": "operator", "operation": "delete", "secret_id": only.id}
         begun = [NewEntry(event="intent", step=None, detail=detail)]
-        fixture.book.commit(
+        fixture.writer.commit(
             lease, rotation=None, entries=begun, snapshot=None, now=fixture.clock.now()
         )
-        fixture.book.release(lease)
+        fixture.writer.release(lease)
         with pytest.raises(Refused, match="which of them") as refused:
             fixture.adopt(None)
         adopted = fixture.adopt(None, secret_id=only.id)

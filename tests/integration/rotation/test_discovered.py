@@ -37,16 +37,16 @@ def test_the_stranger_is_reported_until_somebody_decides(fixture: RotationFixtur
     fixture.attempt(SUB, reason="due")
     fixture.clock.advance(days=31)
     again = fixture.attempt(SUB, reason="due")
-    fixture.engine.refresh(fixture.accounts[SUB])
+    fixture.reconciler.refresh(fixture.accounts[SUB])
 
     assert again.error is not None
     assert again.error.code == "foreign-secret"
-    assert (fixture.book.load(SUB).drift or "").startswith("foreign-secret")
+    assert (fixture.writer.load(SUB).drift or "").startswith("foreign-secret")
 
 
 def test_it_is_due_at_once(fixture: RotationFixture) -> None:
     """Consumers have nothing yet, so that no age has to be waited for."""
-    fixture.engine.refresh(fixture.accounts[SUB])
+    fixture.reconciler.refresh(fixture.accounts[SUB])
     (record,) = fixture.queries.accounts([SUB])
 
     assert record.next_due_at == fixture.clock.now()
@@ -99,8 +99,8 @@ def test_a_first_secret_that_is_refused_is_named_and_goes_on_by_itself(
     """Nothing is deleted, a look keeps what a pass found, and once it works it is pushed."""
     fixture.propagate_in(3600)
     refused = fixture.attempt(SUB, reason="due")
-    found = fixture.book.load(SUB).drift or ""
-    fixture.engine.refresh(fixture.accounts[SUB])
+    found = fixture.writer.load(SUB).drift or ""
+    fixture.reconciler.refresh(fixture.accounts[SUB])
     fixture.clock.advance(hours=2)
     report = fixture.attempt(SUB, reason="due")
 

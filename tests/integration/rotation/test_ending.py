@@ -14,7 +14,7 @@ DAY = 86_400
 
 def drift(fixture: RotationFixture) -> str:
     """Look at the account; give what is wrong with it."""
-    fixture.engine.refresh(fixture.accounts[NAME])
+    fixture.reconciler.refresh(fixture.accounts[NAME])
     return fixture.queries.accounts([NAME])[0].drift or ""
 
 

@@ -45,12 +45,12 @@ def dry_run(setting: str) -> tuple[tuple[System, ...], tuple[System, ...], int]:
         TemporaryDirectory() as folder,
         RotationFixture(Path(folder), **SETTINGS[setting]) as fixture,
     ):
-        before = len(fixture.witness.requests)
+        before = len(fixture.monitor.requests)
         fixture.attempt()
         ledger_calls = fixture.calls.count("ledger.")
-        amid = len(fixture.witness.requests)
+        amid = len(fixture.monitor.requests)
         finish(fixture)
-        systems = [seen.system for seen in fixture.witness.requests]
+        systems = [seen.system for seen in fixture.monitor.requests]
         return tuple(systems[before:amid]), tuple(systems[amid:]), ledger_calls
 
 
@@ -127,7 +127,7 @@ def test_one_mishap_changes_nothing_in_the_end(
         check(fixture, made(setting))
         assert len(reports) <= 2
         assert len(later) <= 2
-        assert fixture.witness.requests[-1].number >= number
+        assert fixture.monitor.requests[-1].number >= number
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -284,7 +284,7 @@ def test_a_clear_that_arrives_in_the_next_rotation_loses_nothing(tmp_path: Path)
             fixture.calls.kill()
 
         # What the rotation itself did while its own request was held up.
-        fixture.witness.excused.add("a secret vanished unasked")
+        fixture.monitor.excused.add("a secret vanished unasked")
         fixture.world.vault.observers.append(hold_up)
         fixture.calls.plan(
             "before", "store.clear_pending", 1, lambda: fixture.wait_for_answers(IMPATIENT)
@@ -308,10 +308,10 @@ def lag(fixture: RotationFixture) -> None:
     def step_in(seen: Seen) -> None:
         is_read = seen.exchange.method == "GET" and "rotator/pending" in seen.exchange.path
         if is_read and fixture.look().pending is not None:
-            fixture.witness.before.remove(step_in)
+            fixture.monitor.before.remove(step_in)
             fixture.world.vault.stale_reads = 1
 
-    fixture.witness.before.append(step_in)
+    fixture.monitor.before.append(step_in)
 
 
 @pytest.mark.parametrize(

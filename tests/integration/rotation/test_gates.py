@@ -195,11 +195,11 @@ def test_the_daemon_comes_back_when_it_is_time_to_ask_again(
     gate.shut()
     with fixture_with_hooks(tmp_path, gate) as fixture:
         fixture.attempt()
-        at_once = fixture.book.due(fixture.clock.now())
+        at_once = fixture.writer.due(fixture.clock.now())
         fixture.clock.advance(seconds=60)
 
         assert at_once == []
-        assert [due.name for due in fixture.book.due(fixture.clock.now())] == [NAME]
+        assert [due.name for due in fixture.writer.due(fixture.clock.now())] == [NAME]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

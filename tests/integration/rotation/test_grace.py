@@ -156,9 +156,9 @@ def test_a_clock_that_is_put_right_lets_the_daemon_go_on(tmp_path: Path) -> None
         fixture.clock.advance(hours=1)
         fixture.resume()
         fixture.clock_offset = NONE
-        early = fixture.book.due(fixture.clock.now())
+        early = fixture.writer.due(fixture.clock.now())
         fixture.clock.advance(hours=23)
-        late = fixture.book.due(fixture.clock.now())
+        late = fixture.writer.due(fixture.clock.now())
 
         assert (early, [each.name for each in late]) == ([], [NAME])
 
@@ -218,7 +218,7 @@ def test_a_clock_that_is_ahead_is_named_before_the_first_try(tmp_path: Path) -> 
         fixture.attempt()
         fixture.clock_offset = 3 * HOUR
         fixture.clock.advance(hours=22)
-        foreseen, *_ = fixture.engine.dry_run(fixture.accounts[NAME], Request(reason="asked"))
+        foreseen, *_ = fixture.reconciler.dry_run(fixture.accounts[NAME], Request(reason="asked"))
         found = fixture.attempt()
 
         assert foreseen.error is not None
@@ -232,7 +232,9 @@ def test_a_dry_run_within_the_grace_is_refused_likewise(tmp_path: Path) -> None:
     """The plan says what the command would: in-grace, exit 3."""
     with RotationFixture(tmp_path, grace=GRACE) as fixture:
         fixture.attempt()
-        report, actions, _ = fixture.engine.dry_run(fixture.accounts[NAME], Request(reason="asked"))
+        report, actions, _ = fixture.reconciler.dry_run(
+            fixture.accounts[NAME], Request(reason="asked")
+        )
 
         assert report.error is not None
         assert (report.error.code, report.exit_code) == ("in-grace", 3)
@@ -362,10 +364,10 @@ def test_a_clock_that_was_ahead_lengthens_no_grace_by_that(tmp_path: Path) -> No
         ahead = fixture.attempt()
         fixture.clock_offset = NONE
         fixture.restart()
-        due = [each.name for each in fixture.book.due(fixture.clock.now())]
+        due = [each.name for each in fixture.writer.due(fixture.clock.now())]
         right = fixture.resume()
         begun = fixture.rotation()
-        not_due = fixture.book.due(fixture.clock.now() + GRACE / 2)
+        not_due = fixture.writer.due(fixture.clock.now() + GRACE / 2)
         fixture.clock.advance(seconds=GRACE.total_seconds())
         ended = fixture.resume()
 

@@ -131,12 +131,12 @@ class History:
             holds.lift(NAME, by="bob", now=now)
 
     def _forget(self, fixture: RotationFixture) -> None:
-        application = SimpleNamespace(ledger=SimpleNamespace(writer=fixture.book))
-        lease = fixture.book.claim(NAME, fixture.clock.now())
+        application = SimpleNamespace(ledger=SimpleNamespace(writer=fixture.writer))
+        lease = fixture.writer.claim(NAME, fixture.clock.now())
         try:
             _forget(cast("Application", application), lease, abandon=self.chance.random() < 0.5)
         finally:
-            fixture.book.release(lease)
+            fixture.writer.release(lease)
 
     def _move_clock(self, fixture: RotationFixture) -> None:
         seconds = self.chance.choice([0, 0, -30, 30, 400, -400, 90000])
@@ -168,10 +168,10 @@ def test_an_honest_history_is_not_taken_for_tampering(tmp_path: Path, seed: int)
     history = History(seed)
     with RotationFixture(tmp_path, **history.setting) as fixture:
         for _ in range(LENGTH):
-            fixture.witness.before[:] = [lambda seen: history.meet(fixture, seen)]
+            fixture.monitor.before[:] = [lambda seen: history.meet(fixture, seen)]
             history.threaten(fixture)
             history.go_on(fixture)
-            fixture.witness.before[:] = []
+            fixture.monitor.before[:] = []
             faults.mend(fixture)
             if fixture.calls.is_dead:
                 fixture.clock.advance(seconds=2 * LEASE)

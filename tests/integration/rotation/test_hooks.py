@@ -163,7 +163,7 @@ def test_a_dry_run_shows_hooks_and_gates(tmp_path: Path, told: HookScript) -> No
     """And calls none of them."""
     gate = HookScript(tmp_path, "gate", Event.GATE)
     with fixture_with_hooks(tmp_path, told, gate) as fixture:
-        _, actions, _ = fixture.engine.dry_run(fixture.accounts[NAME], Request(reason="asked"))
+        _, actions, _ = fixture.reconciler.dry_run(fixture.accounts[NAME], Request(reason="asked"))
         kinds = [type(action) for action in actions]
 
         assert kinds.index(Notify) < kinds.index(AskGates) < kinds.index(Delete)
@@ -211,7 +211,7 @@ def test_what_a_process_was_telling_when_it_ended_is_told_by_the_next(
 
     with fixture_with_hooks(tmp_path, told, grace=DAY) as fixture:
         ending = replace(fixture.dispatcher, runner=Ending(environ={}))
-        fixture.engine = replace(fixture.engine, hooks=ending)
+        fixture.reconciler = replace(fixture.reconciler, hooks=ending)
         report = fixture.attempt()
         fixture.restart()
 
@@ -229,11 +229,11 @@ def test_the_same_failure_is_told_once(tmp_path: Path) -> None:
         for _ in range(3):
             assert fixture.attempt().outcome is Outcome.REFUSED
             fixture.clock.advance(hours=1)
-            fixture.engine.refresh(fixture.accounts[NAME])
+            fixture.reconciler.refresh(fixture.accounts[NAME])
         fixture.revoke(foreign)
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         fixture.make_foreign(value="MadeByHand2")
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         list(fixture.dispatcher.deliver(None))
 
         assert [call.split()[0] for call in news.calls] == ["refused", "drift"]

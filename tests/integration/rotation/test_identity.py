@@ -49,7 +49,7 @@ class Neighbour:
 
     def __init__(self, fixture: RotationFixture) -> None:
         """Set it up beside the fixture's own host."""
-        self._scene = fixture
+        self._fixture = fixture
         theirs = fixture.accounts[SUB]
         pending_path = fixture.accounts[NAME].pending_path
         self.account = replace(theirs, name=NAME, managed_by="", pending_path=pending_path)
@@ -58,22 +58,22 @@ class Neighbour:
 
     def attempt(self) -> PassResult:
         """Let it make one pass, watched as the fixture's own host is."""
-        fixture = self._scene
+        fixture = self._fixture
         ledger = cast("Ledger", PortInterceptor("ledger", self._book, fixture.calls))
-        engine = replace(fixture.engine, ledger=ledger, accounts={NAME: self.account})
+        engine = replace(fixture.reconciler, ledger=ledger, accounts={NAME: self.account})
         with self._watched():
             return engine.attempt(self.account, Request(reason="asked"))
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        witness = self._scene.witness
-        before = witness.accounts, witness.entries
-        witness.accounts = {NAME: self.account}
-        witness.entries = lambda name: list(LedgerReader(self._database).entries(name))
+        monitor = self._fixture.monitor
+        before = monitor.accounts, monitor.entries
+        monitor.accounts = {NAME: self.account}
+        monitor.entries = lambda name: list(LedgerReader(self._database).entries(name))
         try:
             yield
         finally:
-            witness.accounts, witness.entries = before
+            monitor.accounts, monitor.entries = before
 
 
 @pytest.mark.parametrize(("system", "number"), CALLS)
@@ -108,7 +108,7 @@ def test_a_value_that_is_pending_for_another_account_authenticates_nowhere(tmp_p
     with RotationFixture(tmp_path, subaccounts=1) as fixture:
         fixture.calls.plan("after", "store.write_pending", 1, fixture.calls.kill)
         fixture.run_until_killed()
-        fixture.witness.excused.add("the value in Vault stopped working")
+        fixture.monitor.excused.add("the value in Vault stopped working")
         neighbour = Neighbour(fixture)
         fixture.make_foreign(SUB)
         fixture.revoke(fixture.secrets(SUB)[0].id, SUB)
@@ -161,14 +161,14 @@ def test_a_look_says_that_the_account_was_edited(tmp_path: Path) -> None:
     with RotationFixture(tmp_path, grace=GRACE) as fixture:
         fixture.attempt()
         before = edit(fixture, pending_path="elsewhere/account-1")
-        fixture.engine.refresh(fixture.accounts[NAME])
-        drift = fixture.book.load(NAME).drift
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        drift = fixture.writer.load(NAME).drift
         fixture.accounts[NAME] = before
-        fixture.engine.refresh(before)
+        fixture.reconciler.refresh(before)
 
         assert drift
         assert drift.startswith("account-changed: ")
-        assert fixture.book.load(NAME).drift is None
+        assert fixture.writer.load(NAME).drift is None
 
 
 def test_nothing_is_adopted_under_the_rotation_of_another_account(tmp_path: Path) -> None:
@@ -201,14 +201,14 @@ def test_nothing_is_changed_by_hand_under_the_rotation_of_another_account(
 
         assert caught.value.code == "account-changed"
         # The lease is given back.
-        assert fixture.book.claim(NAME, fixture.clock.now()).account == NAME
+        assert fixture.writer.claim(NAME, fixture.clock.now()).account == NAME
 
 
 class _Wiring:
     """As much of it as work by hand takes."""
 
     def __init__(self, fixture: RotationFixture) -> None:
-        self.reconciler = lambda: fixture.engine
+        self.reconciler = lambda: fixture.reconciler
 
 
 def test_a_rotation_from_before_the_upgrade_goes_on(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_what_an_account_is_stands_in_entries(tmp_path: Path) -> None:
         fixture.attempt()
         first = fixture.entries()[0]
         fixture.accounts[NAME] = replace(fixture.accounts[NAME], pending_path="elsewhere/account-1")
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         change = fixture.entries()[-1]
         whole = fixture.queries.verify(NAME).faults
         forget_identities(fixture.database, is_in_entries=True)
@@ -264,13 +264,13 @@ def test_what_is_forgotten_is_recorded_when_it_is_taken_up_again(tmp_path: Path)
     """In between, no entry says what the account is."""
     with RotationFixture(tmp_path) as fixture:
         fixture.attempt()
-        lease, now = fixture.book.claim(NAME, fixture.clock.now()), fixture.clock.now()
+        lease, now = fixture.writer.claim(NAME, fixture.clock.now()), fixture.clock.now()
         drafts = [bookkeeping.forgotten("ann")]
-        fixture.book.commit(lease, rotation=None, entries=drafts, snapshot=None, now=now)
-        fixture.book.register(lease, None, now)
-        fixture.book.release(lease)
+        fixture.writer.commit(lease, rotation=None, entries=drafts, snapshot=None, now=now)
+        fixture.writer.register(lease, None, now)
+        fixture.writer.release(lease)
         nothing = fixture.queries.verify(NAME).faults
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
 
         assert nothing == ()
         assert fixture.entries()[-1].event == "registered"
@@ -303,13 +303,13 @@ def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: 
         fixture.attempt()
         mine = fixture.accounts[NAME]
         fixture.accounts[SUB] = replace(fixture.accounts[SUB], **{shared: getattr(mine, shared)})
-        planned, _, _ = fixture.engine.dry_run(fixture.accounts[SUB], Request(reason="asked"))
-        mine_planned, _, _ = fixture.engine.dry_run(mine, Request(reason="asked"))
+        planned, _, _ = fixture.reconciler.dry_run(fixture.accounts[SUB], Request(reason="asked"))
+        mine_planned, _, _ = fixture.reconciler.dry_run(mine, Request(reason="asked"))
         requests = len(fixture.requests())
         report = fixture.attempt(SUB)
         asked = len(fixture.requests()) - requests
-        fixture.engine.refresh(fixture.accounts[SUB])
-        drift = fixture.book.load(SUB).drift
+        fixture.reconciler.refresh(fixture.accounts[SUB])
+        drift = fixture.writer.load(SUB).drift
 
         assert (code(planned), code(mine_planned)) == ("account-taken", None)
         assert (code(report), report.exit_code) == ("account-taken", 3)
@@ -397,15 +397,15 @@ def test_what_was_abandoned_while_it_was_pushed_is_not_taken_for_an_orphan(tmp_p
 
 def abandon(fixture: RotationFixture) -> Rotation:
     """End the open rotation as it stands, as `rotator forget --abandon` does; return it."""
-    lease, opened = fixture.book.claim(NAME, fixture.clock.now()), fixture.rotation()
+    lease, opened = fixture.writer.claim(NAME, fixture.clock.now()), fixture.rotation()
     assert opened
     ended, entry = bookkeeping.abandoned(opened, fixture.clock.now())
     forgotten = bookkeeping.forgotten("ann")
-    fixture.book.commit(
+    fixture.writer.commit(
         lease, rotation=ended, entries=[entry, forgotten], snapshot=None, now=ended.opened_at
     )
-    fixture.book.register(lease, None, fixture.clock.now())
-    fixture.book.release(lease)
+    fixture.writer.register(lease, None, fixture.clock.now())
+    fixture.writer.release(lease)
     return opened
 
 
@@ -441,28 +441,28 @@ def identity(number: int = 1, **changes: str) -> Identity:
     ],
 )
 def test_two_accounts_have_nothing_in_common(
-    book: LedgerWriter, second: Identity, expected: tuple[str, str] | None
+    writer: LedgerWriter, second: Identity, expected: tuple[str, str] | None
 ) -> None:
     """Neither api key nor path; keys of other hosts, and of another spelling, are others."""
-    lease, other = book.claim("a", NOW), book.claim("b", NOW)
-    first = book.register(lease, identity(1), NOW)
-    found = book.register(other, second, NOW)
+    lease, other = writer.claim("a", NOW), writer.claim("b", NOW)
+    first = writer.register(lease, identity(1), NOW)
+    found = writer.register(other, second, NOW)
 
     assert first is None
     assert found == (expected and Claimant(name="a", what=expected[0], which=expected[1]))
-    assert book.load("b").identity == (None if expected else second)
-    assert book.load("a").identity == identity(1)
-    assert book.register(lease, identity(1), NOW) is None
+    assert writer.load("b").identity == (None if expected else second)
+    assert writer.load("a").identity == identity(1)
+    assert writer.register(lease, identity(1), NOW) is None
 
 
-def test_what_is_let_go_is_free(book: LedgerWriter) -> None:
+def test_what_is_let_go_is_free(writer: LedgerWriter) -> None:
     """Registered as nothing, an account keeps no other from what it was."""
-    lease, other = book.claim("a", NOW), book.claim("b", NOW)
-    book.register(lease, identity(1), NOW)
-    book.register(lease, None, NOW)
+    lease, other = writer.claim("a", NOW), writer.claim("b", NOW)
+    writer.register(lease, identity(1), NOW)
+    writer.register(lease, None, NOW)
 
-    assert book.load("a").identity is None
-    assert book.register(other, identity(1), NOW) is None
+    assert writer.load("a").identity is None
+    assert writer.register(other, identity(1), NOW) is None
 
 
 def test_of_two_at_once_one_is_refused(ledger_url: str) -> None:
@@ -480,19 +480,21 @@ def _registered(books: list[LedgerWriter], number: int) -> list[Claimant | None]
     """Register one api key from both at once, each under a name of its own."""
     barrier = Barrier(2)
 
-    def register(book: LedgerWriter, name: str) -> Claimant | None:
-        lease = book.claim(name, NOW)
+    def register(writer: LedgerWriter, name: str) -> Claimant | None:
+        lease = writer.claim(name, NOW)
         barrier.wait()
-        return book.register(lease, identity(number), NOW)
+        return writer.register(lease, identity(number), NOW)
 
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(register, books, (f"a{number}", f"b{number}")))
 
 
-def test_the_database_itself_keeps_them_apart(database: DatabaseEngine, book: LedgerWriter) -> None:
+def test_the_database_itself_keeps_them_apart(
+    database: DatabaseEngine, writer: LedgerWriter
+) -> None:
     """Whatever does not ask first is stopped by an index."""
     for name in "ab":
-        book.claim(name, NOW)
+        writer.claim(name, NOW)
     setting = "UPDATE account SET api_key = 'k', issuer = 'i' WHERE name = '{}'"
     with database.begin() as connection:
         connection.exec_driver_sql(setting.format("a"))

@@ -251,5 +251,5 @@ def test_an_adoption_makes_the_same_look(tmp_path: Path, act: Act) -> None:
         assert fixture.look() == before
         if act is freeze:
             assert fixture.events()[-1] == "withdrawn push"
-            assert fixture.book.load(NAME).adopted_id is None
+            assert fixture.writer.load(NAME).adopted_id is None
             assert fixture.adopt(value).is_written

@@ -293,13 +293,13 @@ def test_a_lost_lease_stops_the_pass(tmp_path: Path, number: int) -> None:
 def test_two_processes_end_with_one_rotation(tmp_path: Path, number: int) -> None:
     """A process that stalls while another carries its rotation on does no harm when it wakes."""
     with RotationFixture(tmp_path) as fixture:
-        stalled, outcomes = fixture.engine, []
+        stalled, outcomes = fixture.reconciler, []
 
         def stall() -> None:
             fixture.clock.advance(seconds=2 * LEASE)
             fixture.restart()
             # As from another machine, where nobody can tell that the first one still runs.
-            fixture.book._owner = "elsewhere/x/y/1/2"
+            fixture.writer._owner = "elsewhere/x/y/1/2"
             outcomes.append(fixture.attempt().outcome)
 
         fixture.calls.plan("before", "ledger.commit", number, stall)
@@ -324,7 +324,7 @@ def test_a_paused_process_does_not_act_on_an_old_lease(tmp_path: Path, number: i
         fixture.calls.plan("after", "ledger.commit", number, pause)
         report = fixture.attempt()
         effects = [
-            seen for seen in fixture.witness.requests[at[0] :] if seen.exchange.method != "GET"
+            seen for seen in fixture.monitor.requests[at[0] :] if seen.exchange.method != "GET"
         ]
         is_intent = fixture.events()[-1].startswith("intent")
 
@@ -342,7 +342,7 @@ def test_a_lease_is_renewed_while_something_has_to_settle(tmp_path: Path) -> Non
         assert fixture.calls.count("ledger.renew") > 3
 
 
-@pytest.mark.parametrize("action", [RotationFixture.rival, lambda _scene: fail()])
+@pytest.mark.parametrize("action", [RotationFixture.rival, lambda _fixture: fail()])
 def test_a_lease_lost_while_waiting_ends_the_pass(
     tmp_path: Path, action: Callable[[RotationFixture], object]
 ) -> None:

@@ -32,7 +32,7 @@ def test_a_plan_takes_no_lease(tmp_path: Path) -> None:
     """A dry run works while another process has the account."""
     with RotationFixture(tmp_path) as fixture:
         fixture.rival()
-        report, _, observation = fixture.engine.dry_run(fixture.accounts[NAME], ASKED)
+        report, _, observation = fixture.reconciler.dry_run(fixture.accounts[NAME], ASKED)
 
         assert report.outcome is Outcome.PLANNED
         assert observation is not None
@@ -42,7 +42,7 @@ def test_a_plan_takes_no_lease(tmp_path: Path) -> None:
 def test_a_plan_sends_reads_only(tmp_path: Path) -> None:
     """Of Vonage and Vault alike."""
     with RotationFixture(tmp_path) as fixture:
-        fixture.engine.dry_run(fixture.accounts[NAME], ASKED)
+        fixture.reconciler.dry_run(fixture.accounts[NAME], ASKED)
 
         assert {request.split()[0] for request in fixture.requests()} == {"GET"}
         assert fixture.events() == []
@@ -53,7 +53,7 @@ def test_a_plan_that_would_be_refused_says_so(tmp_path: Path) -> None:
     with RotationFixture(tmp_path, rotated_before=True) as fixture:
         fixture.make_foreign()
         events = fixture.events()
-        report, actions, _ = fixture.engine.dry_run(fixture.accounts[NAME], ASKED)
+        report, actions, _ = fixture.reconciler.dry_run(fixture.accounts[NAME], ASKED)
         done = fixture.attempt()
 
         assert (report.error, report.exit_code) == (done.error, done.exit_code)
@@ -65,7 +65,7 @@ def test_a_plan_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     """A sealed Vault is an error of the plan's, too."""
     with RotationFixture(tmp_path) as fixture:
         fixture.world.vault.sealed = True
-        report, actions, world = fixture.engine.dry_run(fixture.accounts[NAME], ASKED)
+        report, actions, world = fixture.reconciler.dry_run(fixture.accounts[NAME], ASKED)
 
         assert (code(report), actions, world) == ("vault-sealed", [], None)
 
@@ -74,7 +74,7 @@ def test_resuming_within_a_grace_is_planned_as_waiting(tmp_path: Path) -> None:
     """Only a new rotation is refused there."""
     with RotationFixture(tmp_path, grace=timedelta(hours=1)) as fixture:
         first = fixture.attempt()
-        report, _, _ = fixture.engine.dry_run(fixture.accounts[NAME], Request(reason=None))
+        report, _, _ = fixture.reconciler.dry_run(fixture.accounts[NAME], Request(reason=None))
 
         assert report.outcome is Outcome.PLANNED
         assert report.delete_due_at == first.delete_due_at
@@ -87,7 +87,7 @@ def test_a_refresh_is_kept_for_status(tmp_path: Path) -> None:
     """What Vonage lists, which of it Vault holds and since when, and the first due time."""
     with RotationFixture(tmp_path) as fixture:
         secret = fixture.secrets()[0]
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         [record] = fixture.queries.accounts([NAME])
 
         assert (record.listed_ids, record.current_id) == ((secret.id,), secret.id)
@@ -100,7 +100,7 @@ def test_a_refresh_changes_nothing_else(tmp_path: Path) -> None:
     """No entry, no rotation, no write to Vault or Vonage."""
     with RotationFixture(tmp_path) as fixture:
         before = fixture.look()
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
 
         assert fixture.look() == before
         assert fixture.events() == []
@@ -111,10 +111,10 @@ def test_a_refresh_names_drift(tmp_path: Path) -> None:
     """What a rotation would be refused for is known before one is due."""
     with RotationFixture(tmp_path, rotated_before=True) as fixture:
         fixture.patch(api_secret="ByHand1234")
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         [drifted] = fixture.queries.accounts([NAME])
         fixture.roll_back()
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         [cured] = fixture.queries.accounts([NAME])
 
         assert drifted.drift is not None
@@ -128,10 +128,10 @@ def test_a_refresh_within_a_grace_sees_what_stopped_working(tmp_path: Path) -> N
     """Consumers read what was pushed: that it was revoked is not left for the grace's end."""
     with RotationFixture(tmp_path, grace=timedelta(days=1)) as fixture:
         new = fixture.attempt().new_secret_id
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         [fine] = fixture.queries.accounts([NAME])
         fixture.revoke(new or "")
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         [revoked] = fixture.queries.accounts([NAME])
 
         assert fine.drift is None
@@ -141,10 +141,10 @@ def test_a_refresh_within_a_grace_sees_what_stopped_working(tmp_path: Path) -> N
 def test_a_hold_is_no_drift(tmp_path: Path) -> None:
     """An account that is held is looked at like any other."""
     with RotationFixture(tmp_path) as fixture:
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         hold = Hold(reason="moving house", by="ann", at=fixture.clock.now())
         Holds(fixture.database).put(NAME, hold)
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         [record] = fixture.queries.accounts([NAME])
 
         assert record.hold == hold
@@ -156,7 +156,7 @@ def test_an_account_in_work_is_not_refreshed(tmp_path: Path) -> None:
     with RotationFixture(tmp_path) as fixture:
         fixture.rival()
         with pytest.raises(Busy):
-            fixture.engine.refresh(fixture.accounts[NAME])
+            fixture.reconciler.refresh(fixture.accounts[NAME])
 
         assert fixture.requests() == []
 
@@ -166,7 +166,7 @@ def test_a_failed_refresh_releases_the_lease(tmp_path: Path) -> None:
     with RotationFixture(tmp_path) as fixture:
         fixture.calls.plan("after", "ledger.load", 1, _fail)
         with pytest.raises(LedgerError):
-            fixture.engine.refresh(fixture.accounts[NAME])
+            fixture.reconciler.refresh(fixture.accounts[NAME])
         report = fixture.attempt()
 
         assert report.outcome is Outcome.COMPLETED
@@ -185,7 +185,7 @@ def test_the_pending_value_is_the_last_credential_that_is_tried(tmp_path: Path) 
         fixture.calls.plan("after", "issuer.create_secret", 1, fixture.calls.kill)
         fixture.run_until_killed()
         fixture.revoke(fixture.secrets()[0].id)
-        observed = observe(fixture.engine, fixture.accounts[NAME])
+        observed = observe(fixture.reconciler, fixture.accounts[NAME])
 
         assert observed.observation.listing.ids == fixture.look().ids
         assert observed.observation.pending.authenticated_at == fixture.clock.now()
@@ -199,7 +199,7 @@ def test_where_no_credential_works_nothing_is_listed(tmp_path: Path) -> None:
         fixture.run_until_killed(name=SUB)
         for name in (SUB, NAME):
             fixture.patch(name, api_secret="NoLongerValid1")
-        observed = observe(fixture.engine, fixture.accounts[SUB])
+        observed = observe(fixture.reconciler, fixture.accounts[SUB])
 
         assert (observed.observation.listing.secrets, observed.credential) == (None, None)
         assert observed.observation.pending.authenticated_at is None
@@ -257,16 +257,16 @@ def the_pass(fixture: RotationFixture) -> Pass:
     fixture.calls.plan("before", "store.write_current", 1, fixture.calls.kill)
     fixture.run_until_killed()
     subject = new_pass(fixture)
-    subject.remembered = fixture.book.load(NAME).rotation
+    subject.remembered = fixture.writer.load(NAME).rotation
     subject._observe()
     return subject
 
 
 def new_pass(fixture: RotationFixture) -> Pass:
     """Return a pass that has just begun."""
-    session = fixture.engine.session(fixture.book.claim(NAME, fixture.clock.now()))
+    session = fixture.reconciler.session(fixture.writer.claim(NAME, fixture.clock.now()))
     account = fixture.accounts[NAME]
-    return Pass(dependencies=fixture.engine, account=account, session=session, request=ASKED)
+    return Pass(dependencies=fixture.reconciler, account=account, session=session, request=ASKED)
 
 
 def perform(subject: Pass, step: Effect[Any], **changes: Any) -> None:  # noqa: ANN401
@@ -334,9 +334,9 @@ def test_the_default_clock_is_aware(tmp_path: Path) -> None:
     """Outside of tests, times are of the present, in UTC."""
     with RotationFixture(tmp_path) as fixture:
         engine = Reconciler(
-            issuer=fixture.engine.issuer,
-            store=fixture.engine.store,
-            ledger=fixture.engine.ledger,
+            issuer=fixture.reconciler.issuer,
+            store=fixture.reconciler.store,
+            ledger=fixture.reconciler.ledger,
             accounts=fixture.accounts,
             propagation_timeout=timedelta(minutes=2),
         )

@@ -26,11 +26,11 @@ def test_who_stood_still_for_too_long_does_nothing(tmp_path: Path, *, stands_sti
     """Between the intent and the effect, another process may have taken the account over."""
     done: list[str] = []
     with RotationFixture(tmp_path) as fixture:
-        lease = fixture.book.claim(NAME, fixture.clock.now())
+        lease = fixture.writer.claim(NAME, fixture.clock.now())
         hand = ManualOperation(
-            dependencies=fixture.engine,
+            dependencies=fixture.reconciler,
             account=fixture.accounts[NAME],
-            session=fixture.engine.session(lease),
+            session=fixture.reconciler.session(lease),
             hold=None,
         )
         pause = LEASE if stands_still else LEASE / 4
@@ -67,18 +67,18 @@ def test_what_others_do_meanwhile_is_seen_before_it_is_sent(
         "write": lambda fixture: fixture.patch(api_secret="ByHand1234"),
     }
     with RotationFixture(tmp_path) as fixture:
-        lease = fixture.book.claim(NAME, fixture.clock.now())
+        lease = fixture.writer.claim(NAME, fixture.clock.now())
         account = fixture.accounts[NAME]
-        session = fixture.engine.session(lease)
+        session = fixture.reconciler.session(lease)
         hand = ManualOperation(
-            dependencies=fixture.engine, account=account, session=session, hold=None
+            dependencies=fixture.reconciler, account=account, session=session, hold=None
         )
         view = hand.observe()
         fixture.calls.plan("before", "issuer.delete_secret", 1, lambda: deeds[meanwhile](fixture))
         with pytest.raises(kind):
             hand.perform(
                 "delete",
-                lambda look: fixture.engine.issuer.delete_secret(
+                lambda look: fixture.reconciler.issuer.delete_secret(
                     view.credential, account.api_key, "x", before_send=look
                 ),
                 "x",

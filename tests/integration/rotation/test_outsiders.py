@@ -172,7 +172,7 @@ def told(report: PassResult) -> str:
 
 def interfered(fixture: RotationFixture, act: Act, request: str) -> PassResult:
     """Rotate, with `act` just before `request` takes effect."""
-    fixture.witness.excused = EXCUSED.get((act, request), set())
+    fixture.monitor.excused = EXCUSED.get((act, request), set())
     fixture.before_request(REQUESTS.index(request) + 1, lambda _seen: act(fixture))
     return fixture.attempt()
 
@@ -245,7 +245,7 @@ def test_amid_the_deletion(tmp_path: Path, act: Act, moment: str, expected: str)
         fixture.attempt()
         fixture.clock.advance(hours=1)
         fixture.restart()
-        fixture.witness.excused = EXCUSED.get((act, moment), set())
+        fixture.monitor.excused = EXCUSED.get((act, moment), set())
         fixture.before_request(LATE.index(moment) + 1, lambda _seen: act(fixture))
         report = fixture.resume()
 

@@ -37,10 +37,10 @@ def plant_note(fixture: RotationFixture) -> None:
 
 def plant_note_of_open_rotation(fixture: RotationFixture) -> None:
     """The same, as if a rotation had pushed that the ledger has before its push."""
-    whole = fixture.engine
-    fixture.engine = replace(whole, should_stop=lambda: "intent stage" in fixture.events())
+    whole = fixture.reconciler
+    fixture.reconciler = replace(whole, should_stop=lambda: "intent stage" in fixture.events())
     fixture.attempt()
-    fixture.engine = whole
+    fixture.reconciler = whole
     rotation = fixture.rotation()
     assert rotation is not None
     value = str(fixture.fields(NAME)["api_secret"])
@@ -93,7 +93,7 @@ def test_no_text_of_an_entry_is_repeated(
         plant(fixture)
         report = fixture.attempt()
         fixture.reports.append(
-            fixture.engine.dry_run(fixture.accounts[NAME], Request(reason="asked"))[0]
+            fixture.reconciler.dry_run(fixture.accounts[NAME], Request(reason="asked"))[0]
         )
         fixture.resume()
         with suppress(RotatorError):
@@ -108,7 +108,7 @@ def test_a_note_names_what_the_ledger_knows(tmp_path: Path) -> None:
     with RotationFixture(tmp_path, rotated_before=True) as fixture:
         current = fixture.rotation()
         assert current is not None
-        fixture.witness.excused = {"the value in Vault stopped working"}
+        fixture.monitor.excused = {"the value in Vault stopped working"}
         fixture.make_foreign()
         fixture.propagate_in(3600)
         fixture.revoke(current.new_id or "")

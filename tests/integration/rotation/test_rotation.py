@@ -154,10 +154,10 @@ def test_after_a_grace_past_its_due_time_the_next_rotation_begins_at_once(tmp_pa
     with RotationFixture(tmp_path, grace=timedelta(days=40)) as fixture:
         fixture.attempt()
         fixture.clock.advance(days=35)
-        in_grace = fixture.book.due(fixture.clock.now())
+        in_grace = fixture.writer.due(fixture.clock.now())
         fixture.clock.advance(days=6)
         first = fixture.attempt(reason="due")
-        due = [each.name for each in fixture.book.due(fixture.clock.now())]
+        due = [each.name for each in fixture.writer.due(fixture.clock.now())]
         second = fixture.attempt(reason="due")
 
         assert in_grace == []
@@ -169,18 +169,18 @@ def test_after_a_grace_past_its_due_time_the_next_rotation_begins_at_once(tmp_pa
 def test_a_young_secret_is_not_due_whatever_the_ledger_has(tmp_path: Path) -> None:
     """A ledger that was restored learns how old the secret in use is, and nothing is rotated."""
     with RotationFixture(tmp_path) as fixture:
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
         kept = fixture.keep_ledger()
         fixture.attempt()
         fixture.restore_ledger(kept)
         listed = [secret.id for secret in fixture.secrets()]
-        was_due = [each.name for each in fixture.book.due(fixture.clock.now())]
+        was_due = [each.name for each in fixture.writer.due(fixture.clock.now())]
         report = fixture.attempt(reason="due")
 
         assert was_due == [NAME]
         assert report.outcome is Outcome.IDLE
         assert [secret.id for secret in fixture.secrets()] == listed
-        assert fixture.book.due(fixture.clock.now()) == []
+        assert fixture.writer.due(fixture.clock.now()) == []
 
 
 def test_a_clock_that_is_ahead_makes_nothing_due(tmp_path: Path) -> None:
@@ -223,7 +223,9 @@ def test_a_plan_names_what_a_rotation_then_does(tmp_path: Path) -> None:
     """A dry run lists the actions and changes nothing, not even the ledger."""
     with RotationFixture(tmp_path) as fixture:
         before = fixture.look()
-        report, actions, _ = fixture.engine.dry_run(fixture.accounts[NAME], Request(reason="asked"))
+        report, actions, _ = fixture.reconciler.dry_run(
+            fixture.accounts[NAME], Request(reason="asked")
+        )
 
         assert report.outcome is Outcome.PLANNED
         assert [type(action).__name__ for action in actions] == [
@@ -236,7 +238,7 @@ def test_what_a_pass_holds_in_memory_shows_no_value(tmp_path: Path) -> None:
     """Whatever a debugger or a crash report prints of a look has no value in it."""
     with RotationFixture(tmp_path) as fixture:
         value = fixture.secrets()[0].value
-        observed = observe(fixture.engine, fixture.accounts[NAME])
+        observed = observe(fixture.reconciler, fixture.accounts[NAME])
 
         assert observed.current is not None
         assert observed.current.value == SecretValue(value)

@@ -75,7 +75,7 @@ def test_evict_oldest_frees_the_slot(tmp_path: Path) -> None:
         tmp_path, on_foreign=OnForeign.EVICT_OLDEST, rotated_before=True
     ) as fixture:
         evicted = fixture.make_foreign()
-        fixture.witness.foreign.clear()
+        fixture.monitor.foreign.clear()
         current = fixture.look().value
         report = fixture.attempt()
 
@@ -101,7 +101,7 @@ def test_evicting_with_a_stale_look_looks_again(tmp_path: Path) -> None:
         tmp_path, on_foreign=OnForeign.EVICT_OLDEST, rotated_before=True
     ) as fixture:
         fixture.make_foreign()
-        fixture.witness.foreign.clear()
+        fixture.monitor.foreign.clear()
         fixture.calls.plan(
             "after", "issuer.list_secrets", 1, lambda: fixture.clock.advance(seconds=61)
         )
@@ -142,9 +142,9 @@ def test_a_rotation_goes_on_once_the_stranger_is_gone(tmp_path: Path) -> None:
 def test_an_orphan_of_an_undone_rotation_is_evicted(tmp_path: Path) -> None:
     """What an aborted rotation left behind is rotator's own, and does not block the next."""
     with RotationFixture(tmp_path, rotated_before=True) as fixture:
-        rotation = fixture.engine.new_id()
+        rotation = fixture.reconciler.new_id()
         orphan = fixture.world.vonage.add_secret(fixture.accounts[NAME].api_key, "Orphaned12")
-        known = fixture.book.load(NAME).expendable_ids
+        known = fixture.writer.load(NAME).expendable_ids
         _remember_orphan(fixture, rotation, orphan)
         report = fixture.attempt()
 
@@ -170,7 +170,7 @@ def _remember_orphan(fixture: RotationFixture, rotation_id: str, orphan: str) ->
         outcome="failed",
         error_code="new-secret-refused",
     )
-    lease = fixture.book.claim(NAME, fixture.clock.now())
+    lease = fixture.writer.claim(NAME, fixture.clock.now())
     facts = {"reason": "asked", "predecessor_id": None, "grace_seconds": 0}
     ended = {"outcome": "failed", "code": "new-secret-refused"}
     drafts = [
@@ -180,10 +180,10 @@ def _remember_orphan(fixture: RotationFixture, rotation_id: str, orphan: str) ->
         ),
         NewEntry(event="closed", step=Step.ABORT, detail=ended, rotation_id=rotation_id),
     ]
-    fixture.book.commit(
+    fixture.writer.commit(
         lease, rotation=failed, entries=drafts, snapshot=None, now=fixture.clock.now()
     )
-    fixture.book.release(lease)
+    fixture.writer.release(lease)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_rotation_overtaken_by_hand_is_given_up(tmp_path: Path) -> None:
         old, made = fixture.secrets()[0].id, fixture.make_foreign()
         fixture.patch(api_secret="MadeByHand1")
         fixture.revoke(old)
-        fixture.witness.foreign.clear()
+        fixture.monitor.foreign.clear()
         given_up, again = fixture.attempt(), fixture.attempt()
 
         assert given_up.outcome is Outcome.FAILED

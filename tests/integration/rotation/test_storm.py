@@ -68,7 +68,7 @@ def test_a_storm_is_weathered(tmp_path: Path, seed: int) -> None:
     with RotationFixture(tmp_path, **storm.setting) as fixture:
         made = len(fixture.history())
         storm.threaten(fixture)
-        fixture.witness.before.append(lambda seen: storm.meet(fixture, seen))
+        fixture.monitor.before.append(lambda seen: storm.meet(fixture, seen))
         for reason in ("asked", None):
             for _ in range(2 * MOST):
                 if _is_over(fixture, reason):

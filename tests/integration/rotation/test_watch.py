@@ -42,12 +42,12 @@ def delete(fixture: RotationFixture, secret_id: str) -> None:
 
 def intend(fixture: RotationFixture, step: Step, **detail: str) -> None:
     """Write an intent into the ledger."""
-    lease = fixture.book.claim(NAME, fixture.clock.now())
+    lease = fixture.writer.claim(NAME, fixture.clock.now())
     entry = NewEntry(event="intent", step=step, detail=detail)
-    fixture.book.commit(
+    fixture.writer.commit(
         lease, rotation=None, entries=[entry], snapshot=None, now=fixture.clock.now()
     )
-    fixture.book.release(lease)
+    fixture.writer.release(lease)
 
 
 def play(folder: Path, act: Callable[[RotationFixture], object]) -> None:
@@ -58,8 +58,8 @@ def play(folder: Path, act: Callable[[RotationFixture], object]) -> None:
 
 def wrong(fixture: RotationFixture) -> str:
     """Return the witness's violations, and clear them."""
-    said = "\n".join(fixture.witness.violations)
-    fixture.witness.violations.clear()
+    said = "\n".join(fixture.monitor.violations)
+    fixture.monitor.violations.clear()
     return said
 
 
@@ -166,7 +166,7 @@ def test_a_lost_value_is_seen(tmp_path: Path) -> None:
         fixture.calls.plan("after", "issuer.create_secret", 1, fixture.calls.kill)
         fixture.run_until_killed()
         intend(fixture, Step.CLEAR)
-        fixture.engine.store.clear_pending(fixture.accounts[NAME], 1, before_send=lambda: None)
+        fixture.reconciler.store.clear_pending(fixture.accounts[NAME], 1, before_send=lambda: None)
 
         assert "the only copy of a live secret was lost" in wrong(fixture)
 
@@ -179,7 +179,7 @@ def test_a_secret_that_vanishes_without_a_deletion_is_seen(tmp_path: Path) -> No
         fixture.world.vonage.observers.append(
             lambda phase, _exchange: fixture.revoke(last) if phase == "before" else None
         )
-        observe(fixture.engine, fixture.accounts[NAME])
+        observe(fixture.reconciler, fixture.accounts[NAME])
         fixture.world.vonage.observer_errors.clear()
         said = wrong(fixture)
 
@@ -187,27 +187,27 @@ def test_a_secret_that_vanishes_without_a_deletion_is_seen(tmp_path: Path) -> No
         assert "0 secrets" in said
 
 
-def test_a_broken_rule_fails_the_scene(tmp_path: Path) -> None:
+def test_a_broken_rule_fails_the_fixture(tmp_path: Path) -> None:
     """Whatever else a test asserts, a violation is a failure."""
     with pytest.raises(AssertionError, match="not intended"):
         play(tmp_path, create)
 
 
-def test_a_failing_observer_fails_the_scene(tmp_path: Path) -> None:
+def test_a_failing_observer_fails_the_fixture(tmp_path: Path) -> None:
     """A watch that does not work is no watch."""
 
     def stumble(_seen: object) -> None:
         raise LookupError("stumbled")
 
     def act(fixture: RotationFixture) -> None:
-        fixture.witness.before.append(stumble)
+        fixture.monitor.before.append(stumble)
         fixture.attempt()
 
     with pytest.raises(AssertionError, match="stumbled"):
         play(tmp_path, act)
 
 
-def test_a_changed_chain_fails_the_scene(tmp_path: Path) -> None:
+def test_a_changed_chain_fails_the_fixture(tmp_path: Path) -> None:
     """The ledger is verified at the end of every fixture."""
 
     def act(fixture: RotationFixture) -> None:
@@ -221,12 +221,12 @@ def test_a_changed_chain_fails_the_scene(tmp_path: Path) -> None:
 
 def spoken(text: str) -> Callable[[RotationFixture], None]:
     """Log `text`."""
-    return lambda _scene: structlog.get_logger("x").debug("event", field=text)
+    return lambda _fixture: structlog.get_logger("x").debug("event", field=text)
 
 
 def reported(text: str) -> Callable[[RotationFixture], None]:
     """Log `text` with the standard library."""
-    return lambda _scene: logging.getLogger("x").debug("say %s", text)
+    return lambda _fixture: logging.getLogger("x").debug("say %s", text)
 
 
 def written(text: str) -> Callable[[RotationFixture], None]:

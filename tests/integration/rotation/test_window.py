@@ -105,7 +105,7 @@ def test_what_was_sent_is_finished_outside(tmp_path: Path) -> None:
         assert killed is None
         assert report.outcome is Outcome.AWAITING_DELETION
         assert report.delete_due_at is not None
-        assert fixture.engine.dry_run(fixture.accounts[NAME], Request(reason=None))[1] == [
+        assert fixture.reconciler.dry_run(fixture.accounts[NAME], Request(reason=None))[1] == [
             Wait(until=next_day)
         ]
 
@@ -132,7 +132,7 @@ def test_what_was_not_sent_waits(tmp_path: Path) -> None:
 
 def know_orphan(fixture: RotationFixture, secret_id: str) -> None:
     """Let the ledger know a secret as one that a rotation which was undone has left behind."""
-    fixture.witness.foreign.discard(secret_id)
+    fixture.monitor.foreign.discard(secret_id)
     undone = rotation(
         id="undone",
         account=NAME,
@@ -144,7 +144,7 @@ def know_orphan(fixture: RotationFixture, secret_id: str) -> None:
         outcome="failed",
     )
     facts = {"reason": undone.reason, "predecessor_id": None}
-    drafts = [
+    entries = [
         NewEntry(event="opened", step=Step.OPEN, detail=facts, rotation_id="undone"),
         NewEntry(
             event="done", step=Step.CREATE, detail={"secret_id": secret_id}, rotation_id="undone"
@@ -155,7 +155,7 @@ def know_orphan(fixture: RotationFixture, secret_id: str) -> None:
     ]
     with fixture.database.begin() as connection:
         connection.execute(insert(tables.rotation).values(to_row(undone)))
-        append_to(connection, NAME, drafts, START)
+        append_to(connection, NAME, entries, START)
 
 
 def test_no_slot_is_freed_outside(tmp_path: Path) -> None:
@@ -169,9 +169,9 @@ def test_no_slot_is_freed_outside(tmp_path: Path) -> None:
         know_orphan(fixture, fixture.make_foreign())
         fixture.clock.advance(hours=3)
         early = fixture.attempt(reason="due")
-        kept, due = len(fixture.secrets()), fixture.book.due(fixture.clock.now())
+        kept, due = len(fixture.secrets()), fixture.writer.due(fixture.clock.now())
         go_to(fixture, opens + timedelta(days=1))
-        again = fixture.book.due(fixture.clock.now())
+        again = fixture.writer.due(fixture.clock.now())
         late = fixture.attempt(reason="due")
 
         assert lost.outcome is Outcome.FAILED
@@ -193,7 +193,7 @@ def test_what_waited_for_a_slot_and_was_asked_for_waits_no_more(tmp_path: Path) 
         put_off = fixture.attempt(reason="due")
         fixture.calls.plan("after", "store.write_current", 1, fixture.calls.kill)
         killed = fixture.run_until_killed(reason="compromised")
-        due = fixture.book.due(fixture.clock.now())
+        due = fixture.writer.due(fixture.clock.now())
 
         assert put_off.outcome is Outcome.IDLE
         assert killed is None
@@ -227,15 +227,15 @@ def test_drift_is_found_outside(tmp_path: Path) -> None:
     """To look is no rotation: what would keep one from starting is told at any time."""
     with RotationFixture(tmp_path, window=WINDOW) as fixture:
         fixture.make_foreign()
-        fixture.engine.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
 
-        assert fixture.book.load(NAME).drift is not None
+        assert fixture.writer.load(NAME).drift is not None
 
 
 def test_a_dry_run_shows_both(tmp_path: Path) -> None:
     """Asked by hand, it would open now and delete in the window."""
     with RotationFixture(tmp_path, window=WINDOW, grace=GRACE) as fixture:
-        _, actions, _ = fixture.engine.dry_run(fixture.accounts[NAME], Request(reason="asked"))
+        _, actions, _ = fixture.reconciler.dry_run(fixture.accounts[NAME], Request(reason="asked"))
 
         assert isinstance(actions[0], Open)
         assert actions[-1] == Wait(until=OPENS.astimezone(UTC))

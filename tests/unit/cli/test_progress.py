@@ -16,7 +16,7 @@ FACTS: dict[str, str | int | bool | None] = {
 }
 
 
-def draft(event: str, step: Step | None) -> NewEntry:
+def entry(event: str, step: Step | None) -> NewEntry:
     """Make a ledger entry."""
     return NewEntry(event=event, step=step, detail=FACTS)
 
@@ -44,7 +44,7 @@ def draft(event: str, step: Step | None) -> NewEntry:
 )
 def test_entries_are_put_in_words(event: str, step: Step | None, text: str) -> None:
     """Each kind of entry has its words, and one that is not known does no harm."""
-    assert progress.in_words(draft(event, step)) == text
+    assert progress.in_words(entry(event, step)) == text
 
 
 def test_a_missing_fact_does_no_harm() -> None:
@@ -57,8 +57,8 @@ def test_a_missing_fact_does_no_harm() -> None:
 def test_lines_are_for_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     """Where lines cannot change, what is only intended has none."""
     with progress.display(["long-name", "x"], is_quiet=False, live=True) as shown:
-        shown.entry_recorded("x", draft("intent", Step.PUSH))
-        shown.entry_recorded("x", draft("done", Step.PUSH))
+        shown.entry_recorded("x", entry("intent", Step.PUSH))
+        shown.entry_recorded("x", entry("done", Step.PUSH))
         shown.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
         shown.pass_finished("x", None)
 
@@ -71,7 +71,7 @@ def test_lines_are_for_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
 def test_silence_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     """With `--json` nothing is shown on the way."""
     with progress.display(["x"], is_quiet=True, live=True) as shown:
-        shown.entry_recorded("x", draft("done", Step.PUSH))
+        shown.entry_recorded("x", entry("done", Step.PUSH))
         shown.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
         shown.pass_finished("x", None)
 
@@ -81,7 +81,7 @@ def test_silence_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_live_lines_come_and_go() -> None:
     """An account has a line while it is worked on, and may end without ever having had one."""
     live = Live(width=3)
-    live.entry_recorded("x", draft("intent", Step.PUSH))
+    live.entry_recorded("x", entry("intent", Step.PUSH))
     live.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
     (task,) = live._progress.tasks
     live.pass_finished("x", None)

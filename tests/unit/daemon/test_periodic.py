@@ -115,15 +115,15 @@ def test_a_check_of_a_former_configuration_does_nothing() -> None:
 
 def test_failures_in_a_row_wait_ever_longer() -> None:
     """And a success ends the wait."""
-    book = FailureBook()
-    waits = [book.add("a") - datetime.now(UTC) for _ in range(3)]
+    writer = FailureBook()
+    waits = [writer.add("a") - datetime.now(UTC) for _ in range(3)]
 
     assert waits == sorted(waits)
-    assert book.must_wait("a")
-    assert not book.must_wait("b")
-    book.clear("a")
-    assert not book.must_wait("a")
-    assert book.add("a") - datetime.now(UTC) < waits[-1]
+    assert writer.must_wait("a")
+    assert not writer.must_wait("b")
+    writer.clear("a")
+    assert not writer.must_wait("a")
+    assert writer.add("a") - datetime.now(UTC) < waits[-1]
 
 
 def test_subjects_that_cannot_be_read_are_read_in_the_next_run() -> None:
