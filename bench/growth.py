@@ -94,7 +94,7 @@ def of_queries(database: Engine, names: Sequence[str], now: datetime) -> Measure
     return {
         ("poll, nothing due", "ms"): median_ms(lambda: writer.due(now)),
         (f"claim and release {WORKERS}", "ms"): median_ms(claim),
-        ("recall one", "ms"): median_ms(lambda: writer.load(one)),
+        ("load one", "ms"): median_ms(lambda: writer.load(one)),
         ("status of one, query", "ms"): median_ms(lambda: queries.accounts([one])),
     }
 

@@ -314,9 +314,9 @@ def test_only_an_accounts_own_secrets_are_known(writer: LedgerWriter, lease: Lea
 def test_an_unknown_account_has_no_past(writer: LedgerWriter) -> None:
     """Loading what was never recorded gives nothing, and records nothing."""
     memory = AccountState(rotation=None, expendable_ids=frozenset(), hold=None, head="0" * 64)
-    recalled = writer.load("nobody")
+    loaded = writer.load("nobody")
 
-    assert recalled == replace(memory, ledger_id=recalled.ledger_id)
+    assert loaded == replace(memory, ledger_id=loaded.ledger_id)
     assert not writer.knows_rotation("nobody", "r1")
 
 
