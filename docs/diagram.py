@@ -24,10 +24,10 @@ from rotator.model import (
     Secret,
     Step,
 )
-from rotator.rotation import steps
 from rotator.rotation.dry_run import assumed_steps
 from rotator.rotation.observation import Current, GateCheck, Listing, Observation, Pending
 from rotator.rotation.ports import AccountState
+from rotator.rotation.steps.base import Action
 
 PAGE = Path(__file__).parent / "concepts.md"
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -132,11 +132,19 @@ def _name(kind: str) -> str:
     return re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower()
 
 
+def _actions(kind: type[Action]) -> dict[str, type[Action]]:
+    """Return each class of actions by its name."""
+    found = {kind.__name__: kind}
+    for each in kind.__subclasses__():
+        found |= _actions(each)
+    return found
+
+
 def _meaning(name: str) -> str:
     """Return what an action does, in the words of its own docstring."""
     if name == "Observe":
         return "Look at Vonage, Vault and the ledger"
-    text = getattr(steps, name).__doc__ or ""
+    text = _actions(Action)[name].__doc__ or ""
     return text.partition("\n")[0].rstrip(".").replace('"', "'")
 
 

@@ -11,16 +11,10 @@ from rotator.model import Account, PassResult, Request
 from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation.observation import Observation
-from rotator.rotation.steps import (
-    Action,
-    AskGates,
-    Close,
-    Delete,
-    Observe,
-    Open,
-    SecretDeletion,
-    Wait,
-)
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.bookkeeping import Close, Observe
+from rotator.rotation.steps.prepare import Open
+from rotator.rotation.steps.retire import AskGates, Delete, SecretDeletion, Wait
 
 if TYPE_CHECKING:
     from rotator.application import Application

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from rotator.model import Account, Request
 from rotator.rotation.observation import Observation
 from rotator.rotation.protocol import decide
-from rotator.rotation.steps import Action, At, Open, Performed, Recording
+from rotator.rotation.steps.base import Action, At, Performed, Recording
+from rotator.rotation.steps.prepare import Open
 
 
 def assumed_steps(

@@ -5,7 +5,7 @@ from rotator.rotation import refusals
 from rotator.rotation.ports import AccountState, Claimant, Ledger
 from rotator.rotation.protocol.waiting import altered, moved
 from rotator.rotation.session import LedgerSession
-from rotator.rotation.steps import Refuse
+from rotator.rotation.steps.bookkeeping import Refuse
 
 
 def register(account: Account, state: AccountState, session: LedgerSession) -> Refuse | None:

@@ -44,25 +44,10 @@ from rotator.rotation.protocol import decide
 from rotator.rotation.protocol.waiting import skips_gates, waits_until
 from rotator.rotation.result import aborted, drift_text, in_grace, snapshot_of
 from rotator.rotation.session import LedgerSession
-from rotator.rotation.steps import (
-    Action,
-    AskGates,
-    At,
-    Check,
-    Close,
-    Delete,
-    Effect,
-    Idle,
-    Notify,
-    Observe,
-    ObserveAgain,
-    Open,
-    Recording,
-    Refuse,
-    Site,
-    Wait,
-)
-from rotator.rotation.steps.prepare import asked_again
+from rotator.rotation.steps.base import Action, At, Check, Effect, ObserveAgain, Recording, Site
+from rotator.rotation.steps.bookkeeping import Close, Idle, Observe, Refuse
+from rotator.rotation.steps.prepare import Open, asked_again
+from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
 
 log = structlog.get_logger(__name__)
 

@@ -26,7 +26,10 @@ from rotator.rotation.result import (
     result_of,
     snapshot_of,
 )
-from rotator.rotation.steps import Action, Probe, Refuse, SecretDeletion, Wait
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.bookkeeping import Refuse
+from rotator.rotation.steps.issue import Probe
+from rotator.rotation.steps.retire import SecretDeletion, Wait
 
 log = structlog.get_logger(__name__)
 

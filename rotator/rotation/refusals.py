@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, Secret, ShutGate
 from rotator.rotation.observation import Observation
-from rotator.rotation.steps import Refuse
+from rotator.rotation.steps.bookkeeping import Refuse
 
 
 def lasting(account: Account, path: str) -> str:

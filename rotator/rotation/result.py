@@ -8,7 +8,7 @@ from rotator.model import CLOCK, Account, GateWait, Outcome, PassResult, Problem
 from rotator.rotation import refusals, schedule, window
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import AccountSnapshot, NewEntry
-from rotator.rotation.steps import Refuse
+from rotator.rotation.steps.bookkeeping import Refuse
 
 #: Why a rotation was given up, by its code; `{name}` is the account's.
 _ABORTED = {

@@ -23,7 +23,7 @@ import rotator
 from rotator.model import Account, SecretValue
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.protocol.before_push import MAX_GENERATED
-from rotator.rotation.steps import Site
+from rotator.rotation.steps.base import Site
 
 #: rotator's code lies here.
 HOME = str(Path(rotator.__file__).parent)

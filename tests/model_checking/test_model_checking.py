@@ -20,20 +20,12 @@ import rotator.rotation.passes
 import rotator.rotation.session
 from rotator.model import Rotation
 from rotator.rotation.protocol import decide
-from rotator.rotation.steps import (
-    Action,
-    Create,
-    Delete,
-    Evict,
-    Notify,
-    Open,
-    Probe,
-    Push,
-    Refuse,
-    Stage,
-    Verify,
-    Wait,
-)
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.bookkeeping import Refuse
+from rotator.rotation.steps.issue import Create, Probe
+from rotator.rotation.steps.prepare import Evict, Open, Stage
+from rotator.rotation.steps.publish import Push, Verify
+from rotator.rotation.steps.retire import Delete, Notify, Wait
 from tests.model_checking import operators, scenarios
 from tests.model_checking.explore import Scenario, Search
 from tests.model_checking.invariants import Violation

@@ -9,7 +9,7 @@ import pytest
 
 from rotator import errors
 from rotator.model import ABANDONED, SUPERSEDED
-from rotator.rotation.steps import Refuse
+from rotator.rotation.steps.bookkeeping import Refuse
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()

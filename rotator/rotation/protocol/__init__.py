@@ -74,7 +74,9 @@ from rotator.rotation.protocol.starting import (
     pending_is_not_ours,
 )
 from rotator.rotation.protocol.waiting import altered, moved, waits_until
-from rotator.rotation.steps import Action, Refuse, Wait
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.bookkeeping import Refuse
+from rotator.rotation.steps.retire import Wait
 
 
 def decide(

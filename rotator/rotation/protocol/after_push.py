@@ -11,18 +11,9 @@ from rotator.rotation.protocol.waiting import (
     is_misdated,
     skips_gates,
 )
-from rotator.rotation.steps import (
-    AskGates,
-    Clear,
-    Close,
-    Delete,
-    Learn,
-    Notify,
-    Redate,
-    Refuse,
-    Verify,
-    Wait,
-)
+from rotator.rotation.steps.bookkeeping import Close, Learn, Redate, Refuse
+from rotator.rotation.steps.publish import Clear, Verify
+from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
 
 
 def version_was_removed(facts: Facts) -> Refuse | None:

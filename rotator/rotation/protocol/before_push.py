@@ -5,22 +5,12 @@ from rotator.rotation import refusals
 from rotator.rotation.protocol.facts import Facts, Rule, when
 from rotator.rotation.protocol.starting import make_room, observation_is_old, version_will_end
 from rotator.rotation.protocol.waiting import closed_until
-from rotator.rotation.steps import (
-    Abort,
-    Action,
-    Clear,
-    Close,
-    Create,
-    Delete,
-    Evict,
-    Learn,
-    Observe,
-    Probe,
-    Push,
-    Refuse,
-    Stage,
-    Wait,
-)
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.bookkeeping import Abort, Close, Learn, Observe, Refuse
+from rotator.rotation.steps.issue import Create, Probe
+from rotator.rotation.steps.prepare import Evict, Stage
+from rotator.rotation.steps.publish import Clear, Push
+from rotator.rotation.steps.retire import Delete, Wait
 
 #: How many values are generated before Vonage's rejection is attributed to something else.
 MAX_GENERATED = 3

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from rotator.model import MOST_OFFSET, Account, CurrentEntry, Note, PendingEntry, Request, Rotation
 from rotator.rotation.observation import Observation
-from rotator.rotation.steps import Action, Clear
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.publish import Clear
 
 #: Maximum age of an observation of Vonage for a decision that cannot be undone.
 FRESH = timedelta(seconds=60)

@@ -5,7 +5,8 @@ from datetime import timedelta
 from rotator.model import OnForeign
 from rotator.rotation import refusals, schedule
 from rotator.rotation.protocol.facts import Facts, Rule
-from rotator.rotation.steps import Evict, Idle, Observe, Open, Refuse
+from rotator.rotation.steps.bookkeeping import Idle, Observe, Refuse
+from rotator.rotation.steps.prepare import Evict, Open
 
 
 def nothing_is_asked(facts: Facts) -> Idle | None:

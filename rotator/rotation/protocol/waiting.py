@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from rotator.model import LONGEST_GATE_WAIT, MOST_OFFSET, Account, Request, Rotation, ShutGate, Step
 from rotator.rotation import refusals, window
 from rotator.rotation.ports import AccountState
-from rotator.rotation.steps import Refuse
+from rotator.rotation.steps.bookkeeping import Refuse
 
 #: First wait before a shut gate is asked again.
 FIRST_GATE_WAIT = timedelta(minutes=1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rotator.model import Outcome, Request, Step
-from rotator.rotation.steps import Wait
+from rotator.rotation.steps.retire import Wait
 from rotator.sim import Fault
 from tests.support.clock import START
 from tests.support.rotation_fixture import LEASE, NAME, RotationFixture, code

@@ -11,7 +11,7 @@ from rotator.hooks.runner import HookRunner
 from rotator.ledger.deliveries import Deliveries
 from rotator.model import Outcome, Request
 from rotator.model.notification import Delivery, Event
-from rotator.rotation.steps import AskGates, Delete, Notify, Wait
+from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
 from tests.support.hook_scripts import HookScript, fixture_with_hooks
 from tests.support.rotation_fixture import NAME, RotationFixture
 

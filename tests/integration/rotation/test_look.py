@@ -16,7 +16,10 @@ from rotator.rotation.passes import Pass
 from rotator.rotation.ports import NewEntry, StoredPending
 from rotator.rotation.reconciler import Reconciler
 from rotator.rotation.result import in_grace
-from rotator.rotation.steps import Close, Create, Effect, Idle, Push
+from rotator.rotation.steps.base import Effect
+from rotator.rotation.steps.bookkeeping import Close, Idle
+from rotator.rotation.steps.issue import Create
+from rotator.rotation.steps.publish import Push
 from rotator.sim import Fault
 from tests.support.clock import START
 from tests.support.rotation_fixture import AGE, NAME, SUB, RotationFixture, code

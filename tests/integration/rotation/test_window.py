@@ -12,7 +12,8 @@ from rotator.ledger.mapping import to_row
 from rotator.model import Outcome, Request, Step
 from rotator.rotation import window
 from rotator.rotation.ports import NewEntry
-from rotator.rotation.steps import Open, Wait
+from rotator.rotation.steps.prepare import Open
+from rotator.rotation.steps.retire import Wait
 from rotator.sim import Fault
 from tests.support.clock import START
 from tests.support.rotation_fixture import NAME, RotationFixture

@@ -7,22 +7,12 @@ from rotator.cli.dry_run import Plan
 from rotator.model import CurrentEntry, Note, Outcome, Request, Secret, Step
 from rotator.rotation.observation import Observation
 from rotator.rotation.result import result_of
-from rotator.rotation.steps import (
-    Abort,
-    Action,
-    Clear,
-    Close,
-    Create,
-    Delete,
-    Evict,
-    Learn,
-    Open,
-    Probe,
-    Push,
-    Stage,
-    Verify,
-    Wait,
-)
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.bookkeeping import Abort, Close, Learn
+from rotator.rotation.steps.issue import Create, Probe
+from rotator.rotation.steps.prepare import Evict, Open, Stage
+from rotator.rotation.steps.publish import Clear, Push, Verify
+from rotator.rotation.steps.retire import Delete, Wait
 from tests.support.observations import but, observed
 from tests.support.samples import NOW, account, rotation
 

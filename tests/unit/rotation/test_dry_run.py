@@ -6,8 +6,12 @@ import pytest
 
 from rotator.model import Account, CurrentEntry, OnForeign, Request, Step
 from rotator.rotation.dry_run import assumed_steps
-from rotator.rotation.steps import Action, Create, Delete, Open, Push, Refuse, Stage, Verify, Wait
-from rotator.rotation.steps.issue import NEW_ID
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.bookkeeping import Refuse
+from rotator.rotation.steps.issue import NEW_ID, Create
+from rotator.rotation.steps.prepare import Open, Stage
+from rotator.rotation.steps.publish import Push, Verify
+from rotator.rotation.steps.retire import Delete, Wait
 from tests.support.observations import but
 from tests.support.samples import NOW, account, policy, rotation
 from tests.unit.rotation.protocol.after_push import DELETING

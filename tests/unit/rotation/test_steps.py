@@ -27,25 +27,12 @@ from rotator.model import (
 )
 from rotator.rotation.observation import Observation, Observed
 from rotator.rotation.ports import StoredCurrent, StoredPending
-from rotator.rotation.steps import (
-    Abort,
-    At,
-    Clear,
-    Close,
-    Create,
-    Delete,
-    Effect,
-    Evict,
-    Learn,
-    Open,
-    Probe,
-    Push,
-    Redate,
-    Site,
-    Stage,
-    Verify,
-    Wait,
-)
+from rotator.rotation.steps.base import At, Effect, Site
+from rotator.rotation.steps.bookkeeping import Abort, Close, Learn, Redate
+from rotator.rotation.steps.issue import Create, Probe
+from rotator.rotation.steps.prepare import Evict, Open, Stage
+from rotator.rotation.steps.publish import Clear, Push, Verify
+from rotator.rotation.steps.retire import Delete, Wait
 from tests.support.observations import but
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (

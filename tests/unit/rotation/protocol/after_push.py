@@ -6,17 +6,10 @@ from typing import Any
 
 from rotator.model import Request, Step
 from rotator.rotation.refusals import clock_ahead
-from rotator.rotation.steps import (
-    Action,
-    Clear,
-    Close,
-    Delete,
-    Learn,
-    Observe,
-    Redate,
-    Verify,
-    Wait,
-)
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.bookkeeping import Close, Learn, Observe, Redate
+from rotator.rotation.steps.publish import Clear, Verify
+from rotator.rotation.steps.retire import Delete, Wait
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (
     ALIEN,

@@ -5,19 +5,11 @@ from datetime import timedelta
 
 from rotator.model import OnForeign, Step
 from rotator.rotation.protocol.before_push import MAX_GENERATED
-from rotator.rotation.steps import (
-    Abort,
-    Clear,
-    Close,
-    Create,
-    Delete,
-    Evict,
-    Learn,
-    Observe,
-    Probe,
-    Push,
-    Stage,
-)
+from rotator.rotation.steps.bookkeeping import Abort, Close, Learn, Observe
+from rotator.rotation.steps.issue import Create, Probe
+from rotator.rotation.steps.prepare import Evict, Stage
+from rotator.rotation.steps.publish import Clear, Push
+from rotator.rotation.steps.retire import Delete
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (
     ALIEN,

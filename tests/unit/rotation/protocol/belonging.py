@@ -3,7 +3,11 @@
 from dataclasses import replace
 
 from rotator.model import Identity, Request, Step
-from rotator.rotation.steps import Abort, Clear, Close, Create, Delete, Open, Stage
+from rotator.rotation.steps.bookkeeping import Abort, Close
+from rotator.rotation.steps.issue import Create
+from rotator.rotation.steps.prepare import Open, Stage
+from rotator.rotation.steps.publish import Clear
+from rotator.rotation.steps.retire import Delete
 from tests.unit.rotation.protocol.after_push import GRACE_OVER, VERIFIED
 from tests.unit.rotation.protocol.facts import ACCOUNT, HOLD, PENDING, ROTATION, Facts, table
 

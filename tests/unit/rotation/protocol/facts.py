@@ -10,7 +10,8 @@ from rotator.model import Account, CurrentEntry, Hold, Note, PendingEntry, Reque
 from rotator.rotation.observation import Observation
 from rotator.rotation.protocol import decide
 from rotator.rotation.protocol.facts import FRESH
-from rotator.rotation.steps import Action, Refuse
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.bookkeeping import Refuse
 from tests.support.observations import but, fact, observed
 from tests.support.samples import NOW, account, rotation
 

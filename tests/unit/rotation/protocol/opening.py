@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rotator.model import OnForeign, Request
-from rotator.rotation.steps import Idle, Observe, Open
+from rotator.rotation.steps.bookkeeping import Idle, Observe
+from rotator.rotation.steps.prepare import Open
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (
     BOTH,

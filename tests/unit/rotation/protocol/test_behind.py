@@ -6,7 +6,7 @@ import pytest
 
 from rotator.model import Request, Written
 from rotator.rotation import refusals
-from rotator.rotation.steps import Idle
+from rotator.rotation.steps.bookkeeping import Idle
 from tests.unit.rotation.protocol.after_push import DELETING
 from tests.unit.rotation.protocol.before_push import STAGING
 from tests.unit.rotation.protocol.facts import ACCOUNT, CURRENT, Facts, decided

@@ -7,7 +7,8 @@ import pytest
 
 from rotator.model import Rotation, Step
 from rotator.rotation.observation import Observation
-from rotator.rotation.steps import Delete, Evict
+from rotator.rotation.steps.prepare import Evict
+from rotator.rotation.steps.retire import Delete
 from tests.support.observations import but
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (

@@ -4,25 +4,12 @@ from dataclasses import fields
 
 import pytest
 
-from rotator.rotation.steps import (
-    Abort,
-    Action,
-    Clear,
-    Close,
-    Create,
-    Delete,
-    Evict,
-    Idle,
-    Learn,
-    Observe,
-    Open,
-    Probe,
-    Push,
-    Redate,
-    Stage,
-    Verify,
-    Wait,
-)
+from rotator.rotation.steps.base import Action
+from rotator.rotation.steps.bookkeeping import Abort, Close, Idle, Learn, Observe, Redate
+from rotator.rotation.steps.issue import Create, Probe
+from rotator.rotation.steps.prepare import Evict, Open, Stage
+from rotator.rotation.steps.publish import Clear, Push, Verify
+from rotator.rotation.steps.retire import Delete, Wait
 from tests.unit.rotation.protocol.after_push import CLEARING, DELETING, VERIFYING
 from tests.unit.rotation.protocol.before_push import (
     CREATING,

@@ -4,7 +4,7 @@ import pytest
 
 from rotator.rotation import protocol
 from rotator.rotation.protocol.facts import Facts, Rule, first, when
-from rotator.rotation.steps import Idle, Observe
+from rotator.rotation.steps.bookkeeping import Idle, Observe
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import ACCOUNT, ASKED, PATIENCE, QUIET
 

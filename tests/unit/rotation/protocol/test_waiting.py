@@ -8,7 +8,8 @@ import pytest
 from rotator.model import Account, Request, Rotation, Step
 from rotator.rotation.protocol import decide
 from rotator.rotation.protocol.waiting import waits_until
-from rotator.rotation.steps import Evict, Wait
+from rotator.rotation.steps.prepare import Evict
+from rotator.rotation.steps.retire import Wait
 from tests.support.observations import but
 from tests.support.samples import NOW, account, policy
 from tests.unit.rotation.protocol.facts import (
