@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from rotator.errors import reason_of
 from rotator.hooks import command, webhook
 from rotator.hooks.payload import Payload
 from rotator.model.notification import Hook
@@ -85,7 +86,7 @@ def _content(path: Path, key: str) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
+        reason = reason_of(error)
         raise Unreadable(f"its {key} cannot be read: {reason}") from None
     except UnicodeDecodeError:
         raise Unreadable(f"its {key} is not UTF-8") from None

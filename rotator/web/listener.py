@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotator.errors import AddressTaken, ConfigError
+from rotator.errors import AddressTaken, ConfigError, reason_of
 
 #: Length of the queue of connections to accept.
 BACKLOG = 128
@@ -47,7 +47,7 @@ class ListenAddress:
             listening = _at_path(self.path) if self.path else self._at_port()
             listening.listen(BACKLOG)
         except OSError as error:
-            reason = (error.strerror or "no reason given").lower()
+            reason = reason_of(error)
             kind = AddressTaken if _may_pass(error) else ConfigError
             raise kind(
                 f"daemon.listen: cannot listen at {self.text}: {reason}",

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from rotator.errors import reason_of
 from rotator.web.listener import BACKLOG
 
 _log = structlog.get_logger(__name__)
@@ -96,7 +97,7 @@ class Server:
             loop.default_exception_handler(context)
         elif time.monotonic() - self._warned_at >= _WARN_EVERY:
             self._warned_at = time.monotonic()
-            reason = (error.strerror or "no reason given").lower()
+            reason = reason_of(error)
             _log.warning("no connection can be accepted", reason=reason, hint="raise LimitNOFILE")
 
 
