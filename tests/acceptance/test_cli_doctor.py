@@ -314,7 +314,7 @@ def test_the_unit_is_found_in_its_state(
     monkeypatch: pytest.MonkeyPatch, shown: dict[str, str] | None, verdict: str
 ) -> None:
     """A unit that failed is a failure; one that is not installed is not."""
-    monkeypatch.setattr(systemd, "shown", lambda: shown)
+    monkeypatch.setattr(systemd, "unit_properties", lambda: shown)
     (check,) = systemd.checks(cast("Application", None))
 
     assert check.verdict.value == verdict
