@@ -208,6 +208,17 @@ def test_where_no_credential_works_nothing_is_listed(tmp_path: Path) -> None:
         assert observed.observation.pending.authenticated_at is None
 
 
+def test_an_entry_that_vanishes_amid_an_observation_is_no_credential(tmp_path: Path) -> None:
+    """It is read once more after Vonage refused its value, and may be gone by then."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.patch(api_secret="NoLongerValid1")
+        fixture.calls.plan("before", "issuer.list_secrets", 1, fixture.drop_current)
+        observed = observe(fixture.reconciler, fixture.accounts[NAME])
+
+        assert (observed.observation.listing.secrets, observed.credential) == (None, None)
+        assert observed.observation.current.entry is None
+
+
 def test_a_parent_without_an_entry_is_no_credential(tmp_path: Path) -> None:
     """Nor is one without a value."""
     with RotationFixture(tmp_path, subaccounts=1) as fixture:
