@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MISHAPS = sorted(faults.MISHAPS.keys() - faults.SLOW.keys() - {"huge"})
 #: Things that happen in one history.
 LENGTH = 30
-FEW, MANY = range(6), range(6, 60)
+FEW, MANY = range(6), range(6, 36)
 
 
 class History:
