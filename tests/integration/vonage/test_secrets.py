@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -59,19 +58,15 @@ def methods(vonage: VonageSimulator) -> list[str]:
 def test_an_answer_tells_how_far_the_clock_is_ahead(seconds: int) -> None:
     """By its Date header; less than a minute is nothing."""
     began = datetime(2026, 11, 23, 7, 28, tzinfo=UTC).timestamp()
-    with (
-        VonageSimulator(clock=lambda: int(began) * 10**9) as dated,
-        nullcontext(
-            VonageClient(
-                api_url=dated.url,
-                rest_url=dated.url,
-                timeout=60,
-                max_requests_per_second=1e6,
-                clock=lambda: 0.0,
-                wall_clock=lambda: began + seconds,
-            )
-        ) as transport,
-    ):
+    with VonageSimulator(clock=lambda: int(began) * 10**9) as dated:
+        transport = VonageClient(
+            api_url=dated.url,
+            rest_url=dated.url,
+            timeout=60,
+            max_requests_per_second=1e6,
+            clock=lambda: 0.0,
+            wall_clock=lambda: began + seconds,
+        )
         dated.add_account(KEY, SECRET, created_at=OLD)
         secrets: Issuer = Secrets(transport)
         before = secrets.clock_offset
@@ -85,19 +80,15 @@ def test_what_an_answer_told_counts_until_another_tells() -> None:
     """The clock may be set after it, and some answer may have no Date: a proxy's, for one."""
     began = datetime(2026, 11, 23, 7, 28, tzinfo=UTC).timestamp()
     elapsed, shift = 0.0, 0.0
-    with (
-        VonageSimulator(clock=lambda: int(began + elapsed) * 10**9) as dated,
-        nullcontext(
-            VonageClient(
-                api_url=dated.url,
-                rest_url=dated.url,
-                timeout=5,
-                max_requests_per_second=1e6,
-                clock=lambda: elapsed,
-                wall_clock=lambda: began + elapsed + shift,
-            )
-        ) as transport,
-    ):
+    with VonageSimulator(clock=lambda: int(began + elapsed) * 10**9) as dated:
+        transport = VonageClient(
+            api_url=dated.url,
+            rest_url=dated.url,
+            timeout=5,
+            max_requests_per_second=1e6,
+            clock=lambda: elapsed,
+            wall_clock=lambda: began + elapsed + shift,
+        )
         dated.add_account(KEY, SECRET, created_at=OLD)
         secrets: Issuer = Secrets(transport)
         secrets.list_secrets(CREDENTIAL, KEY)
@@ -120,19 +111,15 @@ def test_one_odd_date_neither_lengthens_a_grace_nor_is_waited_for_long() -> None
         *("Thu, 01 Jan 1970 00:00:00 GMT", None, None),
     )
     found = []
-    with (
-        VonageSimulator(clock=lambda: int(began) * 10**9) as dated,
-        nullcontext(
-            VonageClient(
-                api_url=dated.url,
-                rest_url=dated.url,
-                timeout=60,
-                max_requests_per_second=1e6,
-                clock=lambda: 0.0,
-                wall_clock=lambda: began,
-            )
-        ) as transport,
-    ):
+    with VonageSimulator(clock=lambda: int(began) * 10**9) as dated:
+        transport = VonageClient(
+            api_url=dated.url,
+            rest_url=dated.url,
+            timeout=60,
+            max_requests_per_second=1e6,
+            clock=lambda: 0.0,
+            wall_clock=lambda: began,
+        )
         dated.add_account(KEY, SECRET, created_at=OLD)
         secrets: Issuer = Secrets(transport)
         for date in dates:
@@ -196,14 +183,10 @@ def test_a_value_that_vonage_rejects(secrets: Secrets, value: str) -> None:
 @pytest.mark.parametrize("status", [403, 400])
 def test_full_slots(status: int) -> None:
     """A third secret is refused as such, whichever status Vonage gives it."""
-    with (
-        VonageSimulator(full_status=status) as vonage,
-        nullcontext(
-            VonageClient(
-                api_url=vonage.url, rest_url=vonage.url, timeout=60, max_requests_per_second=1e6
-            )
-        ) as transport,
-    ):
+    with VonageSimulator(full_status=status) as vonage:
+        transport = VonageClient(
+            api_url=vonage.url, rest_url=vonage.url, timeout=60, max_requests_per_second=1e6
+        )
         vonage.add_account(KEY, SECRET)
         vonage.add_secret(KEY, VALUE)
         with pytest.raises(SlotsFull):
