@@ -144,9 +144,7 @@ def test_a_write_to_vault_that_was_not_sent_is_known_to_be_none(
 def test_vonage_is_asked_again_for_what_it_has(certificate: Path, moment: str, manner: str) -> None:
     """A few times."""
     with DroppingServer(certificate, moment, manner, answer=reply(200, LIST), times=3) as server:
-        listed = Secrets(transport(server.url, FakeTimer()).enter_result).list_secrets(
-            CREDENTIAL, KEY
-        )
+        listed = Secrets(transport(server.url, FakeTimer())).list_secrets(CREDENTIAL, KEY)
 
     assert [secret.id for secret in listed] == ["one"]
     assert server.dropped == 3
@@ -173,7 +171,7 @@ def test_what_changes_something_at_vonage_is_sent_once(
         DroppingServer(certificate, moment, manner, answer=reply(201, ONE), times=1) as server,
         pytest.raises((IssuerUnavailable, NotSent)) as caught,
     ):
-        change(Secrets(transport(server.url, FakeTimer()).enter_result))
+        change(Secrets(transport(server.url, FakeTimer())))
 
     assert caught.value.definite is (moment in UNSENT)
     assert (server.dropped, len(server.requests)) == (1, moment in SENT)

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 from rotator.model import Credential, SecretValue
@@ -16,8 +15,8 @@ LIST = b'{"_embedded": {"secrets": [' + ONE + b"]}}"
 BALANCE = b'{"value": 10.28, "autoReload": false}'
 
 
-def transport(url: str, clock: Callable[[], float], **changes: Any) -> nullcontext[VonageClient]:  # noqa: ANN401
-    """Make a transport whose pauses are as long as they can be and take no real time."""
+def transport(url: str, clock: Callable[[], float], **changes: Any) -> VonageClient:  # noqa: ANN401
+    """Return a client whose pauses are as long as they can be and take no real time."""
     settings: dict[str, Any] = {
         "api_url": url,
         "rest_url": url,
@@ -28,4 +27,4 @@ def transport(url: str, clock: Callable[[], float], **changes: Any) -> nullconte
         "random": lambda: 1.0,
         "wall_clock": lambda: 1_700_000_000.0,
     }
-    return nullcontext(VonageClient(**(settings | changes)))
+    return VonageClient(**(settings | changes))

@@ -25,10 +25,9 @@ def clock() -> FakeTimer:
 
 
 @pytest.fixture
-def shared(server: ScriptedServer, clock: FakeTimer) -> Iterator[VonageClient]:
-    """Yield a client of the server."""
-    with transport(server.url, clock) as shared:
-        yield shared
+def shared(server: ScriptedServer, clock: FakeTimer) -> VonageClient:
+    """Return a client of the server."""
+    return transport(server.url, clock)
 
 
 @pytest.fixture

@@ -68,7 +68,8 @@ def test_what_a_last_look_refuses_sends_no_byte(clock: FakeTimer, effect: str) -
         assert silent.is_open.wait(15)
         raise Withdrawn
 
-    with transport(f"http://127.0.0.1:{silent.port}", clock) as shared, pytest.raises(Withdrawn):
+    shared = transport(f"http://127.0.0.1:{silent.port}", clock)
+    with pytest.raises(Withdrawn):
         EFFECTS[effect](shared, look)
     silent.wait_for_clients()
 
@@ -87,7 +88,8 @@ def test_not_over_tls_either(
         assert silent.is_open.wait(15)
         raise Withdrawn
 
-    with transport(f"https://127.0.0.1:{silent.port}", clock) as shared, pytest.raises(Withdrawn):
+    shared = transport(f"https://127.0.0.1:{silent.port}", clock)
+    with pytest.raises(Withdrawn):
         EFFECTS["delete"](shared, look)
     silent.wait_for_clients()
 
@@ -110,7 +112,8 @@ def test_not_through_a_tunnel_either(
     with TunnelProxy(silent.port) as tunnel:
         monkeypatch.setenv("https_proxy", tunnel.url)
         monkeypatch.delenv("no_proxy", raising=False)
-        with transport("https://vonage.test", clock) as shared, pytest.raises(Withdrawn):
+        shared = transport("https://vonage.test", clock)
+        with pytest.raises(Withdrawn):
             EFFECTS["delete"](shared, look)
     silent.wait_for_clients()
 
@@ -125,7 +128,8 @@ def test_not_to_a_proxy_either(
     """One that forwards what is not encrypted hears nothing."""
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
     monkeypatch.delenv("no_proxy", raising=False)
-    with transport("http://vonage.test", clock) as shared, pytest.raises(Withdrawn):
+    shared = transport("http://vonage.test", clock)
+    with pytest.raises(Withdrawn):
         EFFECTS["delete"](shared, refuse)
 
     assert server.requests == []
@@ -139,8 +143,8 @@ def test_a_look_is_made_once_for_what_is_sent(
     answers = {"create": ONE, "delete": b"", "top up": b'{"error-code": "200"}'}
     server.replies = [reply(200, answers.get(effect, b'{"mo-callback-url": ""}'))]
     seen: list[int] = []
-    with transport(server.url, clock) as shared:
-        EFFECTS[effect](shared, lambda: seen.append(len(server.requests)))
+    shared = transport(server.url, clock)
+    EFFECTS[effect](shared, lambda: seen.append(len(server.requests)))
 
     assert seen == [0]
     assert len(server.requests) == 1
@@ -152,7 +156,8 @@ def test_no_look_without_a_connection(clock: FakeTimer, effect: str) -> None:
     with closing(socket.socket()) as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        with transport(url, clock) as shared, pytest.raises(NotSent):
+        shared = transport(url, clock)
+        with pytest.raises(NotSent):
             EFFECTS[effect](shared, refuse)
 
 
@@ -160,9 +165,9 @@ def test_the_turn_is_waited_for_before_the_look(server: ScriptedServer, clock: F
     """However long the rate limit takes, nothing waits between the look and the first byte."""
     server.replies = [reply(200, LIST), reply(204)]
     slept: list[list[float]] = []
-    with transport(server.url, clock, max_requests_per_second=0.01) as shared:
-        Secrets(shared).list_secrets(CREDENTIAL, KEY)
-        EFFECTS["delete"](shared, lambda: slept.append([*clock.slept]))
+    shared = transport(server.url, clock, max_requests_per_second=0.01)
+    Secrets(shared).list_secrets(CREDENTIAL, KEY)
+    EFFECTS["delete"](shared, lambda: slept.append([*clock.slept]))
 
     assert slept == [[pytest.approx(100)]]
     assert clock.slept == slept[0]
@@ -172,7 +177,8 @@ def test_what_a_look_raised_holds_nothing_of_the_wire(
     server: ScriptedServer, clock: FakeTimer
 ) -> None:
     """It comes out as it was raised, without the frames in which headers and values lie."""
-    with transport(server.url, clock) as shared, pytest.raises(RotatorError) as caught:
+    shared = transport(server.url, clock)
+    with pytest.raises(RotatorError) as caught:
         EFFECTS["create"](shared, refuse)
 
     error = caught.value

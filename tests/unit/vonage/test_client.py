@@ -54,9 +54,9 @@ def test_the_pace_is_kept_over_all_clients_and_tries(
 ) -> None:
     """Clients of one transport, and repetitions, share one rate limit."""
     server.replies = [reply(200, LIST), reply(503), reply(200, BALANCE)]
-    with transport(server.url, clock, max_requests_per_second=1, random=lambda: 0.0) as shared:
-        Secrets(shared).list_secrets(CREDENTIAL, KEY)
-        Accounts(shared).balance(CREDENTIAL)
+    shared = transport(server.url, clock, max_requests_per_second=1, random=lambda: 0.0)
+    Secrets(shared).list_secrets(CREDENTIAL, KEY)
+    Accounts(shared).balance(CREDENTIAL)
 
     assert clock.slept == [1, 0, 1]
 
@@ -65,12 +65,10 @@ def test_each_attempt_is_counted(server: ScriptedServer, clock: FakeTimer) -> No
     """Metrics see every attempt with what came of it."""
     seen: list[tuple[str, str, float]] = []
     server.replies = [b"", reply(200, LIST), reply(401)]
-    with transport(
-        server.url, clock, observer=CallObserver(lambda *call: seen.append(call))
-    ) as shared:
-        Secrets(shared).list_secrets(CREDENTIAL, KEY)
-        with pytest.raises(CredentialRefused):
-            Subaccounts(shared).list_subaccounts(CREDENTIAL)
+    shared = transport(server.url, clock, observer=CallObserver(lambda *call: seen.append(call)))
+    Secrets(shared).list_secrets(CREDENTIAL, KEY)
+    with pytest.raises(CredentialRefused):
+        Subaccounts(shared).list_subaccounts(CREDENTIAL)
 
     assert seen == [
         ("secrets.list", "dropped", 0),
@@ -95,15 +93,15 @@ def test_threads_share_a_transport(server: ScriptedServer, clock: FakeTimer) -> 
     server.keep_alive = True
     server.replies = [reply(200, LIST, Connection="keep-alive")]
     got: list[str] = []
-    with transport(server.url, clock) as shared:
+    shared = transport(server.url, clock)
 
-        def read() -> None:
-            got.extend(secret.id for secret in Secrets(shared).list_secrets(CREDENTIAL, KEY))
+    def read() -> None:
+        got.extend(secret.id for secret in Secrets(shared).list_secrets(CREDENTIAL, KEY))
 
-        threads = [threading.Thread(target=read) for _ in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    threads = [threading.Thread(target=read) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
     assert got == ["one"] * 16

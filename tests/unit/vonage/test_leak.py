@@ -30,11 +30,8 @@ def test_nothing_shows_a_url_with_a_credential(
     """Neither log nor exception nor what hangs on it shows the query that holds the secret."""
     server.replies = [answer]
     caplog.set_level(logging.DEBUG)
-    with (
-        transport(server.url, clock, rest_auth=RestAuth.QUERY) as shared,
-        capture_logs() as events,
-        pytest.raises(IssuerError) as caught,
-    ):
+    shared = transport(server.url, clock, rest_auth=RestAuth.QUERY)
+    with capture_logs() as events, pytest.raises(IssuerError) as caught:
         Accounts(shared).balance(CREDENTIAL)
     error = caught.value
     told = "".join(traceback.format_exception(error)) + repr(error) + str(events) + caplog.text

@@ -34,13 +34,13 @@ def test_a_server_that_drips_does_not_hold_a_thread(
 ) -> None:
     """Each byte comes in time, the whole does not: the attempt ends at its deadline."""
     answer = reply(200, LIST + b" " * 3000, **headers)
-    with transport(server.url, time.monotonic) as shared:
-        impatient(server, shared, timeout, answer)
-        server.drip = 0.02
-        started = time.monotonic()
-        with pytest.raises(IssuerUnavailable, match="in time"):
-            Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
-        took = time.monotonic() - started
+    shared = transport(server.url, time.monotonic)
+    impatient(server, shared, timeout, answer)
+    server.drip = 0.02
+    started = time.monotonic()
+    with pytest.raises(IssuerUnavailable, match="in time"):
+        Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
+    took = time.monotonic() - started
 
     assert timeout * 0.9 < took < len(answer) * server.drip / 2
 
@@ -49,24 +49,22 @@ def test_a_server_that_drips_does_not_hold_a_thread(
 def test_whatever_drips_is_given_up(part: str) -> None:
     """In whatever part of an answer the drops come."""
     elapsed = iter(range(100_000))
-    with (
-        EndlessServer(*{**HEADS, **BODIES}[part]) as dripping,
-        transport(dripping.url, lambda: float(next(elapsed)), timeout=60) as shared,
-        pytest.raises(IssuerUnavailable, match="in time"),
-    ):
-        Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
+    with EndlessServer(*{**HEADS, **BODIES}[part]) as dripping:
+        shared = transport(dripping.url, lambda: float(next(elapsed)), timeout=60)
+        with pytest.raises(IssuerUnavailable, match="in time"):
+            Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
 
 
 def test_a_server_that_says_nothing(server: ScriptedServer, clock: FakeTimer) -> None:
     """Silence ends with the timeout, and the outcome is unknown."""
     codes: list[str] = []
-    with transport(
+    shared = transport(
         server.url, clock, observer=CallObserver(lambda _, code, __: codes.append(code))
-    ) as shared:
-        impatient(server, shared, 0.1, b"H" * 2)
-        server.drip = 60
-        with pytest.raises(IssuerUnavailable):
-            Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
+    )
+    impatient(server, shared, 0.1, b"H" * 2)
+    server.drip = 60
+    with pytest.raises(IssuerUnavailable):
+        Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
 
     assert codes == ["200", "timeout"]
 

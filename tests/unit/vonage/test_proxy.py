@@ -18,11 +18,12 @@ def test_the_environments_proxy_is_used(
     monkeypatch.setenv("http_proxy", f"{scheme}127.0.0.1:{server.port}")
     monkeypatch.setenv("no_proxy", "direct.test")
     server.replies = [reply(200, LIST)]
-    with transport("http://api.test", clock) as shared:
-        Secrets(shared).list_secrets(CREDENTIAL, KEY)
-    with transport(server.url, clock) as shared:
-        Secrets(shared).list_secrets(CREDENTIAL, KEY)
-    with transport("http://direct.test", clock, timeout=0.2) as shared, pytest.raises(NotSent):
+    shared = transport("http://api.test", clock)
+    Secrets(shared).list_secrets(CREDENTIAL, KEY)
+    shared = transport(server.url, clock)
+    Secrets(shared).list_secrets(CREDENTIAL, KEY)
+    shared = transport("http://direct.test", clock, timeout=0.2)
+    with pytest.raises(NotSent):
         Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
 
     assert [request.split(b" ")[1] for request in server.requests] == [
@@ -39,7 +40,8 @@ def test_a_proxy_that_refuses_the_tunnel_got_no_request(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     server.replies = [reply(407)]
-    with transport("https://api.test", clock) as shared, pytest.raises(NotSent) as caught:
+    shared = transport("https://api.test", clock)
+    with pytest.raises(NotSent) as caught:
         Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
 
     assert server.requests[0].startswith(b"CONNECT api.test:443")

@@ -61,10 +61,8 @@ def test_the_budget_ends_a_call(server: ScriptedServer, clock: FakeTimer) -> Non
         clock.now += 6
 
     server.replies = [reply(503)]
-    with (
-        transport(server.url, clock, observer=CallObserver(slow), timeout=5.0) as shared,
-        pytest.raises(IssuerUnavailable),
-    ):
+    shared = transport(server.url, clock, observer=CallObserver(slow), timeout=5.0)
+    with pytest.raises(IssuerUnavailable):
         Secrets(shared).list_secrets(CREDENTIAL, KEY)
 
     assert len(server.requests) == 3
@@ -80,16 +78,16 @@ def test_the_last_try_gets_what_is_left(
         clock.now += 12
 
     server.replies = [reply(503)]
-    with transport(server.url, clock, observer=CallObserver(slow), timeout=5.0) as shared:
-        exchange = shared._exchange
+    shared = transport(server.url, clock, observer=CallObserver(slow), timeout=5.0)
+    exchange = shared._exchange
 
-        def noted(call: VonageRequest, seconds: float) -> tuple[str, HttpResponse | IssuerError]:
-            given.append(seconds)
-            return exchange(call, seconds)
+    def noted(call: VonageRequest, seconds: float) -> tuple[str, HttpResponse | IssuerError]:
+        given.append(seconds)
+        return exchange(call, seconds)
 
-        monkeypatch.setattr(shared, "_exchange", noted)
-        with pytest.raises(IssuerUnavailable):
-            Secrets(shared).list_secrets(CREDENTIAL, KEY)
+    monkeypatch.setattr(shared, "_exchange", noted)
+    with pytest.raises(IssuerUnavailable):
+        Secrets(shared).list_secrets(CREDENTIAL, KEY)
 
     assert given == [5.0, 2.5]
 
@@ -99,10 +97,8 @@ def test_a_wait_for_the_pace_counts_into_the_budget(
 ) -> None:
     """A retry whose turn comes after the budget is not made."""
     server.replies = [reply(503)]
-    with (
-        transport(server.url, clock, max_requests_per_second=0.01) as shared,
-        pytest.raises(IssuerUnavailable),
-    ):
+    shared = transport(server.url, clock, max_requests_per_second=0.01)
+    with pytest.raises(IssuerUnavailable):
         Secrets(shared).list_secrets(CREDENTIAL, KEY)
 
     assert len(server.requests) == 1
@@ -184,9 +180,11 @@ def test_no_connection_is_definite(clock: FakeTimer) -> None:
     """Where nobody listens, nothing was sent, and a read tries again."""
     nobody = Port()
     url = f"http://127.0.0.1:{nobody.number}"
-    with transport(url, clock) as shared, pytest.raises(NotSent, match="refused") as caught:
+    shared = transport(url, clock)
+    with pytest.raises(NotSent, match="refused") as caught:
         Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
-    with transport(url, clock) as shared, pytest.raises(NotSent):
+    shared = transport(url, clock)
+    with pytest.raises(NotSent):
         Secrets(shared).list_secrets(CREDENTIAL, KEY)
 
     assert caught.value.definite is True

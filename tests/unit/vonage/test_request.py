@@ -57,9 +57,9 @@ def test_query_authentication_is_for_the_rest_host_only(
 ) -> None:
     """Where it is asked for, the rest host gets the pair in the query and no header; api, Basic."""
     server.replies = [reply(200, BALANCE), reply(200, LIST)]
-    with transport(server.url, clock, rest_auth=RestAuth.QUERY) as shared:
-        Accounts(shared).balance(CREDENTIAL)
-        Secrets(shared).list_secrets(CREDENTIAL, KEY)
+    shared = transport(server.url, clock, rest_auth=RestAuth.QUERY)
+    Accounts(shared).balance(CREDENTIAL)
+    Secrets(shared).list_secrets(CREDENTIAL, KEY)
     rest, api = (request.decode() for request in server.requests)
 
     assert rest.startswith(
@@ -75,7 +75,8 @@ def test_a_redirect_is_not_followed(server: ScriptedServer, clock: FakeTimer) ->
     elsewhere = ScriptedServer()
     server.replies = [reply(302, Location=elsewhere.url)]
     elsewhere.replies = [reply(200, LIST)]
-    with transport(server.url, clock) as shared, pytest.raises(UnexpectedAnswer, match="HTTP 302"):
+    shared = transport(server.url, clock)
+    with pytest.raises(UnexpectedAnswer, match="HTTP 302"):
         Secrets(shared).list_secrets(CREDENTIAL, KEY)
     elsewhere.close()
 
@@ -100,9 +101,9 @@ def test_netrc_does_not_authenticate(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     server.replies = [reply(200, LIST), reply(200, BALANCE)]
-    with transport(server.url, clock, rest_auth=RestAuth.QUERY) as shared:
-        Secrets(shared).list_secrets(CREDENTIAL, KEY)
-        Accounts(shared).balance(CREDENTIAL)
+    shared = transport(server.url, clock, rest_auth=RestAuth.QUERY)
+    Secrets(shared).list_secrets(CREDENTIAL, KEY)
+    Accounts(shared).balance(CREDENTIAL)
 
     assert f"Authorization: Basic {PAIR}".encode() in server.requests[0]
     assert b"Authorization" not in server.requests[1]
@@ -135,7 +136,7 @@ def test_a_base_url_is_a_plain_one(clock: FakeTimer, url: str) -> None:
 def test_a_base_url_may_have_a_path(server: ScriptedServer, clock: FakeTimer) -> None:
     """A gateway below a path works, with a slash at the end or without."""
     server.replies = [reply(200, LIST)]
-    with transport(f"{server.url}/vonage/", clock) as shared:
-        Secrets(shared).list_secrets(CREDENTIAL, KEY)
+    shared = transport(f"{server.url}/vonage/", clock)
+    Secrets(shared).list_secrets(CREDENTIAL, KEY)
 
     assert server.requests[0].startswith(b"GET /vonage/accounts/abcd1234/secrets ")

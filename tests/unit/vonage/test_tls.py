@@ -33,10 +33,8 @@ def test_a_certificate_that_does_not_verify_is_named(
 ) -> None:
     """TLS is verified, and an operator reads why there is no connection."""
     server.encrypt(certificate)
-    with (
-        transport(server.url, clock) as shared,
-        pytest.raises(NotSent, match="CERTIFICATE_VERIFY_FAILED"),
-    ):
+    shared = transport(server.url, clock)
+    with pytest.raises(NotSent, match="CERTIFICATE_VERIFY_FAILED"):
         Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
 
     assert server.requests == []
@@ -49,8 +47,8 @@ def test_a_certificate_named_by_the_environment_is_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     server.encrypt(certificate)
     server.replies = [reply(200, LIST)]
-    with transport(server.url, clock) as shared:
-        listed = Secrets(shared).list_secrets(CREDENTIAL, KEY)
+    shared = transport(server.url, clock)
+    listed = Secrets(shared).list_secrets(CREDENTIAL, KEY)
 
     assert [secret.id for secret in listed] == ["one"]
 
