@@ -213,6 +213,20 @@ listing = Table(
     Column("listed_at", Instant, nullable=False),
 )
 
+#: The daemons that use this ledger, one row for each host.
+daemon = Table(
+    "daemon",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    #: The last poll, and the time from one to the next.
+    Column("polled_at", Instant, nullable=False),
+    Column("poll_seconds", Double, nullable=False),
+    #: What that daemon cannot use, by component: JSON.
+    Column("outages", Text, nullable=False, server_default="{}"),
+)
+
 #: Columns to write, and a row as read.
 Row = dict[str, Any]
 AnyRow = RowMapping | Mapping[str, Any]
