@@ -1,7 +1,9 @@
-"""The daemons that use the ledger.
+"""What is wrong with an account, with its cause, its cure and its beginning; and the daemons.
 
 There is no downgrade, as for every revision of the record.
 """
+
+import json
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +15,31 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """No daemon has polled yet."""
+    """Keep the drift that is known, as of the last look at each account; its cure comes later."""
+    op.add_column("account", sa.Column("trouble", sa.Text))
+    op.add_column("account", sa.Column("failure", sa.Text))
+    account = sa.table(
+        "account",
+        *(sa.column(name) for name in ("name", "drift", "trouble")),
+        # In the form that the driver returns, which is a text in SQLite.
+        sa.column("seen_at", sa.DateTime(timezone=True)),
+    )
+    connection = op.get_bind()
+    known = connection.execute(
+        sa.select(account.c.name, account.c.drift, account.c.seen_at).where(
+            account.c.drift.is_not(None), account.c.seen_at.is_not(None)
+        )
+    ).all()
+    for name, drift, seen_at in known:
+        code, _, why = drift.partition(": ")
+        if code == "overdue":
+            continue
+        since = seen_at.strftime("%Y-%m-%dT%H:%M:%S.%f") + "+00:00"
+        trouble = {"state": "drifted", "code": code, "why": why, "hint": None, "since": since}
+        connection.execute(
+            account.update().where(account.c.name == name).values(trouble=json.dumps(trouble))
+        )
+    op.drop_column("account", "drift")
     op.create_table(
         "daemon",
         sa.Column("host", sa.Text, primary_key=True),

@@ -64,7 +64,10 @@ account = Table(
     Column("current_id", Text),
     Column("current_since", Instant),
     Column("seen_at", Instant),
-    Column("drift", Text),
+    #: What the newest look found wrong, and what the failed tries in a row end in: JSON, in the
+    #: form of `rotator.model.Trouble`.
+    Column("trouble", Text),
+    Column("failure", Text),
     #: The secret that an operator adopted into Vault, or began to; null once a rotation has
     #: replaced it.
     Column("adopted_id", Text),
