@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli.prompts import login_name
+from rotator.cli.actor import login_name
 from tests.support.cli_fixture import CliFixture
 
 NEW_NAME = ('name = "account-1"', 'name = "sms-prod"')

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, rotate
+from rotator.cli.actor import ActorOption, ReasonOption, actor_of
 from rotator.cli.context import (
     CommandContext,
     ConfigOption,
@@ -48,6 +49,8 @@ def rotate_now(
         bool,
         flag("--take-over", "continue what another ledger left pending and no other host works on"),
     ] = False,
+    actor: ActorOption = None,
+    reason: ReasonOption = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
@@ -58,7 +61,11 @@ def rotate_now(
     If a rotation of an account is already open, that one is continued. An account's `window` does
     not delay its rotation; it does delay the deletion, unless no grace is asked for.
     """
-    request = replace(_request(grace, compromised=compromised), takes_over=take_over)
+    request = replace(
+        _request(grace, compromised=compromised),
+        takes_over=take_over,
+        actor=actor_of(actor, reason),
+    )
     names = names or []
     if bool(names) is every:
         raise ConfigError(
