@@ -44,6 +44,7 @@ from rotator.model.secret import (
     Written,
     believable,
 )
+from rotator.model.state import State, Trouble
 
 __all__ = [
     "ABANDONED",
@@ -76,8 +77,10 @@ __all__ = [
     "Secret",
     "SecretValue",
     "ShutGate",
+    "State",
     "Step",
     "SubaccountState",
+    "Trouble",
     "Written",
     "believable",
 ]

@@ -70,7 +70,7 @@ def test_it_is_in_the_record_before_anything_is_sent(tmp_path: Path) -> None:
         fixture.before_request(1, lambda _: seen.append(fixture.events()))
         fixture.attempt(actor=EVE)
 
-        assert seen == [["requested"]]
+        assert seen == [["requested", "registered"]]
 
 
 def test_the_end_of_a_grace_names_who_ended_it(tmp_path: Path) -> None:
