@@ -161,7 +161,10 @@ class Reconciler(Dependencies):
         A hold is nothing wrong. What a pass found and an observation cannot confirm is kept.
         """
         observation, known = observed.observation, observed.observation.ledger.trouble
-        action = refusal or self._expected(account, observation)
+        if refusal:
+            # What was observed may be another account's.
+            return trouble_of(account, refusal, None, self.now())
+        action = self._expected(account, observation)
         if isinstance(action, Refuse):
             if known is None or known.code != action.code:
                 action = with_working_version(self, account, observed, action)

@@ -215,7 +215,8 @@ def test_nothing_is_deleted_once_the_mount_ends_what_consumers_read(
 def drift(site: Site, engine: "Reconciler") -> str:
     """Look at the account; return what is wrong with it."""
     engine.refresh(site.account)
-    return site.queries.accounts([site.account.name])[0].drift or ""
+    trouble = site.queries.accounts([site.account.name])[0].trouble
+    return f"{trouble.code}: {trouble.why}" if trouble else ""
 
 
 def test_what_was_deleted_is_undeleted_and_not_rolled_back_to(

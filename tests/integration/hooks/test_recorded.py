@@ -1,6 +1,7 @@
 """What is recorded to be told, and of whom: with an event, as news, by itself."""
 
 import json
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -10,6 +11,7 @@ from rotator.ledger.deliveries import Deliveries
 from rotator.ledger.outbox import AlertState, notifications_for
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
+from rotator.model import State, Trouble
 from rotator.model.notification import Event
 from rotator.rotation.ports import NewEntry
 from tests.integration.hooks.deliveries_fixture import (
@@ -78,10 +80,19 @@ def draft(event: str, **detail: str) -> NewEntry:
 
 
 FAILED, LOST = draft("failed", code="vonage"), draft("failed", code="vault")
-REFUSED = draft("refused", code="foreign-secret", why="x")
 HELD = draft("refused", code="held", why="by me")
-OLD = draft("drift", code="overdue", why="it is older than max_age allows")
-DRIFT, DRIFT_OVER = draft("drift", code="foreign-secret", why="x"), draft("drift-over")
+OVER = draft("trouble-over")
+
+
+def found(event: str, state: State) -> NewEntry:
+    """Return an entry of a pass or a look that found the account in `state`."""
+    trouble = Trouble(state=state, code="foreign-secret", why="x", hint="do y", since=NOW)
+    return replace(draft(event, code=trouble.code, why=trouble.why), trouble=trouble)
+
+
+REFUSED = found("refused", State.DRIFTED)
+DRIFTED, UNMANAGED = found("trouble", State.DRIFTED), found("trouble", State.UNMANAGED)
+BROKEN, REFUSED_AS_BROKEN = found("trouble", State.BROKEN), found("refused", State.BROKEN)
 
 
 @pytest.mark.parametrize(
@@ -95,15 +106,17 @@ DRIFT, DRIFT_OVER = draft("drift", code="foreign-secret", why="x"), draft("drift
         ([FAILED, VERIFIED, FAILED], "failed pushed failed"),
         ([FAILED, COMPLETED, FAILED], "failed completed failed"),
         ([REFUSED, REFUSED], "refused drift"),
-        ([REFUSED, DRIFT], "refused drift"),
-        ([DRIFT, DRIFT, REFUSED], "drift refused"),
-        ([DRIFT, DRIFT_OVER, DRIFT], "drift drift"),
-        ([REFUSED, DRIFT_OVER, REFUSED], "refused drift refused drift"),
+        ([REFUSED, DRIFTED], "refused drift"),
+        ([DRIFTED, DRIFTED, REFUSED], "drift refused"),
+        ([DRIFTED, OVER, DRIFTED], "drift drift"),
+        ([REFUSED, OVER, REFUSED], "refused drift refused drift"),
         ([HELD, HELD], "refused"),
-        ([REFUSED, FAILED, REFUSED], "refused drift failed refused"),
+        ([REFUSED, FAILED, REFUSED], "refused drift failed"),
+        ([UNMANAGED, UNMANAGED], "refused"),
+        ([BROKEN, REFUSED_AS_BROKEN], "broken drift refused"),
+        ([DRIFTED, BROKEN, DRIFTED], "drift broken refused"),
+        ([BROKEN, VERIFIED, BROKEN], "broken drift refused pushed broken drift refused"),
         ([draft("overdue", code="due")], "overdue"),
-        ([OLD, draft("overdue", code="late"), OLD], "overdue"),
-        ([OLD, DRIFT, OLD], "drift"),
         ([draft("overdue-over")], ""),
         ([draft("opened"), draft("intent"), draft("delivered"), draft("undelivered")], ""),
         ([draft("closed", outcome="failed")], ""),

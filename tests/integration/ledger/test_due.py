@@ -32,7 +32,7 @@ def put(
     """Record an account with its due time and open rotation."""
     lease = writer.claim(name, NOW)
     snapshot = AccountSnapshot(
-        listed_ids=(), current_id=None, current_since=None, drift=None, next_due_at=due_at
+        listed_ids=(), current_id=None, current_since=None, next_due_at=due_at
     )
     if rotation:
         rotation = replace(rotation, account=name)
@@ -362,7 +362,7 @@ def test_a_next_try_that_a_clock_ahead_has_told_is_not_waited_for(writer: Ledger
 
 @pytest.mark.parametrize(
     ("event", "step"),
-    [("done", Step.VERIFY), ("closed", Step.COMPLETE), ("drift-over", None)],
+    [("done", Step.VERIFY), ("closed", Step.COMPLETE), ("trouble-over", None)],
 )
 def test_a_success_forgets_the_failures(
     database: Engine, writer: LedgerWriter, event: str, step: Step | None

@@ -97,9 +97,7 @@ def test_who_works_on_the_account_hears_of_it_with_the_next_commit(
 def test_a_release_forgets_what_was_refused(writer: LedgerWriter, holds: Holds) -> None:
     """The account is tried at once: what it waited for was the release."""
     lease = writer.claim("a", NOW)
-    due_now = AccountSnapshot(
-        listed_ids=(), current_id=None, current_since=None, drift=None, next_due_at=NOW
-    )
+    due_now = AccountSnapshot(listed_ids=(), current_id=None, current_since=None, next_due_at=NOW)
     refused = NewEntry(event="refused", step=None, detail={})
     writer.commit(lease, rotation=None, entries=[refused], snapshot=due_now, now=NOW)
     put_off = [each.name for each in writer.due(NOW)]

@@ -19,7 +19,7 @@ from rotator.ledger import tables
 from rotator.ledger.database import open_database
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import Account, Identity, Outcome, PassResult, Request, Rotation
+from rotator.model import Account, Identity, Outcome, PassResult, Request, Rotation, State
 from rotator.rotation.manual import manual_operation
 from rotator.rotation.ports import Claimant, Ledger
 from rotator.rotation.steps import bookkeeping
@@ -162,13 +162,14 @@ def test_a_look_says_that_the_account_was_edited(tmp_path: Path) -> None:
         fixture.attempt()
         before = edit(fixture, pending_path="elsewhere/account-1")
         fixture.reconciler.refresh(fixture.accounts[NAME])
-        drift = fixture.writer.load(NAME).drift
+        trouble = fixture.writer.load(NAME).trouble
         fixture.accounts[NAME] = before
         fixture.reconciler.refresh(before)
 
-        assert drift
-        assert drift.startswith("account-changed: ")
-        assert fixture.writer.load(NAME).drift is None
+        assert trouble
+        assert trouble.state is State.REFUSED
+        assert trouble.code == "account-changed"
+        assert fixture.writer.load(NAME).trouble is None
 
 
 def test_nothing_is_adopted_under_the_rotation_of_another_account(tmp_path: Path) -> None:
@@ -310,7 +311,7 @@ def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: 
         report = fixture.attempt(SUB)
         asked = len(fixture.requests()) - requests
         fixture.reconciler.refresh(fixture.accounts[SUB])
-        drift = fixture.writer.load(SUB).drift
+        trouble = fixture.writer.load(SUB).trouble
 
         assert (code(planned), code(mine_planned)) == ("account-taken", None)
         assert (code(report), report.exit_code) == ("account-taken", 3)
@@ -319,8 +320,9 @@ def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: 
         assert f"of {SUB} is that of account {NAME} already" in report.error.message
         assert f"rotator forget {NAME}" in (report.error.hint or "")
         assert asked == 0
-        assert drift
-        assert drift.startswith("account-taken: ")
+        assert trouble
+        assert trouble.state is State.REFUSED
+        assert trouble.code == "account-taken"
         assert len(fixture.history()) == 2
 
 
