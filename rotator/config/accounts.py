@@ -174,15 +174,11 @@ class Placement:
 def policy_problems(place: Location, table: PolicyTable, policy: Policy) -> Iterator[ConfigProblem]:
     """Yield the problems of a policy that this table contributes to."""
     given = table.given()
+    if given.keys() & {"every", "grace"} and (what := overlap(policy)):
+        yield place.problem("grace" if "grace" in given else "every", what)
     if policy.every is None:
         return
     every = format_duration(policy.every)
-    if policy.grace >= policy.every and given.keys() & {"every", "grace"}:
-        grace = format_duration(policy.grace)
-        yield place.problem(
-            "grace" if "grace" in given else "every",
-            f"grace ({grace}) is not less than every ({every}), so rotations would overlap",
-        )
     if policy.max_age < policy.every and given.keys() & {"every", "max_age"}:
         max_age = format_duration(policy.max_age)
         yield place.problem(
@@ -190,6 +186,14 @@ def policy_problems(place: Location, table: PolicyTable, policy: Policy) -> Iter
             f"max_age ({max_age}) is less than every ({every}), "
             "so the account would always be overdue",
         )
+
+
+def overlap(policy: Policy) -> str | None:
+    """Return in words why the next rotation is due before a grace is over; None if it never is."""
+    if policy.every is None or policy.grace < policy.every:
+        return None
+    grace, every = format_duration(policy.grace), format_duration(policy.every)
+    return f"grace ({grace}) is not less than every ({every}), so rotations would overlap"
 
 
 def account_problems(
