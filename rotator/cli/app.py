@@ -32,7 +32,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         "sms-prod --from-file - < value",
         f"sms-prod --secret-id {_ID}",
     ),
-    "doctor": ("doctor.doctor", "", "--json"),
+    "doctor": ("doctor.doctor", "", "--all", "--json"),
     "run": ("run.run", ""),
     "rotate-now": (
         "rotate_now.rotate_now",

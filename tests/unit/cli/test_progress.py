@@ -89,3 +89,21 @@ def test_live_lines_come_and_go() -> None:
 
     assert task.description == "waiting until 2026-11-24 07:28 UTC"
     assert not live._progress.tasks
+
+
+def test_a_line_for_what_takes_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal it shows the newest text; elsewhere there is none."""
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.line() as show:
+        show("12 checks made")
+    silent = capsys.readouterr()
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress.line() as show:
+        show("12 checks made, [/the last]: x")
+    shown = capsys.readouterr()
+
+    assert silent == ("", "")
+    assert "12 checks made, [/the last]: x" in shown.err
+    assert shown.out == ""
