@@ -45,6 +45,8 @@ _LEARNED = {
 }
 _OTHER = {
     "opened": "rotation opened ({reason})",
+    "requested": "{operation} asked for by {by}",
+    "asked": "the open rotation goes on as asked for",
     "rejected": "not done ({code}); looking again",
     "unknown": "not certain ({code}); checking what became of it",
     "gate-shut": "waiting for gate {gate}: {why}",
@@ -152,7 +154,7 @@ def _text(entry: NewEntry) -> str:
         case "learned":
             return _LEARNED.get(step, "found to be done")
         case event:
-            return _OTHER.get(event, f"{event} ({{code}})")
+            return _OTHER.get(event, f"{event} ({{code}})" if "code" in entry.detail else event)
 
 
 class _Facts(dict[str, object]):

@@ -407,6 +407,12 @@ def test_a_token_that_ends_soon_is_told(token: TokenInfo | None, method: str, ve
     assert vault._token(token, method).verdict.value == verdict
 
 
+def test_what_a_token_has_left_is_in_words() -> None:
+    """As every duration for people: `3d`, not Python's `3 days, 0:00:00`."""
+    assert vault._token(standing(3 * 86400), "token").finding == "3d left, not renewable"
+    assert vault._token(standing(3661, renewable=True), "token").finding == "1h 1m left, renewable"
+
+
 @pytest.mark.parametrize(
     ("shown", "verdict"),
     [

@@ -39,6 +39,7 @@ def entry(event: str, step: Step | None) -> NewEntry:
         ("aborting", Step.ABORT, "undoing the rotation (vonage-unavailable)"),
         ("closed", Step.COMPLETE, "rotation completed"),
         ("refused", None, "refused (vonage-unavailable)"),
+        ("asked", Step.WAIT, "the open rotation goes on as asked for"),
         ("invented", None, "invented (vonage-unavailable)"),
     ],
 )
@@ -52,6 +53,7 @@ def test_a_missing_fact_does_no_harm() -> None:
     bare = NewEntry(event="done", step=Step.CREATE, detail={})
 
     assert progress.in_words(bare) == "new secret created (id -)"
+    assert progress.in_words(NewEntry(event="invented", step=Step.WAIT, detail={})) == "invented"
 
 
 def test_lines_are_for_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
