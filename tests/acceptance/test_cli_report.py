@@ -32,7 +32,20 @@ def cli(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iter
             for number, name in enumerate(NAMES)
         ]
         cli.config.write_text(vault + "".join(rows))
+        for name in NAMES[:-1]:
+            noted(cli, name)
         yield cli
+
+
+def noted(cli: CliFixture, name: str) -> None:
+    """Write an entry into Vault with a note that names the newest entry of an account's chain."""
+    (head,) = cli.sql("SELECT chain_head FROM account WHERE name = ?", name)[0]
+    note = {
+        **dict.fromkeys(("secret_id", "rotation_id", "check"), "x"),
+        "rotated_at": "2026-10-01T00:00:00Z",
+        "ledger_head": head,
+    }
+    cli.world.vault.write(f"v/{name}", {"api_secret": "x", "rotator": note})
 
 
 def report(cli: CliFixture, *arguments: str) -> CommandResult:
@@ -110,7 +123,8 @@ def test_the_document_tells_it_all(cli: CliFixture) -> None:
         "completed",
     ]
     assert (late["ledger"]["chain"], late["ledger"]["rows"]) == ("whole", "match")
-    assert late["ledger"]["vault"] == "no note"
+    assert late["ledger"]["vault"] == "matches"
+    assert accounts["new"]["ledger"]["vault"] == "no note"
     assert len(accounts["good"]["rotations"]) == 6
 
 
@@ -174,6 +188,19 @@ def test_rows_that_do_not_match_are_told_with_their_cure(cli: CliFixture, tmp_pa
     assert "someone wrote to the ledger&#39;s tables: correct the row" in page.out
     assert (late["ledger"]["chain"], late["ledger"]["rows"]) == ("whole", "failed")
     assert told["ledger_verified"] is False
+
+
+def test_a_note_that_vanished_from_vault_is_a_complaint(cli: CliFixture) -> None:
+    """What was written without a note over rotator's entry takes the ledger's witness away."""
+    cli.world.vault.write("v/late", {"api_secret": "by hand"})
+    page, told = report(cli), report(cli, "--format", "json").json()
+    noted(cli, "late")
+    (late,) = [account for account in told["accounts"] if account["name"] == "late"]
+
+    assert (page.code, told["ledger_verified"]) == (1, False)
+    assert "error: late: Vault's entry has no note, and rotator wrote version" in page.err
+    assert "hint: the entry was replaced or deleted, or its version ended" in page.err
+    assert (late["ledger"]["chain"], late["ledger"]["vault"]) == ("whole", "vanished")
 
 
 def test_without_vault_it_says_so(cli: CliFixture) -> None:
