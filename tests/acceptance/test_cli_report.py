@@ -2,6 +2,9 @@
 
 import csv
 import io
+import json
+import os
+import pty
 import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -235,6 +238,72 @@ def test_what_is_no_period_is_bad_usage(
     assert done.code == 2
     assert message in done.err
     assert "hint: " in done.err
+
+
+def at_terminal(
+    cli: CliFixture, folder: Path, *arguments: str, **environment: str
+) -> tuple[CommandResult, str]:
+    """Run `report` in a folder with a terminal for its output; also return what that showed."""
+    controller, terminal = pty.openpty()
+    command = ("report", *PERIOD, *arguments)
+    done = cli.run_anew(
+        *command, cwd=folder, stdout=terminal, env={**cli.environment, **environment}
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while chunk := os.read(controller, 65536):
+            shown += chunk
+    except OSError:  # Linux's way to say that the other end is closed
+        pass
+    os.close(controller)
+    return done, shown.decode()
+
+
+def test_a_terminal_gets_no_page_but_its_file(cli: CliFixture, tmp_path: Path) -> None:
+    """The page is in a new file, which is named with what to do with it."""
+    done, shown = at_terminal(cli, tmp_path, "good")
+    (path,) = tmp_path.iterdir()
+
+    assert (done.code, shown) == (0, "")
+    assert path.name.startswith("rotator-report-20")
+    assert path.read_text().startswith("<!doctype html>")
+    assert done.err.startswith(f"wrote {path.name} (")
+    assert done.err.endswith(" kB): open it in a browser\n")
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_terminal_gets_its_pager(cli: CliFixture, tmp_path: Path, form: str) -> None:
+    """Other formats are shown in `$PAGER`, which leaves a short one on the screen."""
+    seen = tmp_path / "seen"
+    done, shown = at_terminal(
+        cli, tmp_path, "good", "--format", form, PAGER=f"sh -c 'cat > {seen}; echo \"$LESS\"'"
+    )
+    expected = report(cli, "good", "--format", form).out
+
+    assert (done.code, done.err) == (0, "")
+    assert shown == "FRX\r\n"
+    if form == "csv":
+        assert seen.read_text() == expected
+    else:
+        assert json.loads(seen.read_text())["accounts"] == json.loads(expected)["accounts"]
+
+
+@pytest.mark.parametrize("pager", ["", "cat", "no-such-pager", "'"])
+def test_without_a_pager_it_is_written(cli: CliFixture, tmp_path: Path, pager: str) -> None:
+    """As is `-`, which asks for it."""
+    for asked in ([], ["--output", "-"]):
+        done, shown = at_terminal(cli, tmp_path, "good", "--format", "csv", *asked, PAGER=pager)
+
+        assert (done.code, done.err) == (0, "")
+        assert shown.startswith("record,account,")
+
+
+def test_a_pager_that_is_left_early_is_no_failure(cli: CliFixture, tmp_path: Path) -> None:
+    """Whoever has seen enough leaves it."""
+    done, _ = at_terminal(cli, tmp_path, "--format", "json", PAGER="true")
+
+    assert (done.code, done.err) == (0, "")
 
 
 def test_a_folder_that_is_not_there_is_named(cli: CliFixture, tmp_path: Path) -> None:

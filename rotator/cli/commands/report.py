@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator import own_version
-from rotator.cli import output
+from rotator.cli import output, pager
 from rotator.cli.commands.history import require_known
 from rotator.cli.commands.ledger import all_names, verifier_of
 from rotator.cli.context import CommandContext, OnlyNames, flag, option
@@ -55,7 +56,10 @@ def report(
     path: Annotated[
         str | None,
         typer.Option(
-            "--output", metavar="FILE", help="write it there; else, or for -, to standard output"
+            "--output",
+            metavar="FILE",
+            help="write to FILE, replacing it; - is standard output. Without it, on a terminal, "
+            "HTML is written to a new file here, and other formats are shown in the pager",
         ),
     ] = None,
     offline: Annotated[bool, flag("--offline", "do not compare the ledger with Vault")] = False,
@@ -76,7 +80,7 @@ def report(
     with CommandContext.of(context).application(offline=offline) as application:
         require_known(application, names or [])
         made = _made(application, names or [], period, now, offline=offline)
-    _write(_rendered(made, form), path)
+    _write(_rendered(made, form), path or _usual_place(made, form))
     output.flush()
     for account in made.accounts:
         for fault, hint in account.record.complaints:
@@ -149,14 +153,28 @@ def _rendered(made: "Report", form: ReportFormat) -> str:
             return json.dumps(audit_data.document(made), indent=2)
 
 
+def _usual_place(made: "Report", form: ReportFormat) -> str | None:
+    """Return where a report goes that no place was named for; None for the pager."""
+    if not sys.stdout.isatty():
+        return "-"
+    return (
+        f"rotator-report-{made.made_at:%Y-%m-%d-%H%M%S}.html" if form is ReportFormat.HTML else None
+    )
+
+
 def _write(text: str, path: str | None) -> None:
     """Write a report to a file (completely or not at all), to a device, or to standard output.
+
+    None shows it in the pager.
 
     Raises:
         ConfigError: the path cannot be written to.
         RotatorError: it cannot be written.
     """
-    if path is None or path == "-":
+    if path is None:
+        pager.show(text)
+        return
+    if path == "-":
         output.write(text)
         return
     target = Path(path)
@@ -170,4 +188,11 @@ def _write(text: str, path: str | None) -> None:
         write_whole(target, f"{text}\n")
     except OSError as error:
         raise RotatorError(f"{message}: {reason_of(error)}", hint=_ELSEWHERE) from None
-    output.say(f"wrote {path}")
+    output.say(f"wrote {path}{_for_readers(target)}")
+
+
+def _for_readers(target: Path) -> str:
+    """Return what to do with a page that was just written; empty for other formats."""
+    if target.suffix not in (".html", ".htm"):
+        return ""
+    return f" ({-(-target.stat().st_size // 1000)} kB): open it in a browser"
