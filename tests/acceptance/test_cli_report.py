@@ -138,13 +138,16 @@ def test_the_sheet_has_the_promised_columns(cli: CliFixture) -> None:
 
     assert done.out.splitlines()[0] == (
         "record,account,api_key,from,to,rotation_id,old_secret_id,new_secret_id,reason,outcome,"
-        "code,count,age_days,max_age_days,overdue_days,person,text"
+        "code,count,age_days,max_age_days,overdue_days,person,text,state,hint,host,because,"
+        "revoked_at,revoked_by"
     )
     assert tuple(rows[0]) == COLUMNS
     assert {row["record"] for row in rows} == {
-        *("account", "rotation", "secret", "refused", "hold", "by hand")
+        *("account", "rotation", "secret", "refused", "hold", "by hand"),
+        *("act", "trouble", "revocation", "now", "live secret"),
     }
-    assert [row["text"] for row in rows if row["person"] == "eve"] == ["'=1+1"]
+    assert [row["text"] for row in rows if row["person"] == "eve"] == ["'=1+1", "freeze=False"]
+    assert [row["because"] for row in rows if row["person"] == "eve"] == ["", "'=1+1"]
     assert [row["overdue_days"] for row in rows if row["record"] == "account"] == [
         *("0.0", "18.0", "0.0", "0.0")
     ]

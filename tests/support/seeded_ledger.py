@@ -92,7 +92,7 @@ class SeededLedger:
         """Record which secret Vault holds."""
         lease = self._book.claim(name, TODAY)
         snapshot = AccountSnapshot(
-            listed_ids=(secret_id,), current_id=secret_id, current_since=since, drift=None
+            listed_ids=(secret_id,), current_id=secret_id, current_since=since
         )
         self._book.commit(lease, rotation=None, entries=[], snapshot=snapshot, now=TODAY, last=True)
 

@@ -19,15 +19,9 @@ from rotator.cli.commands.ledger import all_names, verifier_of
 from rotator.cli.context import CommandContext, OnlyNames, flag, option
 from rotator.cli.file import write_whole
 from rotator.errors import ConfigError, RotatorError, reason_of
-from rotator.reporting.audit import (
-    OF_ACCOUNT,
-    OF_ROTATION,
-    AuditEvent,
-    AuditInput,
-    Period,
-    Report,
-    audit,
-)
+from rotator.reporting.audit import AuditInput, Report, audit
+from rotator.reporting.audit_events import is_needed
+from rotator.reporting.audit_records import AuditEvent, Period
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -99,19 +93,23 @@ def _made(
         period=period,
         made_at=now,
         version=f"rotator {own_version()}",
-        accounts=tuple(audit(_known(application, name, verifier), period) for name in wanted),
+        accounts=tuple(audit(_known(application, name, verifier, now), period) for name in wanted),
     )
 
 
-def _known(application: "Application", name: str, verifier: "Verifier") -> "AuditInput":
-    [seen] = application.ledger.reader.accounts([name])
+def _known(
+    application: "Application", name: str, verifier: "Verifier", now: datetime
+) -> "AuditInput":
+    reader = application.ledger.reader
+    [summary] = reader.accounts([name])
     return AuditInput(
         name=name,
         account=application.accounts.get(name),
         events=list(_events(application, name)),
-        current_id=seen.current_id,
-        current_since=seen.current_since,
+        summary=summary,
+        expendable_ids=reader.expendable_ids(name),
         record=verifier.verify(name),
+        now=now,
     )
 
 
@@ -119,7 +117,7 @@ def _events(application: "Application", name: str) -> "Iterator[AuditEvent]":
     for entry in application.ledger.reader.entries(name):
         # A tampered value in the ledger may be anything; the verification reports it.
         with suppress(ValueError, TypeError, RecursionError):
-            if entry.event in OF_ACCOUNT | OF_ROTATION:
+            if is_needed(entry.event, entry.step):
                 yield AuditEvent(
                     at=datetime.fromisoformat(entry.at),
                     event=entry.event,
