@@ -110,15 +110,14 @@ class WebApp:
         filter_ = Filter.of(request.query_params)
         overview = data.overview(filter_, now)
         accounts = data.details(overview.shown)
-        due_at = overview.upcoming.summary.next_due_at if overview.upcoming else None
         return self._page(
             request,
             "index.html",
             accounts,
             now=now,
             overview=overview,
-            upcoming=overview.upcoming,
-            upcoming_in=views.distance(due_at, now) if due_at else "",
+            upcoming=overview.upcoming and views.next_of(overview.upcoming),
+            upcoming_name=overview.upcoming and overview.upcoming.account.name,
             filter=filter_,
             timeline=data.timeline(),
             entries=[

@@ -85,7 +85,7 @@ class _Row:
             summary=summary,
             status=status,
             text="\n".join((account.name, account.api_key, account.vault_path, *ids)).lower(),
-            order=(known.next_due_at or _NEVER, account.name),
+            order=(status.due_from or status.deletion_at or _NEVER, account.name),
         )
 
     def at(self, now: datetime) -> Self:
@@ -120,7 +120,7 @@ class Overview:
         """Store the accounts; nothing is known of them yet."""
         self._accounts = tuple(accounts)
         self._rows: dict[str, _Row] = {}
-        #: In order of their next due times; empty if that order may have changed.
+        #: In order of what happens next; empty if that order may have changed.
         self._ordered: list[_Row] = []
 
     def page(

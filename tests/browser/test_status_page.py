@@ -129,16 +129,29 @@ def test_it_follows_the_theme_of_the_desktop(serve: Serve) -> None:
     assert grounds == {"light": "rgb(244, 245, 248)", "dark": "rgb(14, 17, 23)"}
 
 
-def test_it_fits_a_phone(serve: Serve) -> None:
-    """At 360 pixels nothing is cut off and nothing has to be moved sideways."""
+@pytest.mark.parametrize("width", [320, 390])
+def test_it_fits_a_phone(serve: Serve, width: int) -> None:
+    """On a phone nothing is cut off, and nothing has to be moved sideways, the history included."""
     visit = serve(accounts=3, age=timedelta(days=40))
     until(visit.run.are_done)
     drifted(visit)
     for name, path in (("index", "/"), ("account", "/accounts/account-2"), ("error", "/nothing")):
-        page = visit.open(path, width=360) if name != "error" else _error_page(visit)
-        picture(page, f"phone-{name}")
+        page = visit.open(path, width=width) if name != "error" else _error_page(visit, width)
+        picture(page, f"phone-{width}-{name}")
 
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert page.evaluate(CUT_OFF) == [], name
+
+
+#: What shows a text that does not fit into its box, or reaches beyond the window.
+CUT_OFF = """
+Array.from(document.querySelectorAll("main *:not(select, option, svg *)")).filter(each => {
+  const box = each.getBoundingClientRect();
+  if (each.closest(".unseen, thead") || box.width <= 1) return false;
+  const hides = getComputedStyle(each).overflowX !== "visible";
+  return box.right > innerWidth || box.left < 0 || hides && each.scrollWidth > each.clientWidth;
+}).map(each => each.outerHTML.slice(0, 200))
+"""
 
 
 def test_a_keyboard_is_enough(serve: Serve) -> None:
@@ -188,9 +201,9 @@ def _with_grace(run: Service) -> None:
     run.configure(grace="24h", jitter="0s")
 
 
-def _error_page(visit: Visit) -> Page:
+def _error_page(visit: Visit, width: int) -> Page:
     """Open a page that is not there, of which the browser itself complains."""
-    page = visit.open("/nothing", width=360)
+    page = visit.open("/nothing", width=width)
     visit.complaints.clear()
     return page
 

@@ -152,6 +152,20 @@ def test_the_next_to_be_rotated_is_named() -> None:
     assert page_of({"c": summaries["c"]}).upcoming is None
 
 
+def test_the_next_is_the_one_that_may_begin_first() -> None:
+    """An account whose time is past, and that waits for a window, comes when that opens."""
+    sunday = replace(account("a").policy, window=("sun 02:00-05:00",))
+    overview = Overview([replace(account("a"), policy=sunday), account("b")])
+    summaries = {
+        "a": summary("a", next_due_at=NOW - HOUR),
+        "b": summary("b", next_due_at=NOW + DAY),
+    }
+    upcoming = overview.page(summaries, Filter(), NOW).upcoming
+
+    assert upcoming
+    assert upcoming.account.name == "b"
+
+
 def test_no_account_is_no_trouble() -> None:
     """An overview without accounts has one empty page."""
     page = page_of({})
