@@ -92,7 +92,7 @@ class ChangeDetector:
 
 
 #: Events that no pass records, and so none reports.
-_NEWS = frozenset({"discovered", "drift", "drift-over", "held", "released"})
+_NEWS = frozenset({"discovered", "held", "released", "trouble", "trouble-over"})
 
 
 class EntryLog(Observer):

@@ -16,17 +16,18 @@ from datetime import datetime
 from sqlalchemy import Connection, insert
 
 from rotator.ledger import chain, tables
-from rotator.model import Rotation, Step
+from rotator.model import Rotation, State, Step
 from rotator.model.notification import Event, Notification
 from rotator.rotation.ports import NewEntry
 
 #: Returns the names of the hooks that are called for an event of an account.
 Subscribers = Callable[[Event, str], Sequence[str]]
-#: What hooks were last notified of, by the kind of trouble.
+#: What hooks were last notified of, by event.
 AlertState = Mapping[str, str]
 
-#: Kinds of trouble that are over once a rotation has come this far.
-_OVERCOME = ("trouble", "drift")
+#: Events whose causes are over once a rotation has come this far; an older version of rotator has
+#: used `trouble` for two of them.
+_OVERCOME = (Event.BROKEN, Event.DRIFT, Event.REFUSED, Event.FAILED, "trouble")
 #: Events with entries of their own, written once per change: see `LedgerWriter.set_alert`.
 _BY_CALL = frozenset({Event.OVERDUE, Event.BALANCE})
 
@@ -42,25 +43,16 @@ def notifications_for(entry: NewEntry, state: AlertState) -> tuple[tuple[Event, 
 
     A hook is called for the first of these events that it is configured for.
     """
-    code, why = entry.detail.get("code"), entry.detail.get("why")
-    found = f"{code}: {why}"
     match entry.event, entry.step:
         case "done", Step.VERIFY:
             return (Event.PUSHED,), _overcome(state)
         case "closed", Step.COMPLETE:
             return (Event.COMPLETED,), _overcome(state)
         case "failed", _:
-            return _once(state, {"trouble": f"failed {code}"}, Event.FAILED)
-        case "refused", _:
-            # A hold also prevents rotations, but is no change by another party.
-            drift = {} if code == "held" else {"drift": found}
-            return _once(state, {"trouble": f"refused {found}"} | drift, Event.REFUSED, Event.DRIFT)
-        case "drift", _ if code == Event.OVERDUE:
-            # Overdue has an event of its own, whatever the cause: see `LedgerWriter.set_alert`.
-            return (), {**state, "drift": found}
-        case "drift", _:
-            return _once(state, {"drift": found}, Event.DRIFT)
-        case "drift-over", _:
+            return _once(state, entry.detail.get("code"), Event.FAILED)
+        case (("refused" | "trouble"), _):
+            return _once(state, _found(entry), *_events_of(entry))
+        case "trouble-over", _:
             return (), _overcome(state)
         case event, _ if event in _BY_CALL:
             return (Event(event),), state
@@ -68,17 +60,29 @@ def notifications_for(entry: NewEntry, state: AlertState) -> tuple[tuple[Event, 
             return (), state
 
 
-def _once(
-    state: AlertState, found: AlertState, *events: Event
-) -> tuple[tuple[Event, ...], AlertState]:
-    """Return the events of those troubles in `found` that hooks were not notified of yet."""
-    kinds = zip(events, found, strict=False)
-    fresh = tuple(event for event, kind in kinds if state.get(kind) != found[kind])
-    return fresh, {**state, **found}
+def _found(entry: NewEntry) -> str:
+    return f"{entry.detail.get('code')}: {entry.detail.get('why')}"
+
+
+def _events_of(entry: NewEntry) -> tuple[Event, ...]:
+    """Return the events for what an entry says is wrong."""
+    found = entry.trouble.state if entry.trouble else State.REFUSED
+    if found is State.BROKEN:
+        return Event.BROKEN, Event.DRIFT, Event.REFUSED
+    if found is not State.DRIFTED:
+        return (Event.REFUSED,)
+    return (Event.REFUSED, Event.DRIFT) if entry.event == "refused" else (Event.DRIFT,)
+
+
+def _once(state: AlertState, found: object, *events: Event) -> tuple[tuple[Event, ...], AlertState]:
+    """Return those of `events` for which hooks were not notified of what was found."""
+    text = str(found)
+    fresh = tuple(event for event in events if state.get(event) != text)
+    return fresh, {**state, **{event.value: text for event in events}}
 
 
 def _overcome(state: AlertState) -> AlertState:
-    return {kind: text for kind, text in state.items() if kind not in _OVERCOME}
+    return {event: text for event, text in state.items() if event not in _OVERCOME}
 
 
 def put(  # noqa: PLR0913  # all but two by name
@@ -124,6 +128,8 @@ def _notification(
         vault_version=found.vault_version if found else None,
         code=str(code) if code else None,
         reason=str(reason) if reason else None,
+        state=new.trouble.state.value if new.trouble else None,
+        hint=new.trouble.hint if new.trouble else None,
     )
 
 

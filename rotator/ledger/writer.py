@@ -39,8 +39,10 @@ from rotator.ledger.mapping import (
     identity_of,
     snapshot_columns,
     to_row,
+    trouble_in,
+    trouble_text,
 )
-from rotator.model import ABANDONED, Identity, Rotation, Step, Written
+from rotator.model import ABANDONED, Identity, Rotation, State, Step, Written
 from rotator.model.notification import Event
 from rotator.rotation import schedule
 from rotator.rotation.ports import (
@@ -103,7 +105,7 @@ class LedgerWriter(Leases):
                 version=account["written_version"], index=account["written_index"] or ""
             ),
             head=account["chain_head"],
-            drift=account["drift"],
+            trouble=trouble_in(account["trouble"]),
             ledger_id=ledger_id,
             identity=identity_of(account),
         )
@@ -184,6 +186,7 @@ class LedgerWriter(Leases):
                 **appended,
                 **(snapshot_columns(snapshot, row, now) if snapshot else {}),
                 **_failure_columns(row, entries, now),
+                **_trouble_columns(row, entries),
                 **_adoption_columns(row, entries, rotation),
                 **deletions.columns(row, entries, rotation),
                 **_written_columns(entries),
@@ -331,9 +334,31 @@ def _failure_columns(row: tables.Row, entries: Sequence[NewEntry], now: datetime
     if any(entry.event in _FAILED for entry in entries):
         failures = row["failures"] + 1
         return {"failures": failures, "retry_at": schedule.retry_at(row["name"], failures, now)}
-    if any(entry.step in _SUCCEEDED or entry.event == "drift-over" for entry in entries):
+    if any(entry.step in _SUCCEEDED or entry.event == "trouble-over" for entry in entries):
         return {"failures": 0, "retry_at": None}
     return {}
+
+
+def _trouble_columns(row: tables.Row, entries: Sequence[NewEntry]) -> tables.Row:
+    """Return the columns of what is wrong, which these entries record or end.
+
+    Progress ends what an operator had to decide; but only a verified value, or a look, shows that
+    consumers read a working secret again.
+    """
+    columns: tables.Row = {}
+    for entry in entries:
+        if entry.step in _SUCCEEDED or entry.event == "trouble-over":
+            columns |= {"trouble": None, "failure": None}
+        elif entry.event == "opened" or (entry.event == "done" and entry.rotation_id):
+            known = trouble_in(columns.get("trouble", row["trouble"]))
+            columns |= {} if known and known.state is State.BROKEN else {"trouble": None}
+        elif entry.trouble:
+            name = "failure" if entry.trouble.state is State.FAILING else "trouble"
+            known = trouble_in(columns.get(name, row[name]))
+            # A pass that was refused got further than those before it that failed.
+            columns |= {"failure": None, name: trouble_text(entry.trouble.after(known))}
+    # Omitted if unchanged: most commits change nothing of it.
+    return {name: text for name, text in columns.items() if text != row[name]}
 
 
 def _adoption_columns(

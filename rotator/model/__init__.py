@@ -43,6 +43,7 @@ from rotator.model.secret import (
     Written,
     believable,
 )
+from rotator.model.state import State, Trouble
 
 __all__ = [
     "ABANDONED",
@@ -74,8 +75,10 @@ __all__ = [
     "Secret",
     "SecretValue",
     "ShutGate",
+    "State",
     "Step",
     "SubaccountState",
+    "Trouble",
     "Written",
     "believable",
 ]

@@ -26,11 +26,19 @@ class Event(StrEnum):
     FAILED = "failed"
     #: An operator must decide, for the first time or for a new reason.
     REFUSED = "refused"
+    #: Consumers read a secret that does not work, or read nothing.
+    BROKEN = "broken"
     #: Another party changed something that prevents the account's rotation.
     DRIFT = "drift"
     OVERDUE = "overdue"
     #: The account's balance is below its threshold.
     BALANCE = "balance"
+    #: What was notified as wrong is over.
+    RECOVERED = "recovered"
+    #: A daemon cannot use Vault, Vonage or the ledger, or was refused its new configuration.
+    OUTAGE = "outage"
+    #: An operator tries the hook; nothing has happened.
+    TEST = "test"
 
 
 class WebhookFormat(StrEnum):
@@ -91,6 +99,10 @@ class Notification:
     code: str | None = None
     #: The failure in words, for people.
     reason: str | None = None
+    #: State of the account, where it is one in which something is wrong.
+    state: str | None = None
+    #: What to do about it.
+    hint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from rotator.model import (
     Secret,
     SecretValue,
     Step,
+    Trouble,
     Written,
 )
 
@@ -213,8 +214,6 @@ class AccountSnapshot:
     current_id: str | None
     #: When Vonage created it; None where unknown.
     current_since: datetime | None
-    #: What is wrong, in exact words; None where everything is as expected.
-    drift: str | None
     #: When the account is due by its current secret's age; None where the age is unknown, which
     #: leaves the recorded time unchanged.
     next_due_at: datetime | None = None
@@ -232,7 +231,12 @@ class AccountSummary:
     current_id: str | None = None
     current_since: datetime | None = None
     seen_at: datetime | None = None
-    drift: str | None = None
+    #: What the newest look found wrong, and what the failed tries in a row end in; None for
+    #: nothing.
+    trouble: Trouble | None = None
+    failure: Trouble | None = None
+    #: Whether rotator has ever written the account's secret to Vault.
+    is_managed: bool = False
     next_due_at: datetime | None = None
     hold: Hold | None = None
     last_rotation: Rotation | None = None
@@ -255,6 +259,8 @@ class NewEntry:
     rotation_id: str | None = None
     #: What this step wrote to the current entry; stored beside the entry, not in it.
     written: Written | None = None
+    #: What the entry says is wrong, with its cure; likewise.
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,8 +289,8 @@ class AccountState:
     written: Written = NOTHING_WRITTEN
     #: Hash of the newest entry; 64 zeros before the first.
     head: str
-    #: What was wrong at the last observation, in exact words; None for nothing.
-    drift: str | None = None
+    #: What was found wrong last; None for nothing.
+    trouble: Trouble | None = None
     #: Id of the ledger itself; a copy or a restored backup has the same id.
     ledger_id: str | None = None
     #: The account's identity as last registered; None for never.

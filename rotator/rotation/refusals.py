@@ -6,6 +6,7 @@ applies.
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, Secret, ShutGate
@@ -278,6 +279,24 @@ def dead(name: str) -> Refuse:
         why="Vonage refuses the value that Vault holds",
         hint=f"`rotator adopt {name}` puts a working secret there (a line end behind it counts, "
         "too), or set `managed_by` so that the parent account can rotate this one",
+    )
+
+
+def replaceable(account: Account) -> Refuse:
+    """Return what is wrong with a dead value that a rotation replaces by itself."""
+    return replace(
+        dead(account.name),
+        hint=f"`rotator rotate-now {account.name}` replaces it, as another credential of the "
+        "account works",
+    )
+
+
+def with_rollback(action: Refuse, account: Account, version: int) -> Refuse:
+    """Return the refusal with the hint that an older version of the entry still works."""
+    return replace(
+        action,
+        hint=f"version {version} still works: `vault kv rollback -version={version} "
+        f"{_path(account)}` brings it back at once; else {action.hint}",
     )
 
 

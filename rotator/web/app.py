@@ -18,8 +18,9 @@ from starlette.routing import Route
 
 from rotator.application import Application
 from rotator.errors import RotatorError
+from rotator.model import State
 from rotator.model.redaction import escaped
-from rotator.reporting.status import AccountStatus, State
+from rotator.reporting.status import AccountStatus
 from rotator.reporting.verification import verify_ledger
 from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.metrics import Metrics

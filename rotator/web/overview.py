@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Self
 
-from rotator.model import Account
-from rotator.reporting.status import AccountStatus, State
+from rotator.model import Account, State
+from rotator.reporting.status import AccountStatus
 from rotator.rotation.ports import AccountSummary
 
 #: Accounts on one page.
@@ -72,9 +72,11 @@ class _Row:
     text: str
     #: Sort key among accounts in one state.
     order: tuple[datetime, str]
-    #: As of the last query.
-    state: State = State.NEW
-    is_late: bool = False
+    #: As of the last query, and when they may change.
+    states: tuple[State, ...] = ()
+    changes_at: datetime | None = None
+    seen_at: datetime | None = None
+    needs_attention: bool = False
 
     @classmethod
     def of(cls, account: Account, summary: AccountSummary | None, now: datetime) -> Self:
@@ -89,15 +91,24 @@ class _Row:
         )
 
     def at(self, now: datetime) -> Self:
-        """Update the state to `now`, and return self."""
-        self.is_late, self.state = self.status.is_late_at(now), self.status.state_at(now)
+        """Update the states to `now`, and return self."""
+        is_known = self.seen_at is not None and self.seen_at <= now
+        if not is_known or (self.changes_at and now > self.changes_at):
+            status = self.status.at(now)
+            self.states = tuple(condition.state for condition in status.conditions)
+            self.needs_attention = status.needs_attention
+            self.changes_at, self.seen_at = status.changes_at, now
         return self
 
     @property
+    def state(self) -> State:
+        """The most urgent state."""
+        return self.states[0]
+
+    @property
     def rank(self) -> int:
-        """The account's rank in the list: a held account that is late ranks with the late ones."""
-        rank = _ORDER[self.state]
-        return min(rank, _ORDER[State.OVERDUE]) if self.is_late else rank
+        """The account's rank in the list."""
+        return _ORDER[self.state]
 
     def matches(self, wanted: Filter) -> bool:
         if wanted.search and wanted.search.lower() not in self.text:
@@ -106,11 +117,9 @@ class _Row:
             case "":
                 return True
             case "attention":
-                return self.state.needs_attention
-            case State.OVERDUE.value:
-                return self.is_late
+                return self.needs_attention
             case _:
-                return self.state == wanted.state
+                return wanted.state in self.states
 
 
 class Overview:
@@ -138,7 +147,7 @@ class Overview:
         shown = found[(page - 1) * PAGE : page * PAGE]
         return OverviewPage(
             counts={state: counts[state] for state in State},
-            attention=sum(row.state.needs_attention for row in rows),
+            attention=sum(row.needs_attention for row in rows),
             total=len(rows),
             found=len(found),
             page=page,

@@ -238,9 +238,7 @@ def account_detail(
 
 
 def _notes(status: AccountStatus) -> Iterator[str]:
-    yield from status.warnings()
-    if hook := status.hook_note():
-        yield hook
+    yield from status.notes()
     rotation = status.rotation
     if rotation and rotation.outcome == "failed":
         ago = age_text(rotation.closed_at, status.now)

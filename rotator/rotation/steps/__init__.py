@@ -14,9 +14,10 @@ that the effect took place), `aborting`, `closed`; and of its gates `gate-shut`,
 too.
 
 Events of an account: `refused` (an operator must decide), `failed` (a pass ended in an error),
-`drift` (someone else changed something that keeps the account from being rotated, or the secret in
-use is older than the policy allows) and `drift-over`, `overdue` and `overdue-over`, `balance` (it
-is too low) and `balance-over`, `held` and `released` (an operator paused it, or ended that),
+`trouble` (an observation showed that something is wrong: with what consumers read, or with what
+the next rotation needs) and `trouble-over` (older versions: `drift`, `drift-over`), `overdue`
+and `overdue-over`, `balance` (it is too low) and `balance-over`, `held` and `released` (an operator
+paused it, or ended that),
 `lease-ended` (an operator ended the lease of a process that is dead), `registered` (what it is was
 not recorded before, or the configuration has changed it), `forgotten` (an operator let another
 account have what it was) and `discovered` (it was found below its parent). `rotator.ledger.outbox`
