@@ -80,6 +80,7 @@ class WebApp:
             routes=[
                 Route("/", self._index),
                 Route("/accounts/{name}", self._account),
+                Route("/states", self._states),
                 Route("/api/status", self._status),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
@@ -152,6 +153,9 @@ class WebApp:
             has_older=len(entries) > HISTORY,
             before=before,
         )
+
+    def _states(self, _request: Request) -> Response:
+        return HTMLResponse(rendered("states.html", states=list(State), version=self._version))
 
     def _page(
         self,

@@ -11,7 +11,7 @@ from rotator.ledger.chain import Entry
 from rotator.model import Policy, Rotation, Step
 from rotator.model.rotation import CLOCK, SecretRole
 from rotator.reporting.status import AccountStatus
-from rotator.reporting.text import age_text, moment, span
+from rotator.reporting.text import age_text, span
 
 #: Number of days, today included.
 DAYS = 90
@@ -212,8 +212,6 @@ class AccountDetail:
     """One account, with its open rotation."""
 
     status: AccountStatus
-    #: What is wrong or pending, each with its introductory word.
-    notes: tuple[str, ...]
     age: Age | None
     slots: tuple[Slot, ...]
     next: Next
@@ -229,24 +227,11 @@ def account_detail(
     progress = opened and steps(opened, entries, deletion_at=deletion_at, now=status.now)
     return AccountDetail(
         status=status,
-        notes=tuple(_notes(status)),
         age=_age(status),
         slots=slots(status, expendable_ids),
         next=next_of(status),
         steps=tuple(progress or ()),
     )
-
-
-def _notes(status: AccountStatus) -> Iterator[str]:
-    yield from status.notes()
-    rotation = status.rotation
-    if rotation and rotation.outcome == "failed":
-        ago = age_text(rotation.closed_at, status.now)
-        yield f"last rotation failed {ago} ago: {rotation.error_code}"
-    failures = status.summary.failures
-    if failures:
-        tries = "1 try" if failures == 1 else f"{failures} tries in a row"
-        yield f"{tries} failed; the next one not before {moment(status.summary.retry_at)}"
 
 
 def _age(status: AccountStatus) -> Age | None:
@@ -323,7 +308,7 @@ def _next_step(rotation: Rotation, now: datetime) -> Next:
     opens_at = rotation.waiting.retry_at if rotation.waiting else None
     if opens_at and opens_at > now:
         return Next(text=f"goes on {distance(opens_at, now)}, in a window", at=opens_at)
-    return _since(f"being rotated, at {rotation.step.value}", rotation.opened_at)
+    return _since("being rotated now", rotation.opened_at)
 
 
 def _next_rotation(due_at: datetime | None, now: datetime) -> Next:

@@ -6,7 +6,6 @@ import pytest
 
 from rotator.ledger.chain import Entry
 from rotator.model import GateWait, Rotation, Step
-from rotator.model.notification import Event, PendingDelivery
 from rotator.web.app import Cached
 from rotator.web.views import (
     DAYS,
@@ -26,7 +25,6 @@ from rotator.web.views import (
 from tests.support.samples import account
 from tests.unit.reporting.test_status import (
     COMPLETED,
-    FAILED,
     HOLD,
     NOW,
     ROTATING,
@@ -156,7 +154,7 @@ def test_what_comes_next_is_in_the_future(
             "deletion waits for the clock",
             NOW - HOUR,
         ),
-        ({"last_rotation": ROTATING}, "being rotated, at stage", ROTATING.opened_at),
+        ({"last_rotation": ROTATING}, "being rotated now", ROTATING.opened_at),
         ({"next_due_at": NOW - DAY, "hold": HOLD}, "nothing while held", HOLD.at),
         ({"last_rotation": LATE, "hold": replace(HOLD, freeze=True)}, "nothing while held", None),
         ({"last_rotation": LATE, "hold": HOLD}, "deletion due for 3h", NOW - 3 * HOUR),
@@ -183,62 +181,9 @@ def test_a_deletion_outside_a_window_waits_for_one() -> None:
     assert found.text == "deletion in 5d, in a window"
 
 
-@pytest.mark.parametrize(
-    ("known", "note"),
-    [
-        ({"hold": HOLD}, "held: moving house (ann)"),
-        ({"drift": "foreign: z"}, "foreign: z"),
-        ({"current_since": NOW - 50 * DAY}, "overdue: secret older than 45d"),
-        (
-            {
-                "last_rotation": replace(
-                    WAITING,
-                    waiting=GateWait(gate="g", reason="exit 1", shut_since=NOW, retry_at=NOW),
-                )
-            },
-            "waiting for gate g since 2026-11-23 12:00 UTC: exit 1",
-        ),
-        ({"last_rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
-        (
-            {"failures": 1, "retry_at": NOW + HOUR},
-            "1 try failed; the next one not before 2026-11-23 13:00 UTC",
-        ),
-        (
-            {"failures": 3, "retry_at": NOW + HOUR},
-            "3 tries in a row failed; the next one not before 2026-11-23 13:00 UTC",
-        ),
-    ],
-)
-def test_it_is_told_what_is_wrong(known: dict[str, Any], note: str) -> None:
-    """In the words of the ledger."""
-    assert account_detail(status(**known)).notes == (note,)
-
-
-def test_a_hook_that_fails_is_told() -> None:
-    """With its reason; one that was not tried yet is no trouble."""
-    waiting = PendingDelivery(
-        account="a",
-        hook="chat",
-        event=Event.PUSHED,
-        since=NOW,
-        attempts=0,
-        reason=None,
-        next_try_at=NOW,
-    )
-    failing = replace(waiting, attempts=2, reason="answered 500")
-
-    assert account_detail(status(undelivered=(waiting,))).notes == ()
-    assert account_detail(status(undelivered=(failing,))).notes == (
-        "hook chat fails (pushed, tried 2 times): answered 500",
-    )
-
-
-def test_what_is_well_has_no_notes() -> None:
-    """And no steps of a rotation that is over."""
-    found = account_detail(status(last_rotation=COMPLETED))
-
-    assert not found.notes
-    assert not found.steps
+def test_a_rotation_that_is_over_has_no_steps() -> None:
+    """Only an open one is shown with its progress."""
+    assert not account_detail(status(last_rotation=COMPLETED)).steps
 
 
 @pytest.mark.parametrize(
