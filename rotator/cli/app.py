@@ -75,6 +75,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         "sms-prod --no-delivery --forward-method POST_JSON",
     ),
     "subaccounts list": ("subaccounts.list_", "parent", "parent --json"),
+    "hooks test": ("hooks.test", "", "chat", "chat --json"),
     "config check": ("config.check", ""),
     "config show": ("config.show", "", "--json"),
     "db current": ("db.current", ""),
@@ -107,6 +108,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "callbacks sms-prod",
     ),
     "subaccounts": ("A primary account's subaccounts at Vonage.", "list parent"),
+    "hooks": ("The hooks that are called for events.", "test", "test chat"),
     "config": ("The configuration: check it, show what is in effect.", "check", "show --json"),
     "db": ("The ledger's schema, and a copy of the ledger elsewhere.", "current", "upgrade"),
 }
