@@ -55,6 +55,8 @@ class Outbox(Protocol):
 class Attempt:
     """One recorded try to deliver a notification."""
 
+    #: The delivery's.
+    id: str
     account: str
     hook: str
     event: Event
@@ -75,6 +77,8 @@ class HookDispatcher(Hooks):
     outbox: Callable[[], Outbox]
     runner: HookRunner
     now: Callable[[], datetime]
+    #: Called with each attempt, from every thread.
+    tried: Callable[[Attempt], object] = lambda _: None
 
     def has_subscribers(self, account: Account) -> bool:
         """See `Hooks.has_subscribers`."""
@@ -134,9 +138,15 @@ class HookDispatcher(Hooks):
                 attempts=delivery.attempts,
                 reason=reason,
             )
-        return Attempt(
-            account=notification.account, hook=hook.name, event=notification.event, reason=reason
+        attempt = Attempt(
+            id=delivery.id,
+            account=notification.account,
+            hook=hook.name,
+            event=notification.event,
+            reason=reason,
         )
+        self.tried(attempt)
+        return attempt
 
     def gates(self, account: Account) -> tuple[str, ...]:
         """See `Hooks.gates`."""

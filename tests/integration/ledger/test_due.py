@@ -16,7 +16,7 @@ from rotator.ledger.holds import Holds
 from rotator.ledger.leases import this_process
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import GateWait, Hold, Rotation, Step
+from rotator.model import Actor, GateWait, Hold, Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, Lease, NewEntry
 from tests.support.samples import NOW, rotation
 
@@ -241,7 +241,7 @@ def test_a_held_account_is_due_for_what_it_has_pushed(
     held = [each.name for each in writer.due(NOW)]
     holds.put("a", replace(hold, freeze=True))
     frozen = [each.name for each in writer.due(NOW)]
-    holds.lift("a", by="ops", now=NOW)
+    holds.lift("a", actor=Actor(by="ops", host="there"), now=NOW)
     released = [each.name for each in writer.due(NOW)]
 
     assert "".join(due[0] if due else "-" for due in (held, frozen, released)) == expected

@@ -21,6 +21,7 @@ from rotator.rotation.steps import bookkeeping
 from tests.support.invariant_monitor import Seen
 from tests.support.legacy_ledger import drop_triggers, rewrite, without_verification
 from tests.support.rotation_fixture import NAME, RotationFixture, code
+from tests.support.samples import ANN
 
 GRACE = timedelta(hours=24)
 #: Columns of a rotation that has been completed, and of one that was undone.
@@ -321,7 +322,7 @@ def test_a_hold_in_rows_or_entries_alone_is_refused_with_a_cure(
         if cure == "hold":
             hold(fixture)
         held = fixture.attempt() if cure == "hold" else None
-        released = Holds(fixture.database).lift(NAME, by="ann", now=fixture.clock.now())
+        released = Holds(fixture.database).lift(NAME, actor=ANN, now=fixture.clock.now())
         whole = fixture.queries.verify(NAME).faults
         again = fixture.attempt()
 

@@ -27,7 +27,7 @@ from tests.support.ledgers import another_ledger
 from tests.support.legacy_ledger import rewrite, without_identity
 from tests.support.port_interceptor import PortInterceptor
 from tests.support.rotation_fixture import LEASE, NAME, SUB, RotationFixture, code
-from tests.support.samples import NOW
+from tests.support.samples import ANN, NOW
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -193,11 +193,12 @@ def test_nothing_is_changed_by_hand_under_the_rotation_of_another_account(
         fixture.attempt()
         application = cast("Application", _Wiring(fixture))
         account = replace(fixture.accounts[NAME], **(EDITS["api_key"] if is_edited else {}))
+        by_hand = manual_operation(application.reconciler(), account, "create", actor=ANN)
         if not is_edited:
-            with manual_operation(application.reconciler(), account) as by_hand:
-                assert by_hand.account == account
+            with by_hand as operation:
+                assert operation.account == account
             return
-        with pytest.raises(Refused) as caught, manual_operation(application.reconciler(), account):
+        with pytest.raises(Refused) as caught, by_hand:
             pass
 
         assert caught.value.code == "account-changed"
@@ -266,7 +267,7 @@ def test_what_is_forgotten_is_recorded_when_it_is_taken_up_again(tmp_path: Path)
     with RotationFixture(tmp_path) as fixture:
         fixture.attempt()
         lease, now = fixture.writer.claim(NAME, fixture.clock.now()), fixture.clock.now()
-        drafts = [bookkeeping.forgotten("ann")]
+        drafts = [bookkeeping.forgotten(ANN)]
         fixture.writer.commit(lease, rotation=None, entries=drafts, snapshot=None, now=now)
         fixture.writer.register(lease, None, now)
         fixture.writer.release(lease)
@@ -402,7 +403,7 @@ def abandon(fixture: RotationFixture) -> Rotation:
     lease, opened = fixture.writer.claim(NAME, fixture.clock.now()), fixture.rotation()
     assert opened
     ended, entry = bookkeeping.abandoned(opened, fixture.clock.now())
-    forgotten = bookkeeping.forgotten("ann")
+    forgotten = bookkeeping.forgotten(ANN)
     fixture.writer.commit(
         lease, rotation=ended, entries=[entry, forgotten], snapshot=None, now=ended.opened_at
     )
