@@ -97,7 +97,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         'sms-prod --no-inbound --reason "ticket 42"',
     ),
     "subaccounts list": ("subaccounts.list_", "parent", "parent --json"),
-    "hooks test": ("hooks.test", "", "chat", "chat --json"),
+    "hooks test": ("hooks.try_", "", "chat", "chat --json"),
     "config check": ("config.check", ""),
     "config show": ("config.show", "", "--json"),
     "db current": ("db.current", ""),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HEADERS = ("hook", "test", "answer")
 
 
-def test(
+def try_(
     context: typer.Context,
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="only the hook of this name")
