@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import structlog
 
@@ -114,6 +115,8 @@ class Health:
         """Begin with every component available; `clock` is monotonic, in seconds."""
         self.clock = clock
         self._down: set[str] = set()
+        #: Components that were tried.
+        self._tried: set[str] = set()
         self._throttles = defaultdict[str, LogThrottle](self._throttle)
         self._changes = ChangeDetector(allows=lambda subject: self._throttles[subject].allows())
         self._lock = threading.Lock()
@@ -127,6 +130,12 @@ class Health:
         with self._lock:
             return sorted(self._down)
 
+    @property
+    def components(self) -> dict[str, bool]:
+        """Whether each component can be used, of those that were tried."""
+        with self._lock:
+            return {each: each not in self._down for each in self._tried}
+
     def note_failure(self, error: RotatorError) -> bool:
         """Take note of an error; return whether it concerned a component."""
         component = component_of(error)
@@ -137,6 +146,7 @@ class Health:
     def mark_down(self, component: str, error: RotatorError | Problem) -> None:
         """Take note that a component cannot be used, for what `error` says."""
         with self._lock:
+            self._tried.add(component)
             self._down.add(component)
             is_change = self._changes.is_change(component, error.code)
         if is_change:
@@ -146,6 +156,7 @@ class Health:
         """Take note that these components are available."""
         for component in components:
             with self._lock:
+                self._tried.add(component)
                 self._down.discard(component)
                 is_change = self._changes.is_change(component, None)
             if is_change:
@@ -190,11 +201,13 @@ class Heartbeat:
 
     #: Seconds between two ticks.
     every: float = 0.0
+    #: By the wall clock; None before the first time.
+    beat_at: datetime | None = None
     _beat_at: float = field(default_factory=time.monotonic)
 
     def tick(self) -> None:
         """Record that the scheduler runs its jobs."""
-        self._beat_at = time.monotonic()
+        self._beat_at, self.beat_at = time.monotonic(), datetime.now(UTC)
 
     def is_live(self) -> bool:
         """Return whether it still runs them."""
