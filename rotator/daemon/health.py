@@ -109,12 +109,12 @@ class EntryLog(Observer):
 
 
 class Health:
-    """The unavailable components, each with its first error. Called from every thread."""
+    """The unavailable components, each with its latest error. Called from every thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with every component available; `clock` is monotonic, in seconds."""
         self.clock = clock
-        self._down: set[str] = set()
+        self._down: dict[str, RotatorError | Problem] = {}
         #: Components that were tried.
         self._tried: set[str] = set()
         self._throttles = defaultdict[str, LogThrottle](self._throttle)
@@ -136,6 +136,12 @@ class Health:
         with self._lock:
             return {each: each not in self._down for each in self._tried}
 
+    @property
+    def problems(self) -> dict[str, RotatorError | Problem]:
+        """Why each of them cannot be used, as of its latest error."""
+        with self._lock:
+            return dict(self._down)
+
     def note_failure(self, error: RotatorError) -> bool:
         """Take note of an error; return whether it concerned a component."""
         component = component_of(error)
@@ -147,7 +153,7 @@ class Health:
         """Take note that a component cannot be used, for what `error` says."""
         with self._lock:
             self._tried.add(component)
-            self._down.add(component)
+            self._down[component] = error
             is_change = self._changes.is_change(component, error.code)
         if is_change:
             _log.warning("away", component=component, **facts_of(error))
@@ -157,7 +163,7 @@ class Health:
         for component in components:
             with self._lock:
                 self._tried.add(component)
-                self._down.discard(component)
+                self._down.pop(component, None)
                 is_change = self._changes.is_change(component, None)
             if is_change:
                 _log.warning("back", component=component)
