@@ -23,6 +23,7 @@ from rotator.model.notification import Hook, PendingDelivery, subscribers
 
 if TYPE_CHECKING:
     from rotator.ledger.copy import CopyResult
+    from rotator.ledger.daemons import DaemonRecord, Daemons
     from rotator.ledger.deliveries import Deliveries
     from rotator.ledger.discovery import DiscoveredSubaccounts
     from rotator.ledger.holds import Holds
@@ -115,6 +116,16 @@ class LedgerAccess:
         return pending
 
     @cached_property
+    def daemons(self) -> "Daemons":
+        """The daemons that use the ledger."""
+        return _daemons(self._ready_database)
+
+    def daemon_records(self, *, for_pages: bool = False) -> "list[DaemonRecord]":
+        """Return the daemons that use the ledger, as of their last polls."""
+        daemons = _daemons(self._pages_database) if for_pages else self.daemons
+        return daemons.read(datetime.now(UTC))
+
+    @cached_property
     def existing_reader(self) -> LedgerReader:
         """Reader of an existing ledger, which is not upgraded."""
         schema.ensure(self.database, auto_upgrade=False)
@@ -196,3 +207,9 @@ def _deliveries(database: sqlalchemy.Engine) -> "Deliveries":
     from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
 
     return Deliveries(database)
+
+
+def _daemons(database: sqlalchemy.Engine) -> "Daemons":
+    from rotator.ledger.daemons import Daemons  # noqa: PLC0415  # see above
+
+    return Daemons(database)

@@ -33,7 +33,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         f"sms-prod --secret-id {_ID}",
         'sms-prod --actor ann --reason "ticket 42"',
     ),
-    "doctor": ("doctor.doctor", "", "--json"),
+    "doctor": ("doctor.doctor", "", "--all", "--json"),
     "run": ("run.run", ""),
     "rotate-now": (
         "rotate_now.rotate_now",

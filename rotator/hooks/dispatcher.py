@@ -123,7 +123,7 @@ class HookDispatcher(Hooks):
     def _try(self, hook: Hook, delivery: Delivery) -> Attempt:
         notification = delivery.notification
         try:
-            reason = self._call(hook, notification)
+            reason = self.call(hook, notification)
         except Stopping:
             self.outbox().give_back(delivery)
             raise
@@ -164,9 +164,14 @@ class HookDispatcher(Hooks):
             old_secret_id=rotation.predecessor_id,
             vault_version=rotation.vault_version,
         )
-        return self._call(hook, notification)
+        return self.call(hook, notification)
 
-    def _call(self, hook: Hook, notification: Notification) -> str | None:
+    def call(self, hook: Hook, notification: Notification) -> str | None:
+        """Call a hook once; return None, or the reason of its failure. Records nothing.
+
+        Raises:
+            Stopping: this process is to end; the hook may still have been called.
+        """
         # An account may have been removed from the configuration before the delivery.
         account = self.accounts.get(notification.account)
         payload = Payload(

@@ -399,8 +399,12 @@ class AccountStatus:
             yield hook
 
     def told(self, condition: Condition) -> str:
-        """Return the cause of a condition for people, with its code and the tries so far."""
-        facts = [condition.code] if condition.code and condition.state is not State.HELD else []
+        """Return the cause of a condition for people: code, beginning, tries, the next one."""
+        if condition.code is None or condition.state is State.HELD:
+            return condition.why
+        facts = [condition.code]
+        if condition.since:
+            facts.append(f"since {moment(condition.since)}")
         if condition.tries > 1:
             facts.append(f"{condition.tries} tries")
         if condition.next_try_at and condition.next_try_at > self.now:

@@ -94,6 +94,23 @@ class Reconciler(Dependencies):
             return failure(account, rotation, refused), actions, observation
         return result_of(account, Outcome.PLANNED, rotation), actions, observation
 
+    def examine(self, account: Account) -> tuple[Observation, Trouble | None]:
+        """Return the observation of `account`, and what `refresh` would find wrong with it.
+
+        Reads only, takes no lease.
+
+        Raises:
+            RotatorError: part of the account cannot be observed.
+        """
+        state = self.ledger.load(account.name)
+        refusal = identity.check(account, state, self.ledger)
+        observed = observe(self, account, state)
+        trouble, known = self._trouble(account, observed, refusal), state.trouble
+        if trouble and known and not trouble.is_news(known):
+            # Its hint may name an older version, which is only looked for once.
+            trouble = known
+        return observed.observation, trouble
+
     def adopt(
         self,
         account: Account,

@@ -78,7 +78,7 @@ def test_an_open_rotation_is_not_forgotten_by_mistake(waiting: CliFixture) -> No
     assert "was ended at step wait" in ended.err
     assert "account-1 is still configured, and the next run takes it up again" in ended.err
     assert status["last_rotation"]["outcome"] == "failed"
-    assert status["phase"] == "idle"
+    assert status["state"] == "healthy"
     assert "closed" in waiting.run("history", "account-1").out
 
 

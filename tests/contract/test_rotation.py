@@ -395,6 +395,6 @@ def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", cli: C
     assert "hint: " in stopped.err
     assert len(both) == 2
     assert (resumed.code, cli.secret_ids()) == (0, both[1:])
-    rows = {row["check"]: row["verdict"] for row in examined.json()}
+    rows = {row["check"]: row["verdict"] for row in examined.json()["checks"]}
     assert examined.code == 0, examined
     assert rows["chain head"] == rows["vault login"] == rows["rotation"] == "ok"
