@@ -80,6 +80,11 @@ def brief(identifier: str | None) -> str:
     return short(identifier) if sys.stdout.isatty() else identifier or NOTHING
 
 
+def brief_time(at: str) -> str:
+    """Return a time for a table: to the second on a terminal, whole for programs."""
+    return f"{at[:19]}Z" if sys.stdout.isatty() else at
+
+
 def flush() -> None:
     """Flush everything that was written; raises as `write`."""
     with translated():

@@ -88,7 +88,7 @@ def _blocks(headers: Row, rows: Sequence[Row], width: int) -> Iterator[Text]:
             [Text(cell, _colour(header, cell)) for header, cell in named[:count]], widths
         )
         for header, cell in named[count:]:
-            if cell != NOTHING:
+            if cell not in {"", NOTHING}:
                 yield _labelled(header, cell, width)
 
 
