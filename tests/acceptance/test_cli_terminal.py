@@ -65,6 +65,15 @@ def test_every_table_fits_and_breaks_no_word(cli: CliFixture, arguments: tuple[s
     assert not [line for line in lines if len(line) > COLUMNS and len(line.split()) > 1]
 
 
+def test_a_plan_is_wrapped_below_its_descriptions(cli: CliFixture) -> None:
+    """`--dry-run` fits, too; in a pipe each step is one line."""
+    arguments = ("rotate-now", "account-1", "--grace", "0s", "--dry-run")
+    text, piped = shown(cli, *arguments), cli.run(*arguments).out
+
+    assert max(len(line) for line in text.splitlines()) <= COLUMNS
+    assert {*piped.split()} <= {*text.split()}
+
+
 def _parts(piped: str) -> tuple[str, str]:
     """Return the header of a table in a pipe, and its rows; doctor has its verdict before it."""
     lines = piped.splitlines()

@@ -6,12 +6,10 @@ command shown runs as its own process, and is really killed.
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import textwrap
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,25 +174,15 @@ class Demo:
 
 
 def _say(text: str) -> None:
-    width = min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
-    output.write(f"{_folded(text, width)}\n")
+    width = min(_WIDTH, output.terminal_width()) if sys.stdout.isatty() else _WIDTH
+    output.write(f"{output.folded(text, width)}\n")
     output.flush()
 
 
 def _step(line: str) -> str:
     """Return a line of a command: no wider than the terminal, if it goes there."""
-    width = shutil.get_terminal_size().columns
-    return _folded(line, width, indent=4) if sys.stderr.isatty() else line
-
-
-def _folded(text: str, width: int, *, indent: int = 0) -> str:
-    return textwrap.fill(
-        text,
-        width,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    is_seen = sys.stderr.isatty()
+    return output.folded(line, output.terminal_width(), indent=4) if is_seen else line
 
 
 def _url_in(line: str) -> str | None:
