@@ -16,6 +16,17 @@ def format_duration(duration: timedelta) -> str:
     return f"{seconds // UNITS[unit]}{unit}"
 
 
+def exact_duration(duration: timedelta) -> str:
+    """Format a duration to the nearest second, in as many units as that takes: `6d 21h`."""
+    seconds = round(duration.total_seconds())
+    parts = []
+    for unit, size in UNITS.items():
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts) or "0s"
+
+
 @overload
 def rfc3339(at: datetime) -> str: ...
 @overload

@@ -173,12 +173,19 @@ def test_reload(build: Build) -> None:
     run.config.write_text(good.replace("[policy]", '[policy]\ngrase = "1h"'))
     process.send_signal(signal.SIGHUP)
     until(lambda: run.logged("configuration refused"))
+    # The new name would be seen, if anything of it were taken.
+    impossible = good.replace('name = "account-1"', 'name = "hasty"')
+    run.config.write_text(impossible.replace("[policy]", '[policy]\ncron = "0 3 1 1 *"'))
+    process.send_signal(signal.SIGHUP)
+    until(lambda: run.logged("configuration refused") == 2)
     run.config.write_text(good.replace('name = "account-1"', 'name = "renamed"'))
     process.send_signal(signal.SIGHUP)
     until(lambda: "renamed" in run.queries.last_seen())
     assert run.stop(process) == 0
 
     assert run.logged("grase") == 1
+    assert run.logged("more than max_age 45d") == 1
+    assert "hasty" not in run.queries.last_seen()
     assert run.logged('"reloaded"') == 1
 
 
