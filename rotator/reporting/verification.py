@@ -84,8 +84,17 @@ class LedgerVerification:
             "fault": next(iter(self.faults), None),
             "chain": {"verdict": self.chain.lower(), "fault": self.chain_fault},
             "rows": {"verdict": self.rows.lower(), "faults": [*self.row_faults]},
-            "vault_head": {"verdict": self.vault.lower(), "fault": self.vault_fault},
+            "vault_head": {
+                "verdict": self.vault.lower(),
+                "fault": self.vault_fault,
+                "error": self._unread_document(),
+            },
         }
+
+    def _unread_document(self) -> dict[str, Any] | None:
+        if self.unread is None:
+            return None
+        return {name: getattr(self.unread, name) for name in ("code", "message", "hint")}
 
 
 def verify_ledger(
