@@ -179,7 +179,7 @@ _TIMES = ("every", "cron", "timezone", "jitter", "window")
 def policy_problems(place: Location, table: PolicyTable, policy: Policy) -> Iterator[ConfigProblem]:
     """Yield the problems of a policy that this table contributes to."""
     given = table.given()
-    if given.keys() & {"grace", *_TIMES} and (what := _overlap(policy)):
+    if given.keys() & {"grace", *_TIMES} and (what := overlap(policy)):
         hint = "lower grace, or rotate less often"
         yield place.problem(_first_of(given, "grace"), what, hint)
     if given.keys() & {"max_age", *_TIMES} and (problem := _overdue(policy)):
@@ -190,7 +190,7 @@ def _first_of(given: Mapping[str, object], key: str) -> str:
     return next(name for name in (key, *_TIMES) if name in given)
 
 
-def _overlap(policy: Policy) -> str | None:
+def overlap(policy: Policy) -> str | None:
     """Return in words why the next rotation is due before a grace is over; None if it never is."""
     grace = format_duration(policy.grace)
     if policy.every is not None:

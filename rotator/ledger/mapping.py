@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -27,8 +28,10 @@ from rotator.model import (
     Hold,
     Identity,
     Rotation,
+    State,
     Step,
     SubaccountState,
+    Trouble,
 )
 from rotator.rotation.ports import AccountSnapshot, AccountSummary
 
@@ -114,13 +117,32 @@ def snapshot_columns(snapshot: AccountSnapshot, row: AnyRow, now: datetime) -> R
         "current_id": snapshot.current_id,
         "current_since": snapshot.current_since,
         "seen_at": now,
-        "drift": snapshot.drift,
     }
     due_at = snapshot.next_due_at or row["next_due_at"]
     if snapshot.first_due_at and not snapshot.next_due_at:
         due_at = min(due_at or snapshot.first_due_at, snapshot.first_due_at)
     # Omitted if unchanged: setting it would make SQLite rewrite its index.
     return values if due_at == row["next_due_at"] else values | {"next_due_at": due_at}
+
+
+def trouble_text(trouble: Trouble) -> str:
+    """Return what is wrong as a row has it."""
+    return canonical_json(vars(trouble) | {"since": trouble.since.isoformat()})
+
+
+def trouble_in(text: str | None) -> Trouble | None:
+    """Return what is wrong, from a row; None for nothing, or where somebody else wrote it."""
+    if text is None:
+        return None
+    # Nothing is decided by it, and the next look at the account writes it anew.
+    with suppress(AttributeError, KeyError, TypeError, ValueError):
+        known = json.loads(text)
+        return Trouble(
+            state=State(known["state"]),
+            since=datetime.fromisoformat(known["since"]).astimezone(UTC),
+            **{key: known[key] and str(known[key]) for key in ("code", "why", "hint")},
+        )
+    return None
 
 
 def subaccount_of(row: RowMapping) -> DiscoveredSubaccount:
@@ -138,7 +160,6 @@ _OF_ACCOUNT = (
     "current_id",
     "current_since",
     "seen_at",
-    "drift",
     "next_due_at",
     "failures",
     "retry_at",
@@ -148,6 +169,7 @@ SUMMARY: tuple[Column[Any], ...] = tuple(
     tables.account.c[name]
     for name in (
         *("name", "listed_ids", *_OF_ACCOUNT),
+        *("trouble", "failure", "written_version", "adopted_id"),
         *("hold_reason", "held_by", "held_at", "hold_freeze"),
     )
 )
@@ -179,6 +201,9 @@ def _summary(name: str, row: RowMapping | None, last: RowMapping | None) -> Acco
         listed_ids=tuple(json.loads(row["listed_ids"] or "[]")),
         hold=hold_of(row),
         last_rotation=from_row(last) if last else None,
+        trouble=trouble_in(row["trouble"]),
+        failure=trouble_in(row["failure"]),
+        is_managed=bool(row["written_version"] or row["adopted_id"] or row["last_success_at"]),
         last_success_at=row["last_success_at"],
         **{column: row[column] for column in _OF_ACCOUNT},
     )

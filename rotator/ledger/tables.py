@@ -64,7 +64,10 @@ account = Table(
     Column("current_id", Text),
     Column("current_since", Instant),
     Column("seen_at", Instant),
-    Column("drift", Text),
+    #: What the newest look found wrong, and what the failed tries in a row end in: JSON, in the
+    #: form of `rotator.model.Trouble`.
+    Column("trouble", Text),
+    Column("failure", Text),
     #: The secret that an operator adopted into Vault, or began to; null once a rotation has
     #: replaced it.
     Column("adopted_id", Text),
@@ -211,6 +214,20 @@ listing = Table(
     metadata,
     Column("parent", String(64), primary_key=True),
     Column("listed_at", Instant, nullable=False),
+)
+
+#: The daemons that use this ledger, one row for each host.
+daemon = Table(
+    "daemon",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    #: The last poll, and the time from one to the next.
+    Column("polled_at", Instant, nullable=False),
+    Column("poll_seconds", Double, nullable=False),
+    #: What that daemon cannot use, by component: JSON.
+    Column("outages", Text, nullable=False, server_default="{}"),
 )
 
 #: Columns to write, and a row as read.

@@ -39,8 +39,10 @@ from rotator.ledger.mapping import (
     identity_of,
     snapshot_columns,
     to_row,
+    trouble_in,
+    trouble_text,
 )
-from rotator.model import ABANDONED, Identity, Rotation, Step, Written
+from rotator.model import ABANDONED, Identity, Rotation, State, Step, Trouble, Written
 from rotator.model.notification import Event
 from rotator.rotation import schedule
 from rotator.rotation.ports import (
@@ -103,7 +105,7 @@ class LedgerWriter(Leases):
                 version=account["written_version"], index=account["written_index"] or ""
             ),
             head=account["chain_head"],
-            drift=account["drift"],
+            trouble=trouble_in(account["trouble"]),
             ledger_id=ledger_id,
             identity=identity_of(account),
         )
@@ -174,16 +176,17 @@ class LedgerWriter(Leases):
             if rotation is not None:
                 is_opened = any(entry.event == "opened" for entry in entries)
                 _upsert_rotation(connection, rotation, is_opened=is_opened)
-            appended = self._append(connection, row, entries, rotation, now)
+            found = _failure_columns(row, entries, now) | _trouble_columns(row, entries)
+            appended = self._append(connection, row | found, entries, rotation, now)
             comparison.require(connection, row | appended, entries, rotation)
             change(
                 connection,
                 lease.account,
                 lease_owner=None if last else lease.owner,
                 lease_expires_at=None if last else self._expiry(clock_of(connection, now)),
+                **found,
                 **appended,
                 **(snapshot_columns(snapshot, row, now) if snapshot else {}),
-                **_failure_columns(row, entries, now),
                 **_adoption_columns(row, entries, rotation),
                 **deletions.columns(row, entries, rotation),
                 **_written_columns(entries),
@@ -193,31 +196,35 @@ class LedgerWriter(Leases):
         return CommitResult(head=(row | appended)["chain_head"], hold=hold_of(row))
 
     @run_again
-    def set_alert(
-        self, name: str, event: Event, what: str | None, *, why: str, now: datetime
+    def set_alert(  # noqa: PLR0913  # all but three by name
+        self,
+        name: str,
+        event: Event,
+        what: str | None,
+        *,
+        why: str,
+        now: datetime,
+        trouble: Trouble | None = None,
     ) -> bool:
-        """Record a condition of account `name`, and notify its hooks: once.
+        """Record a condition of account `name`, or its end, and notify its hooks: once.
 
-        `what` identifies it: as long as it is unchanged, nothing is recorded. None ends it, of
-        which no hook is notified. `why` is the text for people. For `overdue` and `balance`, which
-        no rotation causes; takes no lease and waits for none. Returns whether anything was
-        recorded.
+        `what` identifies it: as long as it is unchanged, nothing is recorded. None ends it. `why`
+        is the text for people, `trouble` has the cure. For `overdue` and `balance`, which no
+        rotation causes; takes no lease and waits for none. Returns whether anything was recorded.
 
         Raises:
             LedgerError: the ledger cannot be written.
         """
         with writing(self._engine) as connection:
             row = dict(locked(connection, name) or added(connection, name))
-            state = outbox.alert_state(row)
-            if state.get(event) == what:
+            if outbox.alert_state(row).get(event) == what:
                 return False
             entry = NewEntry(
                 event=event.value if what else f"{event}-over",
                 step=None,
                 detail={"code": what, "why": why} if what else {},
+                trouble=trouble,
             )
-            others = {key: text for key, text in state.items() if key != event}
-            row["told"] = chain.canonical_json(others | ({event.value: what} if what else {}))
             change(connection, name, **self._append(connection, row, [entry], None, now))
         return True
 
@@ -271,7 +278,7 @@ class LedgerWriter(Leases):
         state = outbox.put(
             connection,
             zip(new, entries, strict=True),
-            state=outbox.alert_state(row),
+            account=row,
             rotation=rotation,
             subscribers=self._subscribers,
             now=now,
@@ -331,9 +338,31 @@ def _failure_columns(row: tables.Row, entries: Sequence[NewEntry], now: datetime
     if any(entry.event in _FAILED for entry in entries):
         failures = row["failures"] + 1
         return {"failures": failures, "retry_at": schedule.retry_at(row["name"], failures, now)}
-    if any(entry.step in _SUCCEEDED or entry.event == "drift-over" for entry in entries):
+    if any(entry.step in _SUCCEEDED or entry.event == "trouble-over" for entry in entries):
         return {"failures": 0, "retry_at": None}
     return {}
+
+
+def _trouble_columns(row: tables.Row, entries: Sequence[NewEntry]) -> tables.Row:
+    """Return the columns of what is wrong, which these entries record or end.
+
+    Progress ends what an operator had to decide; but only a verified value, or a look, shows that
+    consumers read a working secret again.
+    """
+    columns: tables.Row = {}
+    for entry in entries:
+        if entry.step in _SUCCEEDED or entry.event == "trouble-over":
+            columns |= {"trouble": None, "failure": None}
+        elif entry.event == "opened" or (entry.event == "done" and entry.rotation_id):
+            known = trouble_in(columns.get("trouble", row["trouble"]))
+            columns |= {} if known and known.state is State.BROKEN else {"trouble": None}
+        elif entry.trouble:
+            name = "failure" if entry.trouble.state is State.FAILING else "trouble"
+            known = trouble_in(columns.get(name, row[name]))
+            # A pass that was refused got further than those before it that failed.
+            columns |= {"failure": None, name: trouble_text(entry.trouble.after(known))}
+    # Omitted if unchanged: most commits change nothing of it.
+    return {name: text for name, text in columns.items() if text != row[name]}
 
 
 def _adoption_columns(

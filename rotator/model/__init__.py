@@ -13,6 +13,7 @@ from rotator.model.account import (
     Policy,
     SubaccountState,
 )
+from rotator.model.actor import Actor
 from rotator.model.rotation import (
     ABANDONED,
     CLOCK,
@@ -43,6 +44,7 @@ from rotator.model.secret import (
     Written,
     believable,
 )
+from rotator.model.state import State, Trouble
 
 __all__ = [
     "ABANDONED",
@@ -55,6 +57,7 @@ __all__ = [
     "NOTHING_WRITTEN",
     "SUPERSEDED",
     "Account",
+    "Actor",
     "Credential",
     "CurrentEntry",
     "DiscoveredSubaccount",
@@ -74,8 +77,10 @@ __all__ = [
     "Secret",
     "SecretValue",
     "ShutGate",
+    "State",
     "Step",
     "SubaccountState",
+    "Trouble",
     "Written",
     "believable",
 ]

@@ -26,11 +26,19 @@ class Event(StrEnum):
     FAILED = "failed"
     #: An operator must decide, for the first time or for a new reason.
     REFUSED = "refused"
+    #: Consumers read a secret that does not work, or read nothing.
+    BROKEN = "broken"
     #: Another party changed something that prevents the account's rotation.
     DRIFT = "drift"
     OVERDUE = "overdue"
     #: The account's balance is below its threshold.
     BALANCE = "balance"
+    #: What was notified as wrong is over.
+    RECOVERED = "recovered"
+    #: A daemon cannot use Vault, Vonage or the ledger, or was refused its new configuration.
+    OUTAGE = "outage"
+    #: An operator tries the hook; nothing has happened.
+    TEST = "test"
 
 
 class WebhookFormat(StrEnum):
@@ -62,8 +70,12 @@ class Hook:
     format: WebhookFormat = WebhookFormat.JSON
 
     def subscribes_to(self, event: Event, account: str) -> bool:
-        """Return whether the hook is called for `event` of the account of that name."""
-        return event in self.on and (not self.accounts or account in self.accounts)
+        """Return whether the hook is called for `event` of the account of that name.
+
+        Events without an account, whose name is "", concern all of them.
+        """
+        is_for = not self.accounts or not account or account in self.accounts
+        return event in self.on and is_for
 
 
 def subscribers(hooks: Iterable[Hook], event: Event, account: str) -> tuple[str, ...]:
@@ -78,6 +90,7 @@ class Notification:
     #: The same at every delivery of the same notification.
     id: str
     event: Event
+    #: "" for what concerns all accounts.
     account: str
     at: datetime
     rotation_id: str | None = None
@@ -91,6 +104,18 @@ class Notification:
     code: str | None = None
     #: The failure in words, for people.
     reason: str | None = None
+    #: State of the account, where it is one in which something is wrong.
+    state: str | None = None
+    #: What to do about it.
+    hint: str | None = None
+    #: When that began.
+    since: datetime | None = None
+    #: Tries in a row that failed, and the time of the next one.
+    tries: int | None = None
+    next_try_at: datetime | None = None
+    #: What cannot be used, and the host of the daemon that cannot use it.
+    component: str | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

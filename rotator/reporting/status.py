@@ -1,13 +1,15 @@
-"""Status of an account, from the ledger alone."""
+"""Status of an account, from the ledger alone: its state, the cause and the cure.
+
+Every surface shows these words: `status`, the page, the metrics, the report.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from rotator.model import ABANDONED, SUPERSEDED, Account, Hold, Rotation
+from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Account, Hold, Rotation, State, Trouble
 from rotator.model.notification import PendingDelivery
 from rotator.model.times import rfc3339
 from rotator.reporting.text import NOTHING, age_text, moment, short, span
@@ -19,52 +21,40 @@ _LATE = timedelta(days=1)
 #: How long a due rotation may take to begin and to end: other accounts may be due as well.
 _TOLERANCE = timedelta(minutes=15)
 
+#: Code of what should have happened long ago.
+LATE = "late"
 
-class Phase(StrEnum):
-    """The state of an account in one word."""
-
-    IDLE = "idle"
-    #: A rotation is open and not verified yet.
-    ROTATING = "rotating"
-    #: A rotation waits in its grace.
-    WAITING = "waiting"
-    #: The last rotation failed.
-    FAILED = "failed"
-    HELD = "held"
-    DRIFT = "drift"
-    #: Never observed.
-    NEW = "new"
+_ORDER = {state: place for place, state in enumerate(State)}
 
 
-class State(StrEnum):
-    """The state of an account as a page shows it, by the clock; the worst first."""
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One thing that is the case with an account: its cause, and its cure."""
 
-    DRIFTED = "drifted"
-    OVERDUE = "overdue"
-    FAILED = "failed"
-    HELD = "held"
-    ROTATING = "rotating"
-    DUE = "due"
-    WAITING = "waiting"
-    NEW = "new"
-    HEALTHY = "healthy"
+    state: State
+    #: Stable name of the cause; None where nothing is wrong.
+    code: str | None = None
+    #: The cause in one sentence.
+    why: str = ""
+    since: datetime | None = None
+    #: Tries in a row that failed, and the time of the next one.
+    tries: int = 0
+    next_try_at: datetime | None = None
+    #: The cure; None where nothing has to be done, or there is none.
+    hint: str | None = None
 
     @property
     def needs_attention(self) -> bool:
-        """Whether an account in this state needs attention."""
-        return self in _BAD
+        """Whether somebody should look at it."""
+        return self.state.needs_attention or self.code is not None
 
-
-_BAD = (State.DRIFTED, State.OVERDUE, State.FAILED, State.HELD)
-_OF_PHASE = {
-    Phase.IDLE: State.HEALTHY,
-    Phase.ROTATING: State.ROTATING,
-    Phase.WAITING: State.WAITING,
-    Phase.FAILED: State.FAILED,
-    Phase.HELD: State.HELD,
-    Phase.DRIFT: State.DRIFTED,
-    Phase.NEW: State.NEW,
-}
+    def document(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return vars(self) | {
+            "state": self.state.value,
+            "since": rfc3339(self.since),
+            "next_try_at": rfc3339(self.next_try_at),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,17 +79,112 @@ class AccountStatus:
         return self.rotation if is_open else None
 
     @cached_property
-    def phase(self) -> Phase:
-        """The phase most worth knowing: one that requires an operator comes first."""
-        if self.summary.hold:
-            return Phase.HELD
-        if self.summary.drift:
-            return Phase.DRIFT
-        if self.opened:
-            return Phase.WAITING if self.opened.verified_at else Phase.ROTATING
-        if self.rotation is None:
-            return Phase.IDLE if self.summary.seen_at else Phase.NEW
-        return Phase.FAILED if self._has_failed else Phase.IDLE
+    def conditions(self) -> tuple[Condition, ...]:
+        """Everything that is the case, the most urgent first; never empty."""
+        return tuple(sorted(self._conditions(), key=lambda found: _ORDER[found.state]))
+
+    @property
+    def condition(self) -> Condition:
+        """The most urgent condition: the state, its cause and its cure."""
+        return self.conditions[0]
+
+    @property
+    def state(self) -> State:
+        """The state, in one word."""
+        return self.condition.state
+
+    @property
+    def needs_attention(self) -> bool:
+        """Return whether `status --check` fails for this account."""
+        return any(condition.needs_attention for condition in self.conditions)
+
+    def at(self, now: datetime) -> "AccountStatus":
+        """Return the status at `now` if nothing is recorded till then."""
+        return replace(self, now=now)
+
+    @property
+    def changes_at(self) -> datetime | None:
+        """The next time at which the conditions may change by the clock alone; None for never."""
+        since, rotation = self.summary.current_since, self.opened
+        moments = (
+            self.due_from,
+            self.due_from and self.due_from + _TOLERANCE,
+            since and since + self.account.policy.max_age,
+            rotation and rotation.delete_due_at,
+            self.deletion_at,
+            self.deletion_at and self.deletion_at + _LATE,
+        )
+        return min((at for at in moments if at and at >= self.now), default=None)
+
+    def is_late_at(self, now: datetime) -> bool:
+        """Return whether anything is late at `now`."""
+        return self.late_from is not None and now > self.late_from
+
+    def _conditions(self) -> Iterator[Condition]:
+        trouble, hold = self.summary.trouble, self.summary.hold
+        if trouble and (hold is None or trouble.state in (State.BROKEN, State.DRIFTED)):
+            yield self._of_trouble(trouble)
+        if hold:
+            # What it puts off is not late: the operator wants it so.
+            yield self._held(hold)
+            return
+        if trouble is None and self.summary.failures:
+            yield self._failing()
+        elif trouble is None and self.opened is None and self._has_failed:
+            yield self._undone()
+        if trouble is None and not self._is_known:
+            yield self._unmanaged()
+        if since := self._too_old_since:
+            yield self._overdue(since)
+        yield self._course()
+
+    def _of_trouble(self, trouble: Trouble) -> Condition:
+        return Condition(
+            state=trouble.state,
+            code=trouble.code,
+            why=trouble.why,
+            since=trouble.since,
+            tries=self.summary.failures,
+            next_try_at=self.summary.retry_at,
+            hint=trouble.hint,
+        )
+
+    def _held(self, hold: Hold) -> Condition:
+        return Condition(
+            state=State.HELD,
+            code="held",
+            why=f"held: {hold}",
+            since=hold.at,
+            hint=f"`rotator release {self.account.name}` ends the hold",
+        )
+
+    def _failing(self) -> Condition:
+        failure = self.summary.failure
+        return Condition(
+            state=State.FAILING,
+            code=failure.code if failure else "failed",
+            why=failure.why if failure else "the last tries failed",
+            since=failure.since if failure else None,
+            tries=self.summary.failures,
+            next_try_at=self.summary.retry_at,
+            hint=(failure.hint if failure else None)
+            or f"see `rotator history {self.account.name}`",
+        )
+
+    def _undone(self) -> Condition:
+        """Return that the last rotation was undone, and another one has not begun."""
+        rotation = self.rotation
+        code = rotation.error_code if rotation else None
+        return Condition(
+            state=State.FAILING,
+            code=code or "failed",
+            why=f"the last rotation was undone ({code})",
+            since=rotation.closed_at if rotation else None,
+            tries=1,
+            next_try_at=self.due_from,
+            hint=f"nothing is lost, and the next run tries again; see `rotator history "
+            f"{self.account.name}`",
+        )
 
     @property
     def _has_failed(self) -> bool:
@@ -110,6 +195,123 @@ class AccountStatus:
         return rotation.error_code not in (ABANDONED, SUPERSEDED)
 
     @property
+    def _is_known(self) -> bool:
+        """Return whether rotator knows the account's secret, or is about to make the first one."""
+        summary = self.summary
+        is_used = summary.current_id or summary.is_managed or self.opened
+        return bool(is_used or (self.account.discovered and summary.seen_at))
+
+    def _unmanaged(self) -> Condition:
+        name = self.account.name
+        if self.summary.seen_at is None:
+            return Condition(
+                state=State.UNMANAGED,
+                code="not-seen",
+                why="nobody has looked at the account yet",
+                hint=f"`rotator status {name} --refresh` does; so does the daemon, `rotator run`",
+            )
+        return Condition(
+            state=State.UNMANAGED,
+            code="not-adopted",
+            why="which secret consumers use is not known",
+            since=self.summary.seen_at,
+            hint=f"`rotator adopt {name}` brings it under management",
+        )
+
+    @property
+    def _too_old_since(self) -> datetime | None:
+        """When the current secret became older than `max_age`; None if it is not."""
+        since = self.summary.current_since
+        limit = since + self.account.policy.max_age if since else None
+        return limit if limit and self.now > limit else None
+
+    def _overdue(self, since: datetime) -> Condition:
+        age = age_text(self.summary.current_since, self.now)
+        limit = span(self.account.policy.max_age)
+        return Condition(
+            state=State.OVERDUE,
+            code=State.OVERDUE.value,
+            why=f"the secret is {age} old, older than max_age {limit}",
+            since=since,
+            next_try_at=self.due_from,
+            hint=f"`rotator rotate-now {self.account.name}` replaces it now, or says why not",
+        )
+
+    def _course(self) -> Condition:
+        """Return where the account is in its normal course."""
+        if self.opened and self.opened.verified_at:
+            return self._waiting(self.opened)
+        if self.opened:
+            return self._late_from(
+                Condition(
+                    state=State.ROTATING,
+                    why=f"a rotation is open, at step {self.opened.step}",
+                    since=self.opened.opened_at,
+                ),
+                "a rotation is open, at step {step}, and has not ended for {age}",
+            )
+        if self.due_from and self.now >= self.due_from:
+            return self._late_from(
+                Condition(
+                    state=State.DUE, why="a rotation is due and begins soon", since=self.due_from
+                ),
+                "a rotation is due for {age} and has not begun",
+            )
+        return Condition(state=State.HEALTHY)
+
+    def _late_from(self, condition: Condition, late: str) -> Condition:
+        """Return the condition, or that it lasts for too long."""
+        due_from = self.due_from
+        if due_from is None or self.now - due_from <= _TOLERANCE:
+            return condition
+        step = self.opened.step if self.opened else ""
+        why = late.format(step=step, age=age_text(due_from, self.now))
+        return replace(condition, code=LATE, why=why, hint=self._late_hint)
+
+    @property
+    def _late_hint(self) -> str:
+        return (
+            "see whether a daemon runs: `systemctl status rotator.service`; `rotator resume "
+            f"{self.account.name}` and `rotator rotate-now {self.account.name}` work without one"
+        )
+
+    def _waiting(self, rotation: Rotation) -> Condition:
+        """Return what a rotation waits for: its grace, a gate, the clock or a window."""
+        waiting, until = rotation.waiting, self.deletion_at
+        condition = Condition(
+            state=State.WAITING,
+            why=f"grace until {moment(until)}, then the old secret is deleted",
+            since=rotation.verified_at,
+        )
+        if waiting and waiting.gate:
+            what = "the clock" if waiting.gate == CLOCK else f"gate {waiting.gate}"
+            condition = replace(
+                condition,
+                why=f"waiting for {what} since {moment(waiting.shut_since)}: {waiting.reason}",
+                since=waiting.shut_since,
+                next_try_at=waiting.retry_at,
+            )
+        elif rotation.delete_due_at and until and until > rotation.delete_due_at <= self.now:
+            condition = replace(
+                condition,
+                why=f"waiting for the window that opens at {moment(until)}, then the old secret "
+                "is deleted",
+                since=rotation.delete_due_at,
+            )
+        elif until and until <= self.now:
+            condition = replace(condition, why="the old secret is deleted soon", since=until)
+        if until is None or self.now - until <= _LATE:
+            return condition
+        age = age_text(until, self.now)
+        return replace(
+            condition,
+            code=LATE,
+            why=f"the old secret was to be deleted {age} ago"
+            + (f"; {condition.why}" if waiting and waiting.gate else ""),
+            hint="see what the gate says" if waiting and waiting.gate else self._late_hint,
+        )
+
+    @cached_property
     def deletion_at(self) -> datetime | None:
         """When the open rotation's old secret may be deleted; None if no deletion is pending."""
         return window.deletion_at(self.account.policy, self.opened) if self.opened else None
@@ -128,60 +330,34 @@ class AccountStatus:
 
     @cached_property
     def late_from(self) -> datetime | None:
-        """When the next action becomes overdue; None where no action is pending."""
-        return min((since + time for _, since, time in self._deadlines()), default=None)
+        """When the next action becomes late, or the secret overdue; None where nothing can.
+
+        An account with a hold is never late: an operator wants it to wait.
+        """
+        return None if self.summary.hold else min(self._deadlines(), default=None)
+
+    def _deadlines(self) -> Iterator[datetime]:
+        if self.due_from:
+            yield self.due_from + _TOLERANCE
+        if self.summary.current_since:
+            yield self.summary.current_since + self.account.policy.max_age
+        if self.deletion_at:
+            yield self.deletion_at + _LATE
 
     @property
     def overdue_reason(self) -> str | None:
-        """Reason why the account is overdue; None where nothing is late."""
-        for text, since, time in self._deadlines():
-            if self.now - since > time:
-                return text.format(age=age_text(since, self.now))
-        return None
-
-    def _deadlines(self) -> Iterator[tuple[str, datetime, timedelta]]:
-        """Yield each deadline: the text for when it is missed, its start, and the time allowed."""
-        max_age = self.account.policy.max_age
-        if self.due_from:
-            yield "due for {age}", self.due_from, _TOLERANCE
-        if self.summary.current_since:
-            yield f"secret older than {span(max_age)}", self.summary.current_since, max_age
-        if self.deletion_at:
-            yield "old secret to be deleted for {age}", self.deletion_at, _LATE
-
-    def is_late_at(self, now: datetime) -> bool:
-        """Return whether anything is overdue at `now`."""
-        return self.late_from is not None and now > self.late_from
-
-    def state_at(self, now: datetime) -> State:
-        """Return the state that the account will be in at `now` if nothing is recorded till then.
-
-        That an account is late or due does not hide that it is held or has drifted.
-        """
-        state = _OF_PHASE[self.phase]
-        if state in (State.HELD, State.DRIFTED):
-            return state
-        if self.is_late_at(now):
-            return State.OVERDUE
-        is_due = self.due_from is not None and now >= self.due_from
-        return State.DUE if is_due and state is State.HEALTHY else state
-
-    @property
-    def state(self) -> State:
-        """The state now."""
-        return self.state_at(self.now)
-
-    @property
-    def needs_attention(self) -> bool:
-        """Return whether `status --check` fails for this account."""
-        return self.state.needs_attention
+        """Reason why the account is late or overdue; None where it is not."""
+        found = (each for each in self.conditions if each.code in (LATE, State.OVERDUE.value))
+        return next((each.why for each in found), None)
 
     def document(self) -> dict[str, Any]:
         """Return the status as `status --json` prints it."""
         return {
             "name": self.account.name,
             "api_key": self.account.api_key,
-            "phase": self.phase.value,
+            "phase": self.state.value,
+            **self.condition.document(),
+            "conditions": [condition.document() for condition in self.conditions],
             "secret_ids": list(self.summary.listed_ids),
             "current_secret_id": self.summary.current_id,
             "current_since": rfc3339(self.summary.current_since),
@@ -195,19 +371,14 @@ class AccountStatus:
 
     def row(self) -> tuple[str, ...]:
         """Return the status as a row of the table."""
-        notes = [*self.warnings()]
-        if self.deletion_at and not self.gate_note():
-            notes.append(f"waiting until {moment(self.deletion_at)}")
-        if hook := self.hook_note():
-            notes.append(hook)
         return (
             self.account.name,
-            self.phase.value,
+            self.state.value,
             short(self.summary.current_id),
             age_text(self.summary.current_since, self.now),
             moment(self.summary.next_due_at).removesuffix(" UTC"),
             self._last_rotation(),
-            "; ".join(notes) or NOTHING,
+            "; ".join(self.notes()) or NOTHING,
         )
 
     def _last_rotation(self) -> str:
@@ -219,23 +390,22 @@ class AccountStatus:
         code = f" ({rotation.error_code})" if rotation.error_code else ""
         return f"{rotation.outcome} {age_text(rotation.closed_at, self.now)} ago{code}"
 
-    def warnings(self) -> Iterator[str]:
-        """Yield what is wrong, and what is waited for at a gate."""
-        if self.summary.hold:
-            yield f"held: {self.summary.hold}"
-        if self.summary.drift:
-            yield self.summary.drift
-        if self.overdue_reason:
-            yield f"overdue: {self.overdue_reason}"
-        if gate := self.gate_note():
-            yield f"waiting for gate {gate}"
+    def notes(self) -> Iterator[str]:
+        """Yield the cause of each condition, and which hook fails."""
+        for condition in self.conditions:
+            if condition.code or (condition.why and condition.state is not State.ROTATING):
+                yield self.told(condition)
+        if hook := self.hook_note():
+            yield hook
 
-    def gate_note(self) -> str | None:
-        """Return which gate is waited for, since when, and why; None where none is."""
-        waiting = self.opened.waiting if self.opened else None
-        if waiting is None or waiting.gate is None:
-            return None
-        return f"{waiting.gate} since {moment(waiting.shut_since)}: {waiting.reason}"
+    def told(self, condition: Condition) -> str:
+        """Return the cause of a condition for people, with its code and the tries so far."""
+        facts = [condition.code] if condition.code and condition.state is not State.HELD else []
+        if condition.tries > 1:
+            facts.append(f"{condition.tries} tries")
+        if condition.next_try_at and condition.next_try_at > self.now:
+            facts.append(f"next try {moment(condition.next_try_at)}")
+        return condition.why + (f" ({', '.join(facts)})" if facts else "")
 
     def hook_note(self) -> str | None:
         """Return which hook fails, and why; None where none does."""

@@ -175,6 +175,26 @@ class Observation:
         return 0 < self.current.version < self.ledger.written.version
 
     @property
+    def is_managed(self) -> bool:
+        """Whether rotator knows the account's secret, or has ever known it."""
+        ledger, entry = self.ledger, self.current.entry
+        is_known = self.current_secret_id or ledger.rotation or (entry and entry.note)
+        return bool(
+            is_known or ledger.written.version or ledger.adopted_id or ledger.expendable_ids
+        )
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether consumers read a secret that does not work, or nothing where they read one."""
+        entry = self.current.entry
+        if entry is None:
+            return self.current.version > 0 or self.ledger.written.version > 0
+        if not entry.has_value:
+            return self.is_managed
+        # With another account's API key beside it, the value says nothing about this account.
+        return self.current.authenticated_at is None and not entry.is_foreign
+
+    @property
     def current_secret_id(self) -> str | None:
         """The id of the secret that Vault's value certainly is; None where unsure.
 
@@ -248,18 +268,18 @@ def observe(
     seen_at = dependencies.now()
     listed, credential = None, own_credential(account, current)
     if credential:
-        listed = _list(dependencies, account, credential)
+        listed = list_with(dependencies, account, credential)
     if credential and listed is None:
         current, base = _read(store, account, state.written)
         credential = own_credential(account, current)
-        listed = _list(dependencies, account, credential)
+        listed = list_with(dependencies, account, credential)
     current_authenticated_at = seen_at if listed is not None else None
     if listed is None:
         credential, listed = _list_as_parent(dependencies, account)
     pending_authenticated_at = None
     if listed is None and pending.value and _is_own(account, pending):
         credential = Credential(api_key=account.api_key, secret=pending.value)
-        listed = _list(dependencies, account, credential)
+        listed = list_with(dependencies, account, credential)
         pending_authenticated_at = seen_at if listed is not None else None
     newest = current.entry if current else base
     observation = Observation(
@@ -317,7 +337,7 @@ def _list_as_parent(
         return None, None
 
 
-def _list(
+def list_with(
     dependencies: Dependencies, account: Account, credential: Credential | None
 ) -> tuple[Secret, ...] | None:
     """List the account's secrets; None where the credential is missing or refused."""

@@ -34,7 +34,7 @@ from rotator.errors import (
     UnexpectedEntry,
     Withdrawn,
 )
-from rotator.model import Account, Outcome, Request, Rotation, ShutGate
+from rotator.model import Account, Outcome, Request, Rotation, ShutGate, State, Trouble
 from rotator.model.retry import Backoff
 from rotator.rotation import identity
 from rotator.rotation.dependencies import Dependencies
@@ -42,11 +42,12 @@ from rotator.rotation.observation import Observation, Observed, observe
 from rotator.rotation.ports import AccountState, LastLook, NewEntry
 from rotator.rotation.protocol import decide
 from rotator.rotation.protocol.waiting import skips_gates, waits_until
-from rotator.rotation.result import aborted, drift_text, in_grace, snapshot_of
+from rotator.rotation.remedy import with_working_version
+from rotator.rotation.result import aborted, in_grace, snapshot_of, trouble_of
 from rotator.rotation.session import LedgerSession
 from rotator.rotation.steps.base import Action, At, Check, Effect, ObserveAgain, Recording, Site
 from rotator.rotation.steps.bookkeeping import Close, Idle, Observe, Refuse
-from rotator.rotation.steps.prepare import Open, asked_again
+from rotator.rotation.steps.prepare import Open, asked_again, requested
 from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
 
 log = structlog.get_logger(__name__)
@@ -114,7 +115,7 @@ class Pass:
             raise
         except RotatorError as error:
             if not isinstance(error, Refused | Stopping):
-                self._record("failed", code=error.code)
+                self._fail(error)
             self._commit(last=True)
             raise
         self._commit(last=True)
@@ -123,6 +124,9 @@ class Pass:
     def _carry_out(self) -> Outcome:
         self.state = self.session.begin()
         self.remembered = self.state.rotation
+        if self.request.actor:
+            self.session.entries.append(requested(self.request, self.request.actor, self.rotation))
+            self.session.commit(None, None, last=False)
         if refusal := identity.register(self.account, self.state, self.session):
             self._refuse(refusal)
         # The request applies to the open rotation, whichever process carries it on.
@@ -229,10 +233,25 @@ class Pass:
         return Outcome.COMPLETED
 
     def _refuse(self, action: Refuse) -> None:
-        drift = None if action.code == "held" else drift_text(action)
-        self._record("refused", code=action.code, why=action.why)
-        self._commit(drift=drift, last=True)
+        observation, trouble = None, None
+        if self.observed:
+            observation = self.observed.observation
+            action = with_working_version(self.dependencies, self.account, self.observed, action)
+        if action.code != "held":
+            trouble = trouble_of(self.account, action, observation, self.dependencies.now())
+        self._record("refused", trouble, code=action.code, why=action.why)
+        self._commit(last=True)
         raise action.error()
+
+    def _fail(self, error: RotatorError) -> None:
+        trouble = Trouble(
+            state=State.FAILING,
+            code=error.code,
+            why=error.message,
+            hint=error.hint,
+            since=self.dependencies.now(),
+        )
+        self._record("failed", trouble, code=error.code, why=error.message)
 
     def _check(self, step: Check[Any], observed: Observed) -> None:
         if step.commits_first:
@@ -383,15 +402,17 @@ class Pass:
     def _learn_from(self, step: Recording | Close, observed: Observed) -> None:
         self._learn(observed, *step.done(observed.observation, self._open_rotation(), self._at()))
 
-    def _record(self, event: str, **detail: str | int | bool | None) -> None:
+    def _record(self, event: str, trouble: Trouble | None, **detail: str) -> None:
         rotation_id = self.rotation.id if self.rotation else None
-        entry = NewEntry(event=event, step=None, detail=detail, rotation_id=rotation_id)
+        entry = NewEntry(
+            event=event, step=None, detail=detail, rotation_id=rotation_id, trouble=trouble
+        )
         self.session.entries.append(entry)
 
-    def _commit(self, *, drift: str | None = None, last: bool = False) -> None:
+    def _commit(self, *, last: bool = False) -> None:
         snapshot, observed = None, self.observed
         if observed is not None and observed.observation.listing.secrets is not None:
-            snapshot = snapshot_of(self.account, observed.observation, drift=drift)
+            snapshot = snapshot_of(self.account, observed.observation)
         committed = self.session.commit(self.rotation, snapshot, last=last)
         if committed and observed and committed.hold != observed.observation.ledger.hold:
             ledger = replace(observed.observation.ledger, hold=committed.hold)

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from rotator.model import (
     NOTHING_WRITTEN,
     Account,
+    Actor,
     Credential,
     CurrentEntry,
     Hold,
@@ -19,6 +20,7 @@ from rotator.model import (
     Secret,
     SecretValue,
     Step,
+    Trouble,
     Written,
 )
 
@@ -213,8 +215,6 @@ class AccountSnapshot:
     current_id: str | None
     #: When Vonage created it; None where unknown.
     current_since: datetime | None
-    #: What is wrong, in exact words; None where everything is as expected.
-    drift: str | None
     #: When the account is due by its current secret's age; None where the age is unknown, which
     #: leaves the recorded time unchanged.
     next_due_at: datetime | None = None
@@ -232,7 +232,12 @@ class AccountSummary:
     current_id: str | None = None
     current_since: datetime | None = None
     seen_at: datetime | None = None
-    drift: str | None = None
+    #: What the newest look found wrong, and what the failed tries in a row end in; None for
+    #: nothing.
+    trouble: Trouble | None = None
+    failure: Trouble | None = None
+    #: Whether rotator has ever written the account's secret to Vault.
+    is_managed: bool = False
     next_due_at: datetime | None = None
     hold: Hold | None = None
     last_rotation: Rotation | None = None
@@ -241,6 +246,10 @@ class AccountSummary:
     #: Consecutive failed or refused passes, and the time of the next try.
     failures: int = 0
     retry_at: datetime | None = None
+
+
+#: Event of an entry that a person's act begins with; its other entries follow, if it comes to any.
+REQUESTED = "requested"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +264,22 @@ class NewEntry:
     rotation_id: str | None = None
     #: What this step wrote to the current entry; stored beside the entry, not in it.
     written: Written | None = None
+    #: What the entry says is wrong, with its cure; likewise.
+    trouble: Trouble | None = None
+
+    @classmethod
+    def requested(
+        cls,
+        actor: Actor,
+        operation: str,
+        *,
+        rotation_id: str | None = None,
+        **facts: str | int | None,
+    ) -> Self:
+        """Return the entry of a person's act; facts that are None are left out."""
+        known = {name: fact for name, fact in facts.items() if fact is not None}
+        detail = {"operation": operation, **known, **actor.facts()}
+        return cls(event=REQUESTED, step=None, detail=detail, rotation_id=rotation_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,8 +308,8 @@ class AccountState:
     written: Written = NOTHING_WRITTEN
     #: Hash of the newest entry; 64 zeros before the first.
     head: str
-    #: What was wrong at the last observation, in exact words; None for nothing.
-    drift: str | None = None
+    #: What was found wrong last; None for nothing.
+    trouble: Trouble | None = None
     #: Id of the ledger itself; a copy or a restored backup has the same id.
     ledger_id: str | None = None
     #: The account's identity as last registered; None for never.

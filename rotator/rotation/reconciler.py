@@ -8,23 +8,23 @@ from datetime import timedelta
 import structlog
 
 from rotator.errors import LedgerError, LedgerUnusable, RotatorError
-from rotator.model import Account, Outcome, PassResult, Request, SecretValue
-from rotator.rotation import identity
+from rotator.model import Account, Actor, Outcome, PassResult, Request, SecretValue, Trouble
+from rotator.rotation import identity, refusals
 from rotator.rotation.adoption import Adopted, Adoption
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.dry_run import assumed_steps
-from rotator.rotation.observation import Observation, observe
+from rotator.rotation.observation import Observation, Observed, observe
 from rotator.rotation.passes import Pass
 from rotator.rotation.ports import Lease
 from rotator.rotation.protocol import decide
+from rotator.rotation.remedy import with_working_version
 from rotator.rotation.result import (
-    drift_text,
-    drifted,
     failure,
     in_grace,
-    overdue_text,
     result_of,
     snapshot_of,
+    trouble_found,
+    trouble_of,
 )
 from rotator.rotation.steps.base import Action
 from rotator.rotation.steps.bookkeeping import Refuse
@@ -94,12 +94,35 @@ class Reconciler(Dependencies):
             return failure(account, rotation, refused), actions, observation
         return result_of(account, Outcome.PLANNED, rotation), actions, observation
 
+    def examine(self, account: Account) -> tuple[Observation, Trouble | None]:
+        """Return the observation of `account`, and what `refresh` would find wrong with it.
+
+        Reads only, takes no lease.
+
+        Raises:
+            RotatorError: part of the account cannot be observed.
+        """
+        state = self.ledger.load(account.name)
+        refusal = identity.check(account, state, self.ledger)
+        observed = observe(self, account, state)
+        trouble, known = self._trouble(account, observed, refusal), state.trouble
+        if trouble and known and not trouble.is_news(known):
+            # Its hint may name an older version, which is only looked for once.
+            trouble = known
+        return observed.observation, trouble
+
     def adopt(
-        self, account: Account, value: SecretValue | None, *, secret_id: str | None = None
+        self,
+        account: Account,
+        value: SecretValue | None,
+        *,
+        actor: Actor,
+        secret_id: str | None = None,
     ) -> Adopted:
         """Make `value`, or for None the one in Vault, the account's current secret.
 
-        `secret_id` says which secret it is, where Vonage does not show that. Never rotates.
+        `secret_id` says which secret it is, where Vonage does not show that. Never rotates. That
+        `actor` asks for it is recorded first.
 
         Raises:
             Busy: another process is working on the account.
@@ -109,7 +132,12 @@ class Reconciler(Dependencies):
         """
         with self._claim(account) as lease:
             adoption = Adoption(
-                dependencies=self, account=account, lease=lease, given=value, secret_id=secret_id
+                dependencies=self,
+                account=account,
+                lease=lease,
+                given=value,
+                secret_id=secret_id,
+                actor=actor,
             )
             adopted = adoption.carry_out()
         # For `status`, which would be out of date until the next observation. The adoption itself
@@ -121,7 +149,7 @@ class Reconciler(Dependencies):
     def refresh(self, account: Account) -> None:
         """Observe `account` and keep the snapshot for `status`. Changes nothing else.
 
-        Drift that begins or ends is recorded once, not at each observation.
+        What is wrong is recorded when it begins, changes or ends, not at each observation.
 
         Raises:
             Busy: another process is working on it, and records its own snapshot.
@@ -129,11 +157,12 @@ class Reconciler(Dependencies):
         """
         with _logged(account), self._claim(account) as lease:
             state = self.ledger.load(account.name)
-            observation = observe(self, account, state).observation
+            observed = observe(self, account, state)
             refusal = identity.register(account, state, self.session(lease))
-            drift = drift_text(refusal) if refusal else self._drift(account, observation)
-            entries = [] if drift == state.drift else [drifted(drift)]
-            snapshot = snapshot_of(account, observation, drift=drift)
+            trouble = self._trouble(account, observed, refusal)
+            is_news = trouble.is_news(state.trouble) if trouble else state.trouble is not None
+            entries = [trouble_found(trouble)] if is_news else []
+            snapshot = snapshot_of(account, observed.observation)
             now = self.now()
             self.ledger.commit(
                 lease, rotation=None, entries=entries, snapshot=snapshot, now=now, last=True
@@ -141,27 +170,46 @@ class Reconciler(Dependencies):
         for entry in entries:
             self.observer.entry_recorded(account.name, entry)
 
-    def _drift(self, account: Account, observation: Observation) -> str | None:
-        """Return what would keep a rotation from starting or going on, or that one is overdue.
+    def _trouble(
+        self, account: Account, observed: Observed, refusal: Refuse | None
+    ) -> Trouble | None:
+        """Return what is wrong: with consumers, or what would keep a rotation from going on.
 
-        A hold is no drift. Drift that a pass found and an observation cannot confirm is kept.
+        A hold is nothing wrong. What a pass found and an observation cannot confirm is kept.
         """
-        known = observation.ledger.drift
-        action = decide(
-            account,
-            replace(observation, ledger=replace(observation.ledger, hold=None)),
-            # Not as at the end of a grace: drift matters to consumers now.
-            Request(reason="asked", grace=timedelta()),
-            propagation_timeout=self.propagation_timeout,
-            now=self.now(),
-        )
+        observation, known = observed.observation, observed.observation.ledger.trouble
+        if refusal:
+            # What was observed may be another account's.
+            return trouble_of(account, refusal, None, self.now())
+        action = self._expected(account, observation)
         if isinstance(action, Refuse):
-            return drift_text(action)
-        if isinstance(action, Probe) and known:
+            if known is None or known.code != action.code:
+                action = with_working_version(self, account, observed, action)
+            return trouble_of(account, action, observation, self.now())
+        if observation.is_broken and observation.current.entry:
+            # The rotation that is open, or the next one, can replace the value all the same.
+            return trouble_of(account, refusals.replaceable(account), observation, self.now())
+        if isinstance(action, Probe):
             return known
-        if isinstance(action, SecretDeletion) and (known or "").startswith("ledger-tampered:"):
-            return known
-        return overdue_text(account, observation, self.now())
+        is_deletion = isinstance(action, SecretDeletion)
+        return known if is_deletion and known and known.code == "ledger-tampered" else None
+
+    def _expected(self, account: Account, observation: Observation) -> Action:
+        """Return what there is to do, or the refusal to expect of the next pass."""
+        observation = replace(observation, ledger=replace(observation.ledger, hold=None))
+        # First without a grace, as what is wrong matters to consumers now, not at its end. With
+        # one, the clock may be what is wrong.
+        first, second = (
+            decide(
+                account,
+                observation,
+                Request(reason="asked", grace=grace),
+                propagation_timeout=self.propagation_timeout,
+                now=self.now(),
+            )
+            for grace in (timedelta(), None)
+        )
+        return second if isinstance(second, Refuse) and not isinstance(first, Refuse) else first
 
     @contextmanager
     def _claim(self, account: Account, claimed: Lease | None = None) -> Iterator[Lease]:

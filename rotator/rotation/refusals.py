@@ -6,9 +6,11 @@ applies.
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, Secret, ShutGate
+from rotator.model.times import rough_duration
 from rotator.rotation.observation import Observation
 from rotator.rotation.steps.bookkeeping import Refuse
 
@@ -281,6 +283,24 @@ def dead(name: str) -> Refuse:
     )
 
 
+def replaceable(account: Account) -> Refuse:
+    """Return what is wrong with a dead value that a rotation replaces by itself."""
+    return replace(
+        dead(account.name),
+        hint=f"`rotator rotate-now {account.name}` replaces it, as another credential of the "
+        "account works",
+    )
+
+
+def with_rollback(action: Refuse, account: Account, version: int) -> Refuse:
+    """Return the refusal with the hint that an older version of the entry still works."""
+    return replace(
+        action,
+        hint=f"version {version} still works: `vault kv rollback -version={version} "
+        f"{_path(account)}` brings it back at once; else {action.hint}",
+    )
+
+
 def no_slot(account: Account, ids: list[str]) -> Refuse:
     return Refuse(
         code="foreign-secret",
@@ -321,13 +341,13 @@ def first_kept(name: str, secret_id: str | None) -> Refuse:
 
 def clock_ahead(offset: timedelta) -> ShutGate:
     """Return the gate for a clock that is ahead, which would end a grace early."""
-    size = timedelta(seconds=round(offset.total_seconds()))
+    size = rough_duration(timedelta(seconds=round(offset.total_seconds())))
     why = f"this machine's clock is {size} ahead of Vonage's, by which the grace is not over"
     return ShutGate(name=CLOCK, reason=why)
 
 
 def clock_behind(offset: timedelta) -> Refuse:
-    size = timedelta(seconds=round(-offset.total_seconds()))
+    size = rough_duration(timedelta(seconds=round(-offset.total_seconds())))
     return Refuse(
         code="clock-behind",
         why=f"this machine's clock is {size} behind Vonage's: once put right, it would end a grace "

@@ -4,7 +4,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from rotator.errors import Aborted, Busy, PendingEnds, Refused, RotatorError
-from rotator.model import CLOCK, Account, GateWait, Outcome, PassResult, Problem, Rotation, ShutGate
+from rotator.model import (
+    CLOCK,
+    Account,
+    GateWait,
+    Outcome,
+    PassResult,
+    Problem,
+    Rotation,
+    ShutGate,
+    State,
+    Trouble,
+)
 from rotator.rotation import refusals, schedule, window
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import AccountSnapshot, NewEntry
@@ -91,32 +102,34 @@ def failure(account: Account, rotation: Rotation | None, error: RotatorError) ->
     )
 
 
-def drift_text(action: Refuse) -> str:
-    """Return exactly what is wrong, as `status` shows it."""
-    return f"{action.code}: {action.why}"
+#: Codes of refusals for which someone else changed something.
+_DRIFT = frozenset({"drift", "foreign-secret", "ledger-tampered", "version-ends", "wrong-entry"})
 
 
-def overdue_text(account: Account, observation: Observation, now: datetime) -> str | None:
-    """Return a text if the secret in use is older than max_age; the same at each observation."""
-    current_id = observation.current_secret_id
-    for secret in observation.listing.secrets or ():
-        if secret.id == current_id and now - secret.created_at > account.policy.max_age:
-            made = f"{secret.created_at:%Y-%m-%d %H:%M:%S} UTC"
-            return f"overdue: secret {secret.id}, made {made}, is older than max_age allows"
-    return None
+def trouble_of(
+    account: Account, action: Refuse, observation: Observation | None, now: datetime
+) -> Trouble:
+    """Return what is wrong if `action` is what there is to do; `observation` is what it is about.
+
+    That is None where nothing was observed, as the ledger alone has led to the refusal.
+    """
+    state = State.DRIFTED if action.code in _DRIFT else State.REFUSED
+    if observation and observation.is_broken:
+        state = State.BROKEN
+    elif observation and not (observation.is_managed or account.discovered):
+        state = State.UNMANAGED
+    return Trouble(state=state, code=action.code, why=action.why, hint=action.hint, since=now)
 
 
-def drifted(drift: str | None) -> NewEntry:
-    """Record that drift began, changed or ended."""
-    if drift is None:
-        return NewEntry(event="drift-over", step=None, detail={})
-    code, _, why = drift.partition(": ")
-    return NewEntry(event="drift", step=None, detail={"code": code, "why": why})
+def trouble_found(trouble: Trouble | None) -> NewEntry:
+    """Record that what is wrong began, changed or ended."""
+    if trouble is None:
+        return NewEntry(event="trouble-over", step=None, detail={})
+    detail = {"state": trouble.state.value, "code": trouble.code, "why": trouble.why}
+    return NewEntry(event="trouble", step=None, detail=detail, trouble=trouble)
 
 
-def snapshot_of(
-    account: Account, observation: Observation, *, drift: str | None
-) -> AccountSnapshot:
+def snapshot_of(account: Account, observation: Observation) -> AccountSnapshot:
     """Return the snapshot of an observation, for `status`."""
     current_id = observation.current_secret_id
     since = {secret.id: secret.created_at for secret in observation.listing.secrets or ()}
@@ -127,7 +140,6 @@ def snapshot_of(
         listed_ids=tuple(sorted(observation.listing.ids)),
         current_id=current_id,
         current_since=current_since,
-        drift=drift,
         next_due_at=schedule.next_due(account, current_since) if current_since else None,
         first_due_at=observation.listing.seen_at if is_first and not current_since else None,
     )

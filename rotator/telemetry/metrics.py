@@ -14,7 +14,7 @@ from datetime import datetime
 import prometheus_client
 
 from rotator.errors import RotatorError
-from rotator.model import Outcome, PassResult, Step
+from rotator.model import Outcome, PassResult, State, Step
 from rotator.rotation.ports import AccountSummary, NewEntry, Observer
 
 
@@ -212,7 +212,7 @@ _OF_SUMMARY: tuple[tuple[str, str, Callable[[AccountSummary], float | None]], ..
     (
         "rotator_account_drift",
         "Whether someone else changed something that keeps it from being rotated",
-        lambda summary: summary.drift is not None,
+        lambda summary: bool(summary.trouble and summary.trouble.state is State.DRIFTED),
     ),
 )
 

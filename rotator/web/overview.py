@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Self
 
-from rotator.model import Account
-from rotator.reporting.status import AccountStatus, State
+from rotator.model import Account, State
+from rotator.reporting.status import AccountStatus
 from rotator.rotation.ports import AccountSummary
 
 #: Accounts on one page.
@@ -46,7 +46,9 @@ class Filter:
 class OverviewPage:
     """The counts of all accounts, and one page of those that match the filter."""
 
-    #: Number of accounts in each state.
+    #: Number of accounts by their most urgent state.
+    mix: Mapping[State, int]
+    #: Number of accounts that the filter finds for each state.
     counts: Mapping[State, int]
     #: Number of accounts that need attention.
     attention: int
@@ -72,9 +74,11 @@ class _Row:
     text: str
     #: Sort key among accounts in one state.
     order: tuple[datetime, str]
-    #: As of the last query.
-    state: State = State.NEW
-    is_late: bool = False
+    #: As of the last query, and when they may change.
+    states: tuple[State, ...] = ()
+    changes_at: datetime | None = None
+    seen_at: datetime | None = None
+    needs_attention: bool = False
 
     @classmethod
     def of(cls, account: Account, summary: AccountSummary | None, now: datetime) -> Self:
@@ -85,19 +89,33 @@ class _Row:
             summary=summary,
             status=status,
             text="\n".join((account.name, account.api_key, account.vault_path, *ids)).lower(),
-            order=(known.next_due_at or _NEVER, account.name),
+            order=(status.due_from or status.deletion_at or _NEVER, account.name),
         )
 
     def at(self, now: datetime) -> Self:
-        """Update the state to `now`, and return self."""
-        self.is_late, self.state = self.status.is_late_at(now), self.status.state_at(now)
+        """Update the states to `now`, and return self."""
+        is_known = self.seen_at is not None and self.seen_at <= now
+        if not is_known or (self.changes_at and now > self.changes_at):
+            status = self.status.at(now)
+            self.states = tuple(condition.state for condition in status.conditions)
+            self.needs_attention = status.needs_attention
+            self.changes_at, self.seen_at = status.changes_at, now
         return self
 
     @property
-    def rank(self) -> int:
-        """The account's rank in the list: a held account that is late ranks with the late ones."""
-        rank = _ORDER[self.state]
-        return min(rank, _ORDER[State.OVERDUE]) if self.is_late else rank
+    def state(self) -> State:
+        """The most urgent state."""
+        return self.states[0]
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The account's rank in the list: what needs attention comes first, the worst ahead."""
+        return not self.needs_attention, _ORDER[self.state]
+
+    @property
+    def found_as(self) -> set[State]:
+        """The states for which it is found: its own, and every further trouble."""
+        return {self.state, *(state for state in self.states if state.needs_attention)}
 
     def matches(self, wanted: Filter) -> bool:
         if wanted.search and wanted.search.lower() not in self.text:
@@ -106,11 +124,9 @@ class _Row:
             case "":
                 return True
             case "attention":
-                return self.state.needs_attention
-            case State.OVERDUE.value:
-                return self.is_late
+                return self.needs_attention
             case _:
-                return self.state == wanted.state
+                return wanted.state in self.found_as
 
 
 class Overview:
@@ -120,7 +136,7 @@ class Overview:
         """Store the accounts; nothing is known of them yet."""
         self._accounts = tuple(accounts)
         self._rows: dict[str, _Row] = {}
-        #: In order of their next due times; empty if that order may have changed.
+        #: In order of what happens next; empty if that order may have changed.
         self._ordered: list[_Row] = []
 
     def page(
@@ -129,7 +145,8 @@ class Overview:
         """Return the accounts that match, the worst first."""
         rows = list(self._updated(summaries, now))
         self._ordered = self._ordered or sorted(rows, key=attrgetter("order"))
-        counts = Counter(row.state for row in rows)
+        mix = Counter(row.state for row in rows)
+        counts = Counter(state for row in rows for state in row.found_as)
         found = [row for row in self._ordered if row.matches(wanted)]
         # Stable: accounts of one rank keep their order.
         found.sort(key=attrgetter("rank"))
@@ -137,8 +154,9 @@ class Overview:
         page = min(wanted.page, pages)
         shown = found[(page - 1) * PAGE : page * PAGE]
         return OverviewPage(
+            mix={state: mix[state] for state in State},
             counts={state: counts[state] for state in State},
-            attention=sum(row.state.needs_attention for row in rows),
+            attention=sum(row.needs_attention for row in rows),
             total=len(rows),
             found=len(found),
             page=page,

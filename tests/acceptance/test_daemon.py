@@ -358,7 +358,7 @@ def test_an_overdue_account_is_told_of(build: Build) -> None:
 
     body = json.loads(taken.body)
     assert (body["event"], body["account"]) == ("overdue", "account-1")
-    assert body["reason"].startswith("due for ")
+    assert "older than max_age" in body["reason"]
 
 
 def closed_window() -> str:
@@ -458,14 +458,15 @@ def test_a_clock_that_is_behind_is_said_with_its_cure(build: Build) -> None:
     run.configure(grace="1h", jitter="0s")
     clock = Clock(run, "-3d")
     with clock.daemon():
-        until(lambda: run.logged('"clock-behind"'))
+        until(lambda: run.logged('"event": "refused"'))
         refused = run.made()
         clock.set("+0")
         until(lambda: run.logged('"awaiting-deletion"'))
 
-    [told] = [line for line in run.log.read_text().splitlines() if '"clock-behind"' in line]
-    line = json.loads(told)
-    assert (line["event"], refused) == ("refused", {"account-1": 0})
+    told = [line for line in run.log.read_text().splitlines() if '"clock-behind"' in line]
+    # A look may find it before the pass does.
+    [line] = [line for line in map(json.loads, told) if line["event"] == "refused"]
+    assert refused == {"account-1": 0}
     assert "behind Vonage's" in line["reason"]
     assert "`timedatectl set-ntp true`" in line["hint"]
     assert run.logged('"clock put back"') == 0

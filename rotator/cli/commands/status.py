@@ -15,16 +15,14 @@ from rotator.reporting.status import AccountStatus
 if TYPE_CHECKING:
     from rotator.application import Application
 
-HEADERS = ("account", "phase", "secret", "age", "next due (UTC)", "last rotation", "notes")
+HEADERS = ("account", "state", "secret", "age", "next due (UTC)", "last rotation", "notes")
 
 
 def status(
     context: typer.Context,
     names: OnlyNames = None,
     refresh: Annotated[bool, flag("--refresh", "look at Vonage and Vault first")] = False,
-    check: Annotated[
-        bool, flag("--check", "exit 1 if anything is overdue, failed, held or drifted")
-    ] = False,
+    check: Annotated[bool, flag("--check", "exit 1 if any account needs attention")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the status of accounts from the ledger. Asks Vonage and Vault only with --refresh."""
