@@ -237,7 +237,9 @@ def test_a_ledger_that_cannot_be_read_is_no_changed_ledger(cli: CliFixture) -> N
         done = cli.run("ledger", "verify", "--offline")
 
     assert done.code == 75
-    assert done.err.startswith("error: nothing was verified: another process keeps the ledger")
+    assert done.err.startswith(
+        "error: nothing was verified: another process keeps the ledger file /"
+    )
 
 
 def test_an_account_that_is_gone_keeps_its_record(cli: CliFixture) -> None:
