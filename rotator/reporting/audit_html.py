@@ -47,6 +47,7 @@ def page(report: Report) -> str:
             overview=audit_tables.overview,
             live=audit_tables.live,
             tables=audit_tables.of_account,
+            shown=_shown,
             about=_about,
         )
     )
@@ -67,6 +68,11 @@ def _urgency(account: AccountReport) -> tuple[bool, bool, int, int]:
         _VERDICTS.index(account.verdict),
         _STATES.index(account.state),
     )
+
+
+def _shown(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """Return the conditions to show: that nothing else is wrong is not shown as a condition."""
+    return tuple(each for each in conditions if each.state is not State.HEALTHY) or conditions
 
 
 def _about(condition: Condition) -> str:
