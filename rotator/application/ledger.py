@@ -18,10 +18,12 @@ from rotator.errors import LedgerUnusable
 from rotator.ledger import schema
 from rotator.ledger.database import open_database, open_for_readers
 from rotator.ledger.reader import LedgerReader, SummaryCache
+from rotator.model import Actor
 from rotator.model.notification import Hook, PendingDelivery, subscribers
 
 if TYPE_CHECKING:
     from rotator.ledger.copy import CopyResult
+    from rotator.ledger.daemons import DaemonRecord, Daemons
     from rotator.ledger.deliveries import Deliveries
     from rotator.ledger.discovery import DiscoveredSubaccounts
     from rotator.ledger.holds import Holds
@@ -114,6 +116,16 @@ class LedgerAccess:
         return pending
 
     @cached_property
+    def daemons(self) -> "Daemons":
+        """The daemons that use the ledger."""
+        return _daemons(self._ready_database)
+
+    def daemon_records(self, *, for_pages: bool = False) -> "list[DaemonRecord]":
+        """Return the daemons that use the ledger, as of their last polls."""
+        daemons = _daemons(self._pages_database) if for_pages else self.daemons
+        return daemons.read(datetime.now(UTC))
+
+    @cached_property
     def existing_reader(self) -> LedgerReader:
         """Reader of an existing ledger, which is not upgraded."""
         schema.ensure(self.database, auto_upgrade=False)
@@ -152,7 +164,7 @@ class LedgerAccess:
         """Upgrade the ledger's schema."""
         schema.upgrade(self.database)
 
-    def copy_to(self, url: str) -> "CopyResult":
+    def copy_to(self, url: str, actor: Actor) -> "CopyResult":
         """Copy the ledger into the empty database at `url`; see `rotator.ledger.copy.copy`.
 
         Raises:
@@ -164,7 +176,8 @@ class LedgerAccess:
         if self.revision() is None:
             hint = "check ledger.url; to create a new ledger, use `rotator db upgrade`"
             raise LedgerUnusable("there is no ledger to copy", hint=hint)
-        return copy(self.database, self._opened(open_database(url)), now=datetime.now(UTC))
+        target = self._opened(open_database(url))
+        return copy(self.database, target, actor=actor, now=datetime.now(UTC))
 
     def _opened(self, database: sqlalchemy.Engine) -> sqlalchemy.Engine:
         self._cleanup.callback(database.dispose)
@@ -194,3 +207,9 @@ def _deliveries(database: sqlalchemy.Engine) -> "Deliveries":
     from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
 
     return Deliveries(database)
+
+
+def _daemons(database: sqlalchemy.Engine) -> "Daemons":
+    from rotator.ledger.daemons import Daemons  # noqa: PLC0415  # see above
+
+    return Daemons(database)

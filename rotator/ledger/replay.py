@@ -15,6 +15,7 @@ from rotator.errors import SecretRejected
 from rotator.ledger.chain import Entry
 from rotator.ledger.mapping import IDENTITY, identity_of
 from rotator.model import Hold, Identity, Rotation, Step
+from rotator.rotation.ports import REQUESTED
 
 #: How much earlier than its entry a verification may have been, if the entry has no time of its
 #: own, as in older versions.
@@ -256,6 +257,9 @@ class Replay:
 
     def read(self, entry: Entry) -> None:
         """Apply the next entry."""
+        if entry.event == REQUESTED:
+            # What becomes of it, its other entries say.
+            return
         detail = detail_of(entry)
         if version := _number(detail, "vault_version"):
             self._write(entry.rotation_id, version)

@@ -80,6 +80,7 @@ class WebApp:
             routes=[
                 Route("/", self._index),
                 Route("/accounts/{name}", self._account),
+                Route("/states", self._states),
                 Route("/api/status", self._status),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
@@ -111,15 +112,14 @@ class WebApp:
         filter_ = Filter.of(request.query_params)
         overview = data.overview(filter_, now)
         accounts = data.details(overview.shown)
-        due_at = overview.upcoming.summary.next_due_at if overview.upcoming else None
         return self._page(
             request,
             "index.html",
             accounts,
             now=now,
             overview=overview,
-            upcoming=overview.upcoming,
-            upcoming_in=views.distance(due_at, now) if due_at else "",
+            upcoming=overview.upcoming and views.next_of(overview.upcoming),
+            upcoming_name=overview.upcoming and overview.upcoming.account.name,
             filter=filter_,
             timeline=data.timeline(),
             entries=[
@@ -153,6 +153,9 @@ class WebApp:
             has_older=len(entries) > HISTORY,
             before=before,
         )
+
+    def _states(self, _request: Request) -> Response:
+        return HTMLResponse(rendered("states.html", states=list(State), version=self._version))
 
     def _page(
         self,

@@ -46,7 +46,9 @@ class Filter:
 class OverviewPage:
     """The counts of all accounts, and one page of those that match the filter."""
 
-    #: Number of accounts in each state.
+    #: Number of accounts by their most urgent state.
+    mix: Mapping[State, int]
+    #: Number of accounts that the filter finds for each state.
     counts: Mapping[State, int]
     #: Number of accounts that need attention.
     attention: int
@@ -87,7 +89,7 @@ class _Row:
             summary=summary,
             status=status,
             text="\n".join((account.name, account.api_key, account.vault_path, *ids)).lower(),
-            order=(known.next_due_at or _NEVER, account.name),
+            order=(status.due_from or status.deletion_at or _NEVER, account.name),
         )
 
     def at(self, now: datetime) -> Self:
@@ -106,9 +108,14 @@ class _Row:
         return self.states[0]
 
     @property
-    def rank(self) -> int:
-        """The account's rank in the list."""
-        return _ORDER[self.state]
+    def rank(self) -> tuple[bool, int]:
+        """The account's rank in the list: what needs attention comes first, the worst ahead."""
+        return not self.needs_attention, _ORDER[self.state]
+
+    @property
+    def found_as(self) -> set[State]:
+        """The states for which it is found: its own, and every further trouble."""
+        return {self.state, *(state for state in self.states if state.needs_attention)}
 
     def matches(self, wanted: Filter) -> bool:
         if wanted.search and wanted.search.lower() not in self.text:
@@ -119,7 +126,7 @@ class _Row:
             case "attention":
                 return self.needs_attention
             case _:
-                return wanted.state in self.states
+                return wanted.state in self.found_as
 
 
 class Overview:
@@ -129,7 +136,7 @@ class Overview:
         """Store the accounts; nothing is known of them yet."""
         self._accounts = tuple(accounts)
         self._rows: dict[str, _Row] = {}
-        #: In order of their next due times; empty if that order may have changed.
+        #: In order of what happens next; empty if that order may have changed.
         self._ordered: list[_Row] = []
 
     def page(
@@ -138,7 +145,8 @@ class Overview:
         """Return the accounts that match, the worst first."""
         rows = list(self._updated(summaries, now))
         self._ordered = self._ordered or sorted(rows, key=attrgetter("order"))
-        counts = Counter(row.state for row in rows)
+        mix = Counter(row.state for row in rows)
+        counts = Counter(state for row in rows for state in row.found_as)
         found = [row for row in self._ordered if row.matches(wanted)]
         # Stable: accounts of one rank keep their order.
         found.sort(key=attrgetter("rank"))
@@ -146,6 +154,7 @@ class Overview:
         page = min(wanted.page, pages)
         shown = found[(page - 1) * PAGE : page * PAGE]
         return OverviewPage(
+            mix={state: mix[state] for state in State},
             counts={state: counts[state] for state in State},
             attention=sum(row.needs_attention for row in rows),
             total=len(rows),

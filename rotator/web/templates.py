@@ -8,6 +8,8 @@ from importlib import resources
 from urllib.parse import urlencode
 
 from rotator.reporting.templates import Environment, environment
+from rotator.reporting.text import age_text
+from rotator.web.views import distance
 
 #: Seconds after which a page reloads itself: normally, and during a rotation.
 AT_REST, AT_WORK = 30, 5
@@ -48,7 +50,7 @@ def rendered(template: str, **values: object) -> str:
 @cache
 def _environment() -> Environment:
     made = environment("rotator.web")
-    made.filters["clock"] = _clock
+    made.filters |= {"age": age_text, "clock": _clock, "distance": distance}
     made.globals |= {"linked": _linked, "query": _query}
     return made
 

@@ -3,15 +3,15 @@
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 from rotator.ledger.chain import Entry
 from rotator.model import Policy, Rotation, Step
-from rotator.model.rotation import SecretRole
+from rotator.model.rotation import CLOCK, SecretRole
 from rotator.reporting.status import AccountStatus
-from rotator.reporting.text import age_text, moment, span
+from rotator.reporting.text import age_text, span
 
 #: Number of days, today included.
 DAYS = 90
@@ -21,6 +21,8 @@ HEIGHT, SPACING = 60, 10
 
 #: Days between two labels.
 _LABELLED = 15
+
+_MINUTE = timedelta(minutes=1)
 
 #: Minimum height of a bar that is not empty.
 _LOWEST = 3
@@ -108,39 +110,50 @@ class StepView:
     name: str
     #: `done`, `now` or `todo`.
     state: str
-    #: When it was completed; for a wait, when it will be over.
+    #: When it was completed; for a wait that is not over, when it will be.
     at: datetime | None
     #: Its result so far, if worth showing.
     note: str = ""
 
 
 def steps(
-    rotation: Rotation, entries: Iterable[Entry], *, deletion_at: datetime | None
+    rotation: Rotation, entries: Iterable[Entry], *, deletion_at: datetime | None, now: datetime
 ) -> list[StepView]:
-    """Return a rotation's progress; `deletion_at` is when its wait will be over."""
+    """Return a rotation's progress; `deletion_at` is when the old secret may be deleted."""
     done: dict[str, datetime | None] = {}
     notes: dict[str, str] = {}
     for entry in entries:
         step = entry.step or ""
+        if step == Step.DELETE and rotation.verified_at:
+            # No entry is recorded when a wait is over.
+            done.setdefault(Step.WAIT, _time(entry))
         if entry.event in _DONE:
             done[step] = _time(entry)
             notes.pop(step, None)
         elif entry.event in _NOTES:
             notes[step] = _NOTES[entry.event]
-    if Step.DELETE in done and deletion_at:
-        # No entry is recorded when the grace is over.
-        done[Step.WAIT] = deletion_at
+        elif entry.event == "gate-shut":
+            done.pop(step, None)
     shown = [step for step in Step if step not in _OCCASIONAL or step in done or step in notes]
-    now = _current_step(rotation, shown, done)
+    current = _current_step(rotation, shown, done)
+    ends_at = deletion_at if deletion_at and deletion_at > now else None
+    if current is Step.WAIT and not ends_at:
+        notes[current] = _shut(rotation) or "the grace is over"
     return [
         StepView(
             name=step.value,
-            state="done" if step in done else "now" if step is now else "todo",
-            at=deletion_at if step is Step.WAIT else done.get(step),
+            state="done" if step in done else "now" if step is current else "todo",
+            at=ends_at if step is Step.WAIT and step not in done else done.get(step),
             note=notes.get(step, ""),
         )
         for step in shown
     ]
+
+
+def _shut(rotation: Rotation) -> str | None:
+    """Return which gate the deletion waits for; None where it waits for none."""
+    gate = rotation.waiting.gate if rotation.waiting else None
+    return "for the clock" if gate == CLOCK else f"for gate {gate}" if gate else None
 
 
 _NOTES = {
@@ -183,17 +196,25 @@ class Slot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Next:
+    """What happens to an account next or, if its time has come, what is the case."""
+
+    text: str
+    #: When it happens, or since when it is the case; None if unknown.
+    at: datetime | None = None
+    is_past: bool = False
+    #: Whether its time has come and nobody has begun it.
+    is_pending: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class AccountDetail:
     """One account, with its open rotation."""
 
     status: AccountStatus
-    #: What is wrong or pending, each with its introductory word.
-    notes: tuple[str, ...]
     age: Age | None
     slots: tuple[Slot, ...]
-    #: When the next action is due, and how long that is from now or ago.
-    due_at: datetime | None
-    due: str
+    next: Next
     #: Steps of the open rotation.
     steps: tuple[StepView, ...]
 
@@ -203,28 +224,14 @@ def account_detail(
 ) -> AccountDetail:
     """Build the view of an account; `entries` are those of its open rotation."""
     opened, deletion_at = status.opened, status.deletion_at
-    due_at, due = _next(status)
+    progress = opened and steps(opened, entries, deletion_at=deletion_at, now=status.now)
     return AccountDetail(
         status=status,
-        notes=tuple(_notes(status)),
         age=_age(status),
         slots=slots(status, expendable_ids),
-        due_at=due_at,
-        due=due,
-        steps=tuple(steps(opened, entries, deletion_at=deletion_at)) if opened else (),
+        next=next_of(status),
+        steps=tuple(progress or ()),
     )
-
-
-def _notes(status: AccountStatus) -> Iterator[str]:
-    yield from status.notes()
-    rotation = status.rotation
-    if rotation and rotation.outcome == "failed":
-        ago = age_text(rotation.closed_at, status.now)
-        yield f"last rotation failed {ago} ago: {rotation.error_code}"
-    failures = status.summary.failures
-    if failures:
-        tries = "1 try" if failures == 1 else f"{failures} tries in a row"
-        yield f"{tries} failed; the next one not before {moment(status.summary.retry_at)}"
 
 
 def _age(status: AccountStatus) -> Age | None:
@@ -232,14 +239,17 @@ def _age(status: AccountStatus) -> Age | None:
     if since is None:
         return None
     age, every = status.now - since, policy.every
-    is_due = status.due_from is not None and status.now >= status.due_from
     return Age(
         text=age_text(since, status.now),
         limit=span(policy.max_age),
         percent=min(100.0, max(0.0, _percent(age, policy.max_age))),
         mark=_percent(every, policy.max_age) if every and every < policy.max_age else None,
-        tone="late" if age > policy.max_age else "due" if is_due else "young",
+        tone="late" if age > policy.max_age else "due" if _is_due(status) else "young",
     )
+
+
+def _is_due(status: AccountStatus) -> bool:
+    return status.due_from is not None and status.now >= status.due_from
 
 
 def _percent(part: timedelta, whole: timedelta) -> float:
@@ -269,22 +279,64 @@ def has_unexplained(status: AccountStatus) -> bool:
     return any(slot.kind == SecretRole.FOREIGN for slot in slots(status))
 
 
-def _next(status: AccountStatus) -> tuple[datetime | None, str]:
-    """Return when a rotation or a deletion is due, and a text for it."""
-    due_at, deletion_at = status.due_from, status.deletion_at
-    if deletion_at:
-        return deletion_at, f"deletion {distance(deletion_at, status.now)}"
-    return due_at, distance(due_at, status.now) if due_at else "not known yet"
+def next_of(status: AccountStatus) -> Next:
+    """Return what happens next: of the open rotation, else when the next one begins."""
+    hold, opened, now = status.summary.hold, status.opened, status.now
+    retry_at = status.summary.retry_at
+    if hold and (hold.freeze or not status.deletion_at):
+        return _since("nothing while held", hold.at)
+    if opened and status.deletion_at:
+        return _next_deletion(opened, status.deletion_at, now)
+    if retry_at and retry_at > now and (opened or _is_due(status)):
+        return Next(text=f"next try {distance(retry_at, now)}", at=retry_at)
+    if opened:
+        return _next_step(opened, now)
+    return _next_rotation(status.due_from, now)
+
+
+def _next_deletion(rotation: Rotation, deletion_at: datetime, now: datetime) -> Next:
+    if rotation.waiting and (gate := _shut(rotation)):
+        return _since(f"deletion waits {gate}", rotation.waiting.shut_since)
+    if deletion_at <= now:
+        return _pending("deletion due", deletion_at, now)
+    is_in_grace = rotation.delete_due_at is not None and now < rotation.delete_due_at
+    place = "" if is_in_grace else ", in a window"
+    return Next(text=f"deletion {distance(deletion_at, now)}{place}", at=deletion_at)
+
+
+def _next_step(rotation: Rotation, now: datetime) -> Next:
+    opens_at = rotation.waiting.retry_at if rotation.waiting else None
+    if opens_at and opens_at > now:
+        return Next(text=f"goes on {distance(opens_at, now)}, in a window", at=opens_at)
+    return _since("being rotated now", rotation.opened_at)
+
+
+def _next_rotation(due_at: datetime | None, now: datetime) -> Next:
+    if due_at is None:
+        return Next(text="not known yet")
+    if due_at <= now:
+        return _pending("rotation due", due_at, now)
+    return Next(text=f"rotation {distance(due_at, now)}", at=due_at)
+
+
+def _pending(what: str, since: datetime, now: datetime) -> Next:
+    return replace(_since(f"{what} for {_roughly(now - since)}", since), is_pending=True)
+
+
+def _since(text: str, since: datetime | None) -> Next:
+    return Next(text=text, at=since, is_past=True)
 
 
 def distance(at: datetime, now: datetime) -> str:
-    """Return in words how far a time is from now."""
-    return f"{_roughly(now - at)} ago" if at <= now else f"in {_roughly(at - now)}"
+    """Return in words how far away a time is that is still to come."""
+    return f"in {_roughly(at - now)}"
 
 
 def _roughly(length: timedelta) -> str:
     """Return a duration as people say it: days alone, once there are more than two."""
-    return f"{length.days}d" if length.days > 2 else span(length)  # noqa: PLR2004  # two days
+    if length.days > 2:  # noqa: PLR2004  # two days
+        return f"{length.days}d"
+    return span(length - length % _MINUTE if length >= _MINUTE else length)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ def seen(run: Service) -> None:
     assert run.run("status", "--refresh").returncode == 0
 
 
-def drifted(visit: Visit) -> None:
+def broken(visit: Visit) -> None:
     """Change the first account's value in Vault as an outsider, and let rotator look at it."""
     path = visit.run.world.accounts[0].vault_path
     entry = visit.run.world.vault.read(path) or {}
@@ -92,28 +92,29 @@ def test_thousands_are_searched_and_paged(serve: Serve) -> None:
     expect(page.get_by_text("page 1 of 3")).to_be_visible()
 
 
-def test_drift_is_an_alert_at_the_top(serve: Serve) -> None:
-    """An account that someone else changed comes first, counts, and says what is wrong."""
+def test_broken_is_an_alert_at_the_top(serve: Serve) -> None:
+    """An account whose consumers have no working secret comes first, and says what to do."""
     visit = serve(accounts=3, prepare=seen)
     page = visit.open()
     expect(page.locator("h1")).to_have_text("All 3 accounts are well")
-    drifted(visit)
+    broken(visit)
     page.reload()
 
-    expect(page.locator("h1")).to_have_text("1 of 3 accounts needs attention")
+    expect(page.locator("h1")).to_have_text("1 broken, 1 of 3 accounts needs attention")
     first = page.locator(".accounts .row:not(.header)").first
-    expect(first.locator(".badge")).to_have_text("drifted")
-    expect(first.locator(".note")).to_contain_text("Vonage refuses the value that Vault holds")
-    page.get_by_role("link", name="drifted").click()
+    expect(first.locator(".badge")).to_have_text("broken")
+    expect(first.locator(".why")).to_have_text("Vonage refuses the value that Vault holds")
+    expect(first.locator(".hint code").first).to_contain_text("vault kv rollback")
+    page.get_by_role("link", name="broken").click()
     expect(page.get_by_text("1 found")).to_be_visible()
-    assert page.title() == "1 of 3 need attention · rotator"
-    picture(page, "drift")
+    assert page.title() == "(1 broken) 1 of 3 need attention · rotator"
+    picture(page, "broken")
 
 
 def test_it_follows_the_theme_of_the_desktop(serve: Serve) -> None:
     """Dark where that is wanted, light elsewhere."""
     visit = serve(accounts=3, prepare=seen)
-    drifted(visit)
+    broken(visit)
     grounds = {}
     for scheme in ("light", "dark"):
         page = visit.open(color_scheme=scheme)
@@ -123,16 +124,29 @@ def test_it_follows_the_theme_of_the_desktop(serve: Serve) -> None:
     assert grounds == {"light": "rgb(244, 245, 248)", "dark": "rgb(14, 17, 23)"}
 
 
-def test_it_fits_a_phone(serve: Serve) -> None:
-    """At 360 pixels nothing is cut off and nothing has to be moved sideways."""
+@pytest.mark.parametrize("width", [320, 390])
+def test_it_fits_a_phone(serve: Serve, width: int) -> None:
+    """On a phone nothing is cut off, and nothing has to be moved sideways, the history included."""
     visit = serve(accounts=3, age=timedelta(days=40))
     until(visit.run.are_done)
-    drifted(visit)
+    broken(visit)
     for name, path in (("index", "/"), ("account", "/accounts/account-2"), ("error", "/nothing")):
-        page = visit.open(path, width=360) if name != "error" else _error_page(visit)
-        picture(page, f"phone-{name}")
+        page = visit.open(path, width=width) if name != "error" else _error_page(visit, width)
+        picture(page, f"phone-{width}-{name}")
 
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert page.evaluate(CUT_OFF) == [], name
+
+
+#: What shows a text that does not fit into its box, or reaches beyond the window.
+CUT_OFF = """
+Array.from(document.querySelectorAll("main *:not(select, option, svg *)")).filter(each => {
+  const box = each.getBoundingClientRect();
+  if (each.closest(".unseen, thead") || box.width <= 1) return false;
+  const hides = getComputedStyle(each).overflowX !== "visible";
+  return box.right > innerWidth || box.left < 0 || hides && each.scrollWidth > each.clientWidth;
+}).map(each => each.outerHTML.slice(0, 200))
+"""
 
 
 def test_a_keyboard_is_enough(serve: Serve) -> None:
@@ -161,7 +175,7 @@ def test_it_is_accessible(serve: Serve) -> None:
             each.last_rotation and each.last_rotation.verified_at for each in visit.run.records()
         )
     )
-    drifted(visit)
+    broken(visit)
     paths = ("/", "/?state=waiting", "/?q=nothing", "/accounts/account-1", "/accounts/account-2")
     views: list[dict[str, Any]] = [
         {"color_scheme": "light"},
@@ -182,8 +196,8 @@ def _with_grace(run: Service) -> None:
     run.configure(grace="24h", jitter="0s")
 
 
-def _error_page(visit: Visit) -> Page:
+def _error_page(visit: Visit, width: int) -> Page:
     """Open a page that is not there, of which the browser itself complains."""
-    page = visit.open("/nothing", width=360)
+    page = visit.open("/nothing", width=width)
     visit.complaints.clear()
     return page

@@ -91,7 +91,8 @@ UNPROVEN: dict[str, tuple[str, ...]] = {
     "account.current_id": ("'$old'",),
     "account.current_since": (FAR,),
     "account.seen_at": (LONG_AGO, FAR),
-    "account.drift": ("'drift: made up'",),
+    "account.trouble": ("'made up'", '\'{"state": "broken"}\''),
+    "account.failure": ("'made up'", "'[]'"),
     "account.written_version": ("0",),
     "account.written_index": ("'another'",),
     "account.next_due_at": ("NULL", LONG_AGO),
@@ -106,7 +107,7 @@ UNPROVEN: dict[str, tuple[str, ...]] = {
     "ledger.id": ("'another'",),
 }
 #: Of these, no row is changed here: entries are chained, the others say what is told and found.
-CHAINED, NAMED_AS_A_WHOLE = {"entry"}, {"delivery", "subaccount", "listing"}
+CHAINED, NAMED_AS_A_WHOLE = {"entry"}, {"delivery", "subaccount", "listing", "daemon"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The pages over real HTTP, on a ledger of the test's own."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,7 +18,8 @@ from rotator.application import Application
 from rotator.config import load
 from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
-from rotator.model import SecretValue
+from rotator.ledger.mapping import trouble_text
+from rotator.model import SecretValue, State, Trouble
 from rotator.model.notification import Event, PendingDelivery
 from rotator.reporting.verification import ROW_HINT
 from rotator.rotation.ports import NewEntry
@@ -32,6 +34,16 @@ NAMES = [f"account-{number:03}" for number in range(120)]
 HOSTILE = "<script>alert(1)</script>\"'&amp;"
 
 pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
+
+
+def trouble(
+    state: State = State.DRIFTED, why: str = "y", hint: str | None = None, **ago: float
+) -> str:
+    """Return what is wrong with an account, as its row has it."""
+    since = datetime.now(UTC) - timedelta(**ago)
+    return trouble_text(
+        Trouble(state=state, code="foreign-secret", why=why, hint=hint, since=since)
+    )
 
 
 class Visitor:
@@ -103,11 +115,11 @@ def visitor(ledger_url: str, tmp_path: Path) -> Iterator[Visitor]:
 
 def test_the_first_page_has_the_worst_and_a_way_to_the_others(visitor: Visitor) -> None:
     """Fifty accounts a page, those that need attention first."""
-    visitor.change(NAMES[-1], drift="foreign: somebody was here")
+    visitor.change(NAMES[-1], trouble=trouble(why="somebody was here"))
     first, last = visitor.get("/").text, visitor.get("/?page=3").text
 
     assert first.index(NAMES[-1]) < first.index(NAMES[1])
-    assert "foreign: somebody was here" in first
+    assert "somebody was here" in first
     assert "page 1 of 3" in first
     assert NAMES[60] not in first
     assert NAMES[118] in last
@@ -138,10 +150,63 @@ def test_every_answer_is_guarded(visitor: Visitor, path: str) -> None:
     assert " style=" not in answer.text
 
 
+def test_cause_and_cure_are_on_both_pages(visitor: Visitor) -> None:
+    """State, code, cause, beginning, tries, next try and the cure, whose commands are set apart."""
+    visitor.change(
+        NAMES[7],
+        trouble=trouble(
+            State.BROKEN, "Vonage refuses it", "`vault kv rollback -version=3 v` helps", hours=2
+        ),
+        failures=3,
+        retry_at=datetime.now(UTC) + timedelta(minutes=5),
+    )
+    pages = [visitor.get(path).text for path in ("/", f"/accounts/{NAMES[7]}")]
+    document = visitor.get("/api/status").json()["accounts"][7]
+
+    assert "(1 broken) 1 of 120 need attention" in pages[0]
+    assert f"{NAMES[7]}: broken" in pages[1]
+    for page in pages:
+        assert 'class="badge is-broken"' in page
+        assert '<span class="why">Vonage refuses it</span>' in page
+        assert "<code>foreign-secret</code>, since" in page
+        assert "(2h)" in page
+        assert "3 tries in a row failed; next try in " in page
+        assert "<code>vault kv rollback -version=3 v</code> helps" in page
+        assert "icon-broken.svg" in page
+    assert document["state"] == "broken"
+    assert document["hint"] == "`vault kv rollback -version=3 v` helps"
+
+
+def test_further_troubles_are_told_by_their_state(visitor: Visitor) -> None:
+    """The cure of each is on the account's page; the overview has that of the first."""
+    long_ago = datetime.now(UTC) - timedelta(days=50)
+    broken = trouble(State.BROKEN, hint="roll it back")
+    visitor.change(NAMES[0], trouble=broken, current_since=long_ago)
+    first, own = visitor.get("/").text, visitor.get(f"/accounts/{NAMES[0]}").text
+
+    for page in (first, own):
+        assert "the secret is 50d old, older than max_age 45d" in page
+        assert "roll it back" in page
+    assert first.count("What to do:") == 1
+    assert own.count("What to do:") == 2
+    assert visitor.get("/?state=overdue").text.count('class="who"') == 1
+
+
+def test_states_are_explained(visitor: Visitor) -> None:
+    """On a page that does not come again by itself: each in the words that all surfaces have."""
+    answer = visitor.get("/states")
+    shown = unescape(re.sub(r"</?code>", "`", answer.text))
+
+    assert "Refresh" not in answer.headers
+    for state in State:
+        assert f"<dd>{state.meaning}</dd>" in shown
+        assert f'<option value="{state.value}">' in visitor.get("/").text
+
+
 def test_what_the_ledger_holds_is_text(visitor: Visitor) -> None:
     """Markup in a hold or a search is shown as it was written."""
     misleading = f"{HOSTILE}\x1b[31m\x9b\u202e\u2066\u200b\ufeff"
-    visitor.change(NAMES[0], hold_reason=misleading, held_by="x", drift=misleading)
+    visitor.change(NAMES[0], hold_reason=misleading, held_by="x", trouble=trouble(why=misleading))
     status = visitor.get("/api/status")
     for path in ("/", f"/accounts/{NAMES[0]}", f"/?q={HOSTILE}"):
         page = visitor.get(path).text

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from rotator.reporting.status import AccountStatus, State
+from rotator.model import State, Trouble
+from rotator.reporting.status import AccountStatus
 from rotator.rotation.ports import AccountSummary
 from rotator.web.overview import PAGE, Filter, Overview, OverviewPage
 from tests.support.samples import account
@@ -27,18 +28,26 @@ def summary(name: str, **known: Any) -> AccountSummary:  # noqa: ANN401  # of `A
     return replace(AccountSummary(name=name), **(usual | known))
 
 
+def trouble(state: State) -> Trouble:
+    """Return something that is wrong."""
+    return Trouble(state=state, code="x", why="y", hint=None, since=NOW - HOUR)
+
+
 #: One account for each state, by its name.
 EACH: dict[State, dict[str, Any]] = {
-    State.DRIFTED: {"drift": "x: y"},
+    State.BROKEN: {"trouble": trouble(State.BROKEN)},
+    State.DRIFTED: {"trouble": trouble(State.DRIFTED)},
+    State.REFUSED: {"trouble": trouble(State.REFUSED)},
     State.OVERDUE: {"current_since": NOW - 50 * DAY},
-    State.FAILED: {"last_rotation": FAILED},
+    State.FAILING: {"last_rotation": FAILED},
     State.HELD: {"hold": HOLD},
+    State.UNMANAGED: {"last_rotation": None, "current_id": None, "next_due_at": None},
     State.ROTATING: {"last_rotation": ROTATING},
     State.DUE: {"next_due_at": NOW - timedelta(minutes=5)},
     State.WAITING: {"last_rotation": WAITING},
-    State.NEW: {"last_rotation": None, "seen_at": None, "next_due_at": None},
     State.HEALTHY: {},
 }
+ATTENTION = [state for state in State if state.needs_attention]
 SUMMARIES = {state.value: summary(state.value, **known) for state, known in EACH.items()}
 
 
@@ -63,39 +72,59 @@ def test_each_account_is_in_the_state_it_is_named_for() -> None:
     page = page_of()
 
     assert [shown.state.value for shown in page.shown] == names(page) == [*State]
-    assert set(page.counts.values()) == {1}
-    assert page.attention == 4
-    assert page.total == page.found == 9
+    assert set(page.counts.values()) == set(page.mix.values()) == {1}
+    assert page.attention == 7
+    assert page.total == page.found == 11
 
 
-def test_what_is_held_and_late_is_among_the_late() -> None:
-    """A hold does not hide that a secret gets too old; the hold is what is told first."""
-    held = summary("a", hold=HOLD, current_since=NOW - 50 * DAY)
-    page = page_of({"a": held, **SUMMARIES}, state="overdue")
+def test_every_trouble_of_an_account_is_found() -> None:
+    """By its own state and by any other that needs attention; not by what it is besides."""
+    both = summary("both", trouble=trouble(State.BROKEN), current_since=NOW - 50 * DAY)
+    summaries = {"both": both, **SUMMARIES}
 
-    assert names(page) == ["a", "overdue"]
-    assert page.shown[0].state is State.HELD
+    assert names(page_of(summaries, state="broken")) == ["both", "broken"]
+    assert names(page_of(summaries, state="overdue")) == ["both", "overdue"]
+    assert names(page_of(summaries, state="healthy")) == ["healthy"]
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_state_counts_what_its_filter_finds(state: State) -> None:
+    """A number that leads to a list is the length of that list; the bar has each account once."""
+    both = summary("both", trouble=trouble(State.BROKEN), current_since=NOW - 50 * DAY)
+    page = page_of({"both": both, **SUMMARIES}, state=state.value)
+
+    assert page.counts[state] == page.found
+    assert sum(page.mix.values()) == page.total
+
+
+def test_what_is_late_comes_before_what_is_well() -> None:
+    """Also in a state that is otherwise no reason to look."""
+    late = summary("late", next_due_at=NOW - DAY)
+    page = page_of({"late": late, **SUMMARIES})
+
+    assert names(page) == [*ATTENTION, "late", "rotating", "due", "waiting", "healthy"]
+    assert page.attention == 8
 
 
 def test_time_alone_changes_a_state() -> None:
-    """Without anything new in the ledger, an account gets due, and overdue."""
+    """Without anything new in the ledger, an account gets due, and late."""
     overview, summaries = Overview([account("a")]), {"a": summary("a", next_due_at=NOW)}
-    states = [
-        overview.page(summaries, Filter(), NOW + past).shown[0].state
-        for past in (-HOUR, timedelta(), timedelta(minutes=15), timedelta(minutes=16))
-    ]
+    times = (-HOUR, timedelta(), timedelta(minutes=15), timedelta(minutes=16))
+    pages = [overview.page(summaries, Filter(), NOW + past) for past in times]
 
-    assert states == [State.HEALTHY, State.DUE, State.DUE, State.OVERDUE]
+    assert [page.shown[0].state for page in pages] == [State.HEALTHY, *[State.DUE] * 3]
+    assert [page.attention for page in pages] == [0, 0, 0, 1]
 
 
 def test_what_the_ledger_has_new_is_shown() -> None:
     """A summary that is another than last time is looked at again."""
     overview = Overview([account("a"), account("b")])
     overview.page({"a": summary("a"), "b": summary("b")}, Filter(), NOW)
-    page = overview.page({"a": summary("a"), "b": summary("b", drift="x: y")}, Filter(), NOW)
+    broken = summary("b", trouble=trouble(State.BROKEN))
+    page = overview.page({"a": summary("a"), "b": broken}, Filter(), NOW)
 
     assert names(page) == ["b", "a"]
-    assert page.shown[0].summary.drift == "x: y"
+    assert page.shown[0].state is State.BROKEN
 
 
 @pytest.mark.parametrize(
@@ -116,7 +145,7 @@ def test_a_search_finds_parts_of_names_and_ids(search: str, found: list[str]) ->
     ("state", "found"),
     [
         ("due", ["due"]),
-        ("attention", ["drifted", "overdue", "failed", "held"]),
+        ("attention", ATTENTION),
         ("", [*State]),
     ],
 )
@@ -125,7 +154,7 @@ def test_a_state_filters(state: str, found: list[str]) -> None:
     page = page_of(state=state)
 
     assert names(page) == found
-    assert page.total == 9
+    assert page.total == 11
 
 
 def test_thousands_come_in_pages() -> None:
@@ -150,6 +179,20 @@ def test_the_next_to_be_rotated_is_named() -> None:
     assert upcoming
     assert upcoming.account.name == "b"
     assert page_of({"c": summaries["c"]}).upcoming is None
+
+
+def test_the_next_is_the_one_that_may_begin_first() -> None:
+    """An account whose time is past, and that waits for a window, comes when that opens."""
+    sunday = replace(account("a").policy, window=("sun 02:00-05:00",))
+    overview = Overview([replace(account("a"), policy=sunday), account("b")])
+    summaries = {
+        "a": summary("a", next_due_at=NOW - HOUR),
+        "b": summary("b", next_due_at=NOW + DAY),
+    }
+    upcoming = overview.page(summaries, Filter(), NOW).upcoming
+
+    assert upcoming
+    assert upcoming.account.name == "b"
 
 
 def test_no_account_is_no_trouble() -> None:
@@ -191,7 +234,7 @@ def test_one_account_has_the_state_it_has_among_the_others(state: State) -> None
 def test_statuses_come_in_the_order_of_the_configuration() -> None:
     """As `status` prints them, whatever is worse."""
     overview = Overview([account("a"), account("b")])
-    summaries = {"a": summary("a"), "b": summary("b", drift="x: y")}
+    summaries = {"a": summary("a"), "b": summary("b", trouble=trouble(State.BROKEN))}
     overview.page(summaries, Filter(), NOW)
 
     found = [status.account.name for status in overview.statuses(summaries, NOW)]

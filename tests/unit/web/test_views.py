@@ -6,15 +6,16 @@ import pytest
 
 from rotator.ledger.chain import Entry
 from rotator.model import GateWait, Rotation, Step
-from rotator.model.notification import Event, PendingDelivery
 from rotator.web.app import Cached
 from rotator.web.views import (
     DAYS,
     HEIGHT,
+    Next,
     Slot,
     StepView,
     account_detail,
     entry_view,
+    next_of,
     policy_facts,
     slots,
     steps,
@@ -24,7 +25,6 @@ from rotator.web.views import (
 from tests.support.samples import account
 from tests.unit.reporting.test_status import (
     COMPLETED,
-    FAILED,
     HOLD,
     NOW,
     ROTATING,
@@ -32,7 +32,7 @@ from tests.unit.reporting.test_status import (
     status,
 )
 
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
 
 def entry(event: str, step: Step | None = None, detail: str = "{}", at: datetime = NOW) -> Entry:
@@ -106,80 +106,84 @@ def test_slots_tell_what_is_in_them(known: dict[str, Any], expected: list[tuple[
 # -- What is next, and what is wrong. ------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("known", "due", "is_past"),
-    [
-        ({"next_due_at": NOW + 20 * DAY + HOUR}, "in 20d", False),
-        ({"next_due_at": NOW + DAY + HOUR}, "in 1d 1h", False),
-        ({"next_due_at": NOW - 5 * timedelta(minutes=1)}, "5m ago", True),
-        ({"next_due_at": None}, "not known yet", False),
-        ({"last_rotation": WAITING, "next_due_at": NOW - DAY}, "deletion in 23h", False),
-    ],
-)
-def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bool) -> None:
-    """A rotation, or the deletion that is left of one."""
-    found = account_detail(status(**known))
-
-    assert found.due == due
-    assert (found.due_at is not None and found.due_at <= NOW) is is_past
+LATE = replace(WAITING, verified_at=NOW - 27 * HOUR)
+AT_GATE = GateWait(gate="g", reason="exit 1", shut_since=NOW - HOUR, retry_at=NOW + HOUR)
 
 
 @pytest.mark.parametrize(
-    ("known", "note"),
+    ("known", "text", "at"),
     [
-        ({"hold": HOLD}, "held: moving house (ann)"),
-        ({"drift": "foreign: z"}, "foreign: z"),
-        ({"current_since": NOW - 50 * DAY}, "overdue: secret older than 45d"),
+        ({"next_due_at": NOW + 20 * DAY + HOUR}, "rotation in 20d", NOW + 20 * DAY + HOUR),
+        ({"next_due_at": NOW + DAY + HOUR}, "rotation in 1d 1h", NOW + DAY + HOUR),
+        ({"next_due_at": None}, "not known yet", None),
+        ({"last_rotation": WAITING}, "deletion in 23h", NOW + 23 * HOUR),
+        ({"next_due_at": NOW - HOUR, "retry_at": NOW + HOUR}, "next try in 1h", NOW + HOUR),
+        ({"retry_at": NOW + HOUR}, "rotation in 20d", NOW + 20 * DAY),
+        ({"last_rotation": ROTATING, "retry_at": NOW + HOUR}, "next try in 1h", NOW + HOUR),
         (
-            {
-                "last_rotation": replace(
-                    WAITING,
-                    waiting=GateWait(gate="g", reason="exit 1", shut_since=NOW, retry_at=NOW),
-                )
-            },
-            "waiting for gate g since 2026-11-23 12:00 UTC: exit 1",
-        ),
-        ({"last_rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
-        (
-            {"failures": 1, "retry_at": NOW + HOUR},
-            "1 try failed; the next one not before 2026-11-23 13:00 UTC",
-        ),
-        (
-            {"failures": 3, "retry_at": NOW + HOUR},
-            "3 tries in a row failed; the next one not before 2026-11-23 13:00 UTC",
+            {"last_rotation": replace(ROTATING, waiting=GateWait(retry_at=NOW + HOUR))},
+            "goes on in 1h, in a window",
+            NOW + HOUR,
         ),
     ],
 )
-def test_it_is_told_what_is_wrong(known: dict[str, Any], note: str) -> None:
-    """In the words of the ledger."""
-    assert account_detail(status(**known)).notes == (note,)
+def test_what_comes_next_is_in_the_future(
+    known: dict[str, Any], text: str, at: datetime | None
+) -> None:
+    """A rotation, the deletion that is left of one, or the next try."""
+    assert account_detail(status(**known)).next == Next(text=text, at=at)
 
 
-def test_a_hook_that_fails_is_told() -> None:
-    """With its reason; one that was not tried yet is no trouble."""
-    waiting = PendingDelivery(
-        account="a",
-        hook="chat",
-        event=Event.PUSHED,
-        since=NOW,
-        attempts=0,
-        reason=None,
-        next_try_at=NOW,
-    )
-    failing = replace(waiting, attempts=2, reason="answered 500")
+@pytest.mark.parametrize(
+    ("known", "text", "since"),
+    [
+        (
+            {"next_due_at": NOW - 5 * MINUTE - timedelta(seconds=7)},
+            "rotation due for 5m",
+            NOW - 5 * MINUTE - timedelta(seconds=7),
+        ),
+        ({"next_due_at": NOW - timedelta(seconds=7)}, "rotation due for 7s", None),
+        ({"last_rotation": LATE}, "deletion due for 3h", NOW - 3 * HOUR),
+        (
+            {"last_rotation": replace(LATE, waiting=AT_GATE)},
+            "deletion waits for gate g",
+            NOW - HOUR,
+        ),
+        (
+            {"last_rotation": replace(LATE, waiting=replace(AT_GATE, gate="clock"))},
+            "deletion waits for the clock",
+            NOW - HOUR,
+        ),
+        ({"last_rotation": ROTATING}, "being rotated now", ROTATING.opened_at),
+        ({"next_due_at": NOW - DAY, "hold": HOLD}, "nothing while held", HOLD.at),
+        ({"last_rotation": LATE, "hold": replace(HOLD, freeze=True)}, "nothing while held", None),
+        ({"last_rotation": LATE, "hold": HOLD}, "deletion due for 3h", NOW - 3 * HOUR),
+    ],
+)
+def test_what_is_past_is_not_said_to_come(
+    known: dict[str, Any], text: str, since: datetime | None
+) -> None:
+    """Instead of a time that is past, the page says what is the case, and since when."""
+    found = account_detail(status(**known)).next
 
-    assert account_detail(status(undelivered=(waiting,))).notes == ()
-    assert account_detail(status(undelivered=(failing,))).notes == (
-        "hook chat fails (pushed, tried 2 times): answered 500",
-    )
+    assert (found.text, found.is_past) == (text, True)
+    assert since in (None, found.at)
+    assert found.at
+    assert found.at < NOW
+    assert found.is_pending == (" due for " in text)
 
 
-def test_what_is_well_has_no_notes() -> None:
-    """And no steps of a rotation that is over."""
-    found = account_detail(status(last_rotation=COMPLETED))
+def test_a_deletion_outside_a_window_waits_for_one() -> None:
+    """After the grace, the next window is named."""
+    sunday = replace(account("a"), policy=replace(account("a").policy, window=("sun 02:00-05:00",)))
+    found = next_of(replace(status(last_rotation=LATE), account=sunday))
 
-    assert not found.notes
-    assert not found.steps
+    assert found.text == "deletion in 5d, in a window"
+
+
+def test_a_rotation_that_is_over_has_no_steps() -> None:
+    """Only an open one is shown with its progress."""
+    assert not account_detail(status(last_rotation=COMPLETED)).steps
 
 
 @pytest.mark.parametrize(
@@ -199,7 +203,7 @@ def test_a_policy_is_told_in_words(policy: dict[str, Any], fact: tuple[str, str]
 
 def steps_of(rotation: Rotation, entries: list[Entry]) -> list[StepView]:
     """Return a rotation's progress, with no window to wait for."""
-    return steps(rotation, entries, deletion_at=rotation.delete_due_at)
+    return steps(rotation, entries, deletion_at=rotation.delete_due_at, now=NOW)
 
 
 def marked(found: list[StepView]) -> str:
@@ -231,15 +235,49 @@ def test_steps_are_done_one_after_the_other(entries: list[Entry], expected: str)
     assert marked(steps_of(ROTATING, entries)) == expected
 
 
-def test_a_wait_has_an_end() -> None:
-    """A rotation in its grace says until when; after the deletion the wait is over."""
-    done = [entry("done", step) for step in (Step.OPEN, Step.VERIFY, Step.CLEAR)]
-    before = {step.name: step for step in steps_of(WAITING, done)}
-    after = {step.name: step for step in steps_of(WAITING, [*done, entry("done", Step.DELETE)])}
+CLEARED = [entry("done", step) for step in (Step.OPEN, Step.VERIFY, Step.CLEAR)]
 
-    assert before["wait"] == StepView(name="wait", state="now", at=WAITING.delete_due_at)
-    assert after["wait"].state == "done"
-    assert after["complete"].state == "now"
+
+def wait_of(rotation: Rotation, *later: Entry) -> StepView:
+    """Return the wait in the progress of a rotation whose pending entry is cleared."""
+    (found,) = [step for step in steps_of(rotation, [*CLEARED, *later]) if step.name == "wait"]
+    return found
+
+
+def test_a_wait_has_an_end() -> None:
+    """A rotation in its grace says until when; the wait is over once the deletion has begun."""
+    begun = entry("intent", Step.DELETE, at=NOW - HOUR)
+    gone = entry("done", Step.DELETE)
+
+    assert wait_of(WAITING) == StepView(name="wait", state="now", at=WAITING.delete_due_at)
+    assert wait_of(LATE, begun) == StepView(name="wait", state="done", at=NOW - HOUR)
+    assert wait_of(LATE, begun, gone) == StepView(name="wait", state="done", at=NOW - HOUR)
+    assert "+wait *delete" in marked(steps_of(LATE, [*CLEARED, begun]))
+
+
+@pytest.mark.parametrize(
+    ("waiting", "note"),
+    [
+        (None, "the grace is over"),
+        (AT_GATE, "for gate g"),
+        (replace(AT_GATE, gate="clock"), "for the clock"),
+    ],
+)
+def test_a_wait_whose_time_has_come_goes_on_until_the_deletion(
+    waiting: GateWait | None, note: str
+) -> None:
+    """It is not shown as done, nor with a time that is past, and names what it waits for."""
+    late = replace(LATE, waiting=waiting)
+
+    assert wait_of(late) == StepView(name="wait", state="now", at=None, note=note)
+
+
+def test_a_gate_that_shuts_after_a_deletion_was_tried_is_waited_for() -> None:
+    """The wait is not over, whatever was begun before."""
+    late = replace(LATE, waiting=AT_GATE)
+    again = wait_of(late, entry("intent", Step.DELETE), entry("gate-shut", Step.WAIT))
+
+    assert (again.state, again.note) == ("now", "for gate g")
 
 
 def test_a_step_whose_entry_was_tampered_with_has_no_time() -> None:
