@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -30,7 +31,7 @@ def report() -> Report:
         entry(NOW - 7 * DAY, "held", reason="moving house", freeze=True, **person),
         entry(NOW - 6 * DAY, "released", reason="moving house", held_by="ann as root", **person),
     ]
-    current = {"current_id": NEW, "current_since": NOW - 20 * DAY}
+    current: dict[str, Any] = {"current_id": NEW, "current_since": NOW - 20 * DAY}
     trouble = Trouble(
         state=State.BROKEN,
         code="drift",

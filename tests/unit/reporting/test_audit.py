@@ -400,7 +400,7 @@ def test_what_was_adopted_is_not_revoked_by_the_rotation_that_it_was_to_be_repla
 
 def test_a_foreign_secret_is_an_unmanaged_live_credential() -> None:
     """Beside the current one, and what rotator deletes by itself."""
-    current = {"current_id": "s2", "current_since": NOW - DAY}
+    current: dict[str, Any] = {"current_id": "s2", "current_since": NOW - DAY}
     events = rotation(NOW - DAY, "s1", "s2", since="2026-09-20T00:00:00Z")
     report = made(*events, summary=seen("s2", "x9", **current))
     orphan = made(*events, summary=seen("s2", "x9", **current), expendable_ids=frozenset({"x9"}))
@@ -435,7 +435,7 @@ def test_a_broken_account_is_broken() -> None:
     trouble = Trouble(
         state=State.BROKEN, code="drift", why="Vonage refuses it", hint="roll back", since=NOW - DAY
     )
-    current = {"current_id": "s2", "current_since": NOW - DAY}
+    current: dict[str, Any] = {"current_id": "s2", "current_since": NOW - DAY}
     report = made(
         *rotation(NOW - DAY, "s1", "s2", since="2026-09-20T00:00:00Z"),
         summary=seen("s2", "x9", **current, trouble=trouble, failures=3),
