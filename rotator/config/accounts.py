@@ -239,14 +239,6 @@ def _sum(policy: Policy, interval: Interval) -> str:
     return "".join(texts) + total
 
 
-def overlap(policy: Policy) -> str | None:
-    """Return in words why the next rotation is due before a grace is over; None if it never is."""
-    if policy.every is None or policy.grace < policy.every:
-        return None
-    grace, every = format_duration(policy.grace), format_duration(policy.every)
-    return f"grace ({grace}) is not less than every ({every}), so rotations would overlap"
-
-
 def account_problems(
     accounts: Iterable[Located[AccountTable]],
     parents: Mapping[str, object],
