@@ -103,7 +103,7 @@ def _tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     yield str(overdue), "with an overdue secret", "bad" if overdue else ""
     yield str(broken), "broken now: consumers have no working secret", "bad" if broken else ""
     yield str(unmanaged), f"unmanaged live {credentials} now", "bad" if unmanaged else ""
-    yield str(unknown), "with a secret whose age is not known", "warn" if unknown else ""
+    yield str(unknown), "not known: a secret's age, or what is live", "warn" if unknown else ""
     yield (
         "verified" if report.is_proven else "NOT VERIFIED",
         f"the ledger's chains of hashes and rows; {matches} Vault",

@@ -21,6 +21,7 @@ from rotator.reporting.audit_records import (
     SecretUse,
     TroublePeriod,
 )
+from rotator.rotation.ports import AccountSummary
 from tests.support import samples
 from tests.support.audit_samples import DAY, NOW, PERIOD, entry, made, rotation, seen
 
@@ -321,13 +322,29 @@ def test_a_secret_that_vonage_does_not_list_was_revoked_by_someone_else() -> Non
     )
 
 
-@pytest.mark.parametrize("at", [None, NOW - 81 * DAY])
-def test_what_was_not_looked_at_since_is_not_known(at: datetime | None) -> None:
+@pytest.mark.parametrize(
+    "known",
+    [
+        seen(),
+        replace(seen(), seen_at=None),
+        seen("s1", at=NOW - 81 * DAY),
+        # Vonage accepted no credential.
+        seen(at=NOW - DAY),
+    ],
+)
+def test_what_was_not_looked_at_since_is_not_known(known: AccountSummary) -> None:
     """Neither live nor revoked."""
-    events = rotation(NOW - 80 * DAY, "s1", "s2")
-    report = made(*events, summary=replace(seen("s1"), seen_at=at))
+    report = made(*rotation(NOW - 80 * DAY, "s1", "s2"), summary=known)
 
     assert [(each.is_live, each.revocation) for each in report.uses[1:]] == [(None, None)]
+
+
+def test_an_account_whose_live_secrets_are_not_known_is_not_within_policy() -> None:
+    """There may be one that nobody manages."""
+    events = rotation(NOW - DAY, "s1", "s2", since="2026-09-20T00:00:00Z")
+
+    assert made(*events, summary=seen()).verdict == "not known"
+    assert made(*events, summary=seen("s2", current_id="s2")).verdict == "within policy"
 
 
 def test_what_was_undone_evicted_or_deleted_by_hand_is_a_revocation_of_its_own() -> None:
