@@ -234,6 +234,8 @@ def test_it_says_what_status_says_and_who_did_what(tmp_path: Path, sqlite_templa
         cli.world.vault.write(
             account.vault_path, entry | {"api_secret": "Mistyped0ByHandxxxxxxxxxx"}
         )
+        # What is wrong is found by a pass, which records that it is broken.
+        assert cli.run("rotate-now", account.name, "--actor", "bob").code == 3
         cli.run("status", "--refresh")
         done = cli.run("report", account.name, "--format", "json")
         status = cli.run("status", account.name, "--json").json()
@@ -259,7 +261,7 @@ def test_it_says_what_status_says_and_who_did_what(tmp_path: Path, sqlite_templa
     ]
     assert [
         (act["operation"], act["by"], act["because"], bool(act["from"])) for act in told["acts"]
-    ] == [("rotate", "ann", "it leaked", True)]
+    ] == [("rotate", "ann", "it leaked", True), ("rotate", "bob", None, True)]
     assert [(each["state"], each["until"]) for each in told["troubles"]] == [("broken", None)]
 
 
