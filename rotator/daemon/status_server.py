@@ -1,6 +1,7 @@
 """The daemon's page and metrics: served at the configured address."""
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,6 +12,7 @@ from rotator.daemon.health import Health, Heartbeat
 from rotator.model import SecretValue
 
 if TYPE_CHECKING:
+    from rotator.ledger.daemons import Outage
     from rotator.telemetry.metrics import Metrics
     from rotator.web.access import AccessControl
     from rotator.web.app import WebApp
@@ -82,9 +84,18 @@ class StatusServer:
             version = own_version()
             self._metrics = Metrics(version)
             self._observers.add(self._metrics)
-            pulse = Pulse(is_live=self._heartbeat.is_live, away=lambda: self._health.down)
+            pulse = Pulse(is_live=self._heartbeat.is_live, outages=self._outages)
             self._app = WebApp(metrics=self._metrics, pulse=pulse, version=version)
         return self._app
+
+    def _outages(self) -> "dict[str, Outage]":
+        from rotator.ledger.daemons import Outage  # noqa: PLC0415  # only where it listens
+
+        now = datetime.now(UTC)
+        return {
+            name: Outage(code="away", why=f"{name} is unreachable", hint=None, since=now)
+            for name in self._health.down
+        }
 
     def _listen(self, application: Application, token: SecretValue | None) -> None:
         from rotator.web.access import AccessControl  # noqa: PLC0415  # only where it listens
