@@ -33,9 +33,7 @@ COMMITS = 300
 
 def commit_times(writer: LedgerWriter, name: str) -> list[float]:
     """Time commits as the reconciler makes them: an outcome, the next intent, and a snapshot."""
-    snapshot = AccountSnapshot(
-        listed_ids=("a", "b"), current_id="a", current_since=None, drift=None
-    )
+    snapshot = AccountSnapshot(listed_ids=("a", "b"), current_id="a", current_since=None)
     now, times = datetime.now(UTC), []
     lease = writer.claim(name, now)
     for number in range(COMMITS):

@@ -18,6 +18,7 @@ from rotator.errors import LedgerUnusable
 from rotator.ledger import schema
 from rotator.ledger.database import open_database, open_for_readers
 from rotator.ledger.reader import LedgerReader, SummaryCache
+from rotator.model import Actor
 from rotator.model.notification import Hook, PendingDelivery, subscribers
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class LedgerAccess:
         """Upgrade the ledger's schema."""
         schema.upgrade(self.database)
 
-    def copy_to(self, url: str) -> "CopyResult":
+    def copy_to(self, url: str, actor: Actor) -> "CopyResult":
         """Copy the ledger into the empty database at `url`; see `rotator.ledger.copy.copy`.
 
         Raises:
@@ -175,7 +176,8 @@ class LedgerAccess:
         if self.revision() is None:
             hint = "check ledger.url; to create a new ledger, use `rotator db upgrade`"
             raise LedgerUnusable("there is no ledger to copy", hint=hint)
-        return copy(self.database, self._opened(open_database(url)), now=datetime.now(UTC))
+        target = self._opened(open_database(url))
+        return copy(self.database, target, actor=actor, now=datetime.now(UTC))
 
     def _opened(self, database: sqlalchemy.Engine) -> sqlalchemy.Engine:
         self._cleanup.callback(database.dispose)

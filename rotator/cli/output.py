@@ -64,11 +64,13 @@ def show_table(document: object, headers: Row, rows: Sequence[Row], *, as_json: 
 
 
 def table(headers: Row, rows: Sequence[Row]) -> None:
-    """Write a table: with borders on a terminal, in plain columns elsewhere; raises as `write`."""
+    """Write a table: drawn on a terminal, in plain columns elsewhere; raises as `write`."""
     cells = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
+        from rotator.cli import terminal  # noqa: PLC0415  # only a terminal needs rich
+
         with translated():
-            _draw(headers, cells)
+            terminal.draw(headers, cells)
     else:
         write("\n".join(_columns([headers, *cells])))
 
@@ -159,51 +161,4 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
-
-
-def _draw(headers: Row, rows: Sequence[Row]) -> None:
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415  # only a terminal needs it
-    from rich.console import Console  # noqa: PLC0415  # likewise
-    from rich.table import Table  # noqa: PLC0415  # likewise
-
-    drawn = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for header, *cells in zip(headers, *rows, strict=True):
-        is_prose = any(map(_is_prose, cells))
-        parts = [part for cell in cells for part in (cell.split(" ") if is_prose else [cell])]
-        narrowest = max(map(len, [header, *parts]))
-        drawn.add_column(header, overflow="fold", no_wrap=not is_prose, min_width=narrowest)
-    for row in rows:
-        drawn.add_row(*row)
-    console = Console(markup=False, emoji=False, highlight=False)
-    if (
-        console.measure(drawn, options=console.options.update(width=_WIDEST)).minimum
-        > console.width
-    ):
-        write("\n".join(_lines([headers, *rows])))
-    else:
-        console.print(drawn)
-
-
-#: More columns than any table has, for measuring.
-_WIDEST = 1_000
-
-
-def _is_prose(cell: str) -> bool:
-    """Return whether a cell is a sentence, which may be wrapped. Words, ids and times are not."""
-    return cell.count(" ") > 2  # noqa: PLR2004  # a time has two
-
-
-def _lines(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield lines with the columns as narrow as possible and no cell cut.
-
-    The terminal may wrap these lines; that is better than a split id that cannot be copied.
-    """
-    columns = [*zip(*rows, strict=True)]
-    widths = [0 if any(map(_is_prose, each)) else max(map(len, each)) for each in columns]
-    for row in rows:
-        filled = len(row)
-        while filled > 1 and row[filled - 1] == NOTHING:
-            filled -= 1
-        cells = (cell.ljust(width) for cell, width in zip(row[:filled], widths, strict=False))
         yield "  ".join(cells).rstrip()

@@ -6,7 +6,7 @@ step is a line of its own.
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
@@ -45,6 +45,8 @@ _LEARNED = {
 }
 _OTHER = {
     "opened": "rotation opened ({reason})",
+    "requested": "{operation} asked for by {by}",
+    "asked": "the open rotation goes on as asked for",
     "rejected": "not done ({code}); looking again",
     "unknown": "not certain ({code}); checking what became of it",
     "gate-shut": "waiting for gate {gate}: {why}",
@@ -152,7 +154,7 @@ def _text(entry: NewEntry) -> str:
         case "learned":
             return _LEARNED.get(step, "found to be done")
         case event:
-            return _OTHER.get(event, f"{event} ({{code}})")
+            return _OTHER.get(event, f"{event} ({{code}})" if "code" in entry.detail else event)
 
 
 class _Facts(dict[str, object]):
@@ -174,3 +176,17 @@ def display(names: list[str], *, is_quiet: bool, live: bool) -> Iterator[Progres
             yield drawn
     else:
         yield Lines(width)
+
+
+@contextmanager
+def line() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows a text until the next one, on a terminal alone."""
+    if not sys.stderr.isatty():
+        yield lambda _text: None
+        return
+    from rich.console import Console  # noqa: PLC0415  # only a terminal needs it
+    from rich.markup import escape  # noqa: PLC0415  # likewise
+
+    console = Console(stderr=True, emoji=False, highlight=False)
+    with console.status("") as shown:
+        yield lambda text: shown.update(escape(printable(text)))

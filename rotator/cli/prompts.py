@@ -1,7 +1,5 @@
 """Prompts at the terminal. Without an answer, nothing is done."""
 
-import os
-import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,31 +71,6 @@ def _asked() -> Iterator[None]:
     except Interrupted as stopped:
         output.say("")
         raise Unanswered(stopped.signum) from None
-
-
-def login_name() -> str:
-    """Return the operator's login name: `ann`, or `ann as root` after a change of user.
-
-    It is the system's information, not proof: a user who can write the ledger can write any name.
-    """
-    acting = _name_of(os.geteuid())
-    person = os.environ.get("SUDO_USER") or _logged_in() or acting
-    return acting if person == acting or not person.isprintable() else f"{person} as {acting}"
-
-
-def _logged_in() -> str | None:
-    """Return who originally logged in at this terminal; None where there is no terminal."""
-    try:
-        return os.getlogin()
-    except OSError:
-        return None
-
-
-def _name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 _LONGEST = 4096

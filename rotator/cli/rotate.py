@@ -1,20 +1,19 @@
 """Runs passes on accounts: the common part of `rotate-now` and `resume`."""
 
-import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rotator import descriptors
 from rotator.cli import output, parallel, progress
 from rotator.cli.context import CommandContext, LogLevel
+from rotator.cli.hook_delivery import HookDelivery
 from rotator.errors import ConfigError, RotatorError, TooManyFiles
 from rotator.model import Account, Outcome, PassResult, Request, Step
+from rotator.model.rotation import SecretRole
 from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation import window
@@ -28,8 +27,10 @@ if TYPE_CHECKING:
 HEADERS = ("account", "outcome", "old secret", "new secret", "vault version", "delete due")
 
 
-def results_document(results: Sequence[PassResult]) -> list[dict[str, Any]]:
-    """Return the pass results as `--json` prints them."""
+def results_document(
+    results: Sequence[PassResult], delivery: HookDelivery | None = None
+) -> list[dict[str, Any]]:
+    """Return the pass results as `--json` prints them; `delivery` has the outcomes of hooks."""
     return [
         {
             "account": result.account,
@@ -40,17 +41,26 @@ def results_document(results: Sequence[PassResult]) -> list[dict[str, Any]]:
             "vault_version": result.vault_version,
             "delete_due_at": rfc3339(result.delete_due_at),
             "error": vars(result.error) if result.error else None,
+            "hooks": delivery.outcomes(result.account) if delivery else [],
         }
         for result in results
     ]
 
 
-def show(results: Sequence[PassResult], *, as_json: bool) -> None:
-    """Print the results, and failures on standard error."""
-    rows = [_row(result) for result in results]
-    output.show_table(results_document(results), HEADERS, rows, as_json=as_json)
+def show(results: Sequence[PassResult], delivery: HookDelivery, *, as_json: bool) -> None:
+    """Print the results, and failures on standard error.
+
+    An account with nothing to do is only printed for a program, and only if a hook has an outcome.
+    """
+    done = [each for each in results if each.outcome is not Outcome.IDLE]
+    named = [each for each in results if each in done or delivery.outcomes(each.account)]
+    document = results_document(named, delivery)
+    if done or as_json:
+        output.show_table(document, HEADERS, [_row(each) for each in done], as_json=as_json)
+    else:
+        output.write("nothing to resume")
     output.flush()
-    complain(results)
+    complain(done)
 
 
 def complain(results: Sequence[PassResult]) -> None:
@@ -60,9 +70,9 @@ def complain(results: Sequence[PassResult]) -> None:
             output.complain(result.error.message, result.error.hint, about=result.account)
 
 
-def exit_code(results: Sequence[PassResult]) -> int:
-    """Return the exit code: 1 if any failed, else 3, else 75; 2 for bad input alone."""
-    codes = {result.exit_code for result in results} - {0}
+def exit_code(results: Sequence[PassResult], *, hook_failed: bool = False) -> int:
+    """Return the exit code: 1 if any failed, or a hook, else 3, else 75; 2 for bad input alone."""
+    codes = {result.exit_code for result in results} - {0} | ({1} if hook_failed else set())
     is_mixed = ConfigError.exit_code in codes and len(codes) > 1
     return 1 if is_mixed else min(codes, default=0)
 
@@ -93,50 +103,29 @@ def carry_out(
     *,
     wait: bool = False,
     as_json: bool = False,
+    also: Sequence[Account] = (),
 ) -> int:
-    """Run a pass on each account, print the results, and return the exit code."""
-    unready = preflight(application)
+    """Run a pass on each account, print the results, and return the exit code.
+
+    Notifications are delivered for these accounts, and for those in `also`.
+    """
+    unready = preflight(application) if accounts else None
     if unready:
         return refuse(accounts, unready, as_json=as_json)
     is_talkative = command.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     names = [account.name for account in accounts]
-    with progress.display(names, is_quiet=as_json, live=not is_talkative) as shown:
-        results = _attempted(application, accounts, request, wait=wait, shown=shown)
-    deliver(application, accounts)
-    results = [result for result in results if result.outcome is not Outcome.IDLE]
-    show(results, as_json=as_json)
+    delivery = HookDelivery(application)
+    results: list[PassResult] = []
+    if accounts:
+        with progress.display(names, is_quiet=as_json, live=not is_talkative) as shown:
+            results = _attempted(application, delivery, accounts, request, wait=wait, shown=shown)
+    others = [account for account in also if account.name not in names]
+    delivery.deliver([*accounts, *others])
+    idle = [result_of(account, Outcome.IDLE, None) for account in others]
+    show([*results, *idle], delivery, as_json=as_json)
     if request.reason == "compromised":
         _warn_of_other_secrets(application, names)
-    return exit_code(results)
-
-
-def deliver(application: "Application", accounts: Sequence[Account]) -> None:
-    """Deliver the pending notifications of these accounts, with one attempt for each.
-
-    A hook that fails is reported and retried later: it does not affect a rotation.
-    """
-    names = [account.name for account in accounts]
-    hooks = [hook.name for hook in application.settings.hooks]
-    try:
-        application.ledger.deliveries.drop(hooks, now=datetime.now(UTC))
-        if not hooks or not application.ledger.deliveries.are_due(hooks, datetime.now(UTC)):
-            return
-        dispatcher = application.dispatcher
-        threads = min(application.settings.daemon.concurrency, len(names))
-        with ThreadPoolExecutor(threads) as pool:
-            # Each thread takes the next delivery: a hook that hangs does not block the others.
-            rounds = list(pool.map(lambda _: list(dispatcher.deliver(names)), range(threads)))
-    except (RotatorError, OSError) as error:
-        # The outcome of the rotations is reported in any case.
-        problem = output.problem_of(error)
-        output.complain(problem.message, problem.hint, about="hooks")
-        return
-    for attempt in itertools.chain(*rounds):
-        if attempt.reason is not None:
-            output.say(
-                f"note: {attempt.account}: hook {attempt.hook} ({attempt.event}) failed and "
-                f"is tried again: {attempt.reason}"
-            )
+    return exit_code(results, hook_failed=delivery.has_failed)
 
 
 def preflight(application: "Application", *, changes_nothing: bool = False) -> RotatorError | None:
@@ -161,10 +150,24 @@ def preflight(application: "Application", *, changes_nothing: bool = False) -> R
 def _warn_of_other_secrets(application: "Application", names: list[str]) -> None:
     """Warn of the other secrets of accounts whose secret leaked: they may have leaked, too."""
     for summary in application.ledger.reader.accounts(names):
-        for secret_id in sorted(set(summary.listed_ids) - {summary.current_id}):
+        name, others = summary.name, set(summary.listed_ids) - {summary.current_id}
+        state = application.ledger.writer.load(name) if others else None
+        for secret_id in sorted(others):
+            role = SecretRole.of(
+                secret_id,
+                current_id=None,
+                opened=state.rotation if state else None,
+                expendable_ids=state.expendable_ids if state else (),
+            )
+            is_rotating = role in (SecretRole.PREDECESSOR, SecretRole.NEW)
+            cure = (
+                f"`rotator resume {name}` continues its rotation"
+                if is_rotating
+                else f"`rotator secrets delete {name} {secret_id}` if nothing needs it"
+            )
             output.say(
-                f"warning: {summary.name}: secret {secret_id} still works and may have leaked, "
-                f"too; `rotator secrets delete {summary.name} {secret_id}` if nothing needs it",
+                f"warning: {name}: secret {output.brief(secret_id)} ({role}) still works and may "
+                f"have leaked, too; {cure}",
                 level="warning",
             )
 
@@ -206,8 +209,9 @@ class _PassObserver(Observer):
         return None
 
 
-def _attempted(
+def _attempted(  # half by name
     application: "Application",
+    delivery: HookDelivery,
     accounts: Sequence[Account],
     request: Request,
     *,
@@ -216,7 +220,7 @@ def _attempted(
 ) -> list[PassResult]:
     cancel = parallel.CancelToken(application.stop_waiting)
     observer = _PassObserver(application, shown, cancel)
-    reconciler = dataclasses.replace(application.reconciler(shown, observer), sleep=cancel.sleep)
+    reconciler = replace(delivery.reconciler(shown, observer), sleep=cancel.sleep)
 
     def attempt(account: Account) -> PassResult:
         try:

@@ -1,5 +1,6 @@
 """The configuration: one TOML file and the environment, read into frozen settings."""
 
+from rotator.config.accounts import overlap
 from rotator.config.loader import load
 from rotator.config.sections import (
     DaemonSettings,
@@ -19,5 +20,6 @@ __all__ = [
     "VaultSettings",
     "VonageSettings",
     "load",
+    "overlap",
     "parse_duration",
 ]

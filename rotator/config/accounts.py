@@ -25,8 +25,9 @@ from rotator.config.types import (
 )
 from rotator.model import Account, OnForeign, Policy
 from rotator.model.generation import MAX_LENGTH, MIN_LENGTH
-from rotator.model.times import format_duration
+from rotator.model.times import exact_duration, format_duration
 from rotator.rotation import window
+from rotator.rotation.spacing import Interval, extremes
 
 if TYPE_CHECKING:
     from rotator.config.discovery import DiscoverTable
@@ -171,25 +172,71 @@ class Placement:
         )
 
 
+#: Keys that decide when rotations are.
+_TIMES = ("every", "cron", "timezone", "jitter", "window")
+
+
 def policy_problems(place: Location, table: PolicyTable, policy: Policy) -> Iterator[ConfigProblem]:
     """Yield the problems of a policy that this table contributes to."""
     given = table.given()
-    if policy.every is None:
-        return
-    every = format_duration(policy.every)
-    if policy.grace >= policy.every and given.keys() & {"every", "grace"}:
-        grace = format_duration(policy.grace)
-        yield place.problem(
-            "grace" if "grace" in given else "every",
-            f"grace ({grace}) is not less than every ({every}), so rotations would overlap",
+    if given.keys() & {"grace", *_TIMES} and (what := overlap(policy)):
+        hint = "lower grace, or rotate less often"
+        yield place.problem(_first_of(given, "grace"), what, hint)
+    if given.keys() & {"max_age", *_TIMES} and (problem := _overdue(policy)):
+        yield place.problem(_first_of(given, "max_age"), *problem)
+
+
+def _first_of(given: Mapping[str, object], key: str) -> str:
+    return next(name for name in (key, *_TIMES) if name in given)
+
+
+def overlap(policy: Policy) -> str | None:
+    """Return in words why the next rotation is due before a grace is over; None if it never is."""
+    grace = format_duration(policy.grace)
+    if policy.every is not None:
+        every, is_over = format_duration(policy.every), policy.grace < policy.every
+        what = f"is not less than every ({every})"
+    else:
+        shortest, _ = extremes(policy)
+        if shortest is None or policy.grace == timedelta():
+            return None
+        is_over = policy.grace < shortest.total
+        what = (
+            f"is not less than the shortest time between two rotations ({_sum(policy, shortest)})"
         )
-    if policy.max_age < policy.every and given.keys() & {"every", "max_age"}:
-        max_age = format_duration(policy.max_age)
-        yield place.problem(
-            "max_age" if "max_age" in given else "every",
-            f"max_age ({max_age}) is less than every ({every}), "
-            "so the account would always be overdue",
-        )
+    return None if is_over else f"grace ({grace}) {what}, so rotations would overlap"
+
+
+def _overdue(policy: Policy) -> tuple[str, str | None] | None:
+    """Return in words why a secret gets older than `max_age`, and a hint; None if none does."""
+    max_age, every = format_duration(policy.max_age), policy.every
+    if every is not None and policy.max_age < every:
+        what = f"max_age ({max_age}) is less than every ({format_duration(every)})"
+        return f"{what}, so the account would always be overdue", None
+    _, longest = extremes(policy)
+    if longest.total <= policy.max_age:
+        return None
+    days = -(-longest.total // timedelta(days=1))
+    rarer = " or let windows open more often" if longest.wait else ""
+    return (
+        f"{_sum(policy, longest)}, more than max_age {max_age}",
+        f"raise max_age to {days}d or more, rotate more often{rarer}",
+    )
+
+
+def _sum(policy: Policy, interval: Interval) -> str:
+    """Return the parts of an interval between two rotations, and their sum."""
+    schedule = "every {}" if policy.every else "{} from one time of cron to the next"
+    parts = [
+        (schedule, interval.schedule),
+        (" - {} by which the first is late", interval.late),
+        (" + jitter {}", interval.jitter),
+        (" + up to {} until the next window", interval.wait),
+        (" + jitter {} in it", interval.spread),
+    ]
+    texts = [form.format(exact_duration(part)) for form, part in parts if part]
+    total = f" = {exact_duration(interval.total)}" if len(texts) > 1 else ""
+    return "".join(texts) + total
 
 
 def account_problems(

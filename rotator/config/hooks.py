@@ -15,14 +15,17 @@ from rotator.config.types import File, Table, Timeout, member_of, written_as
 from rotator.model import CLOCK
 from rotator.model.notification import Event, Hook, WebhookFormat
 
+#: `test` is sent to every hook that an operator tries.
+_EVENTS = [event for event in Event if event is not Event.TEST]
+
 
 def _events(value: object) -> list[Event]:
-    known = f"known are {', '.join(Event)}"
+    known = f"known are {', '.join(_EVENTS)}"
     if not isinstance(value, list) or not value:
         raise InvalidValue("is not a list of events", hint=known)
     for item in value:
-        if item not in list(Event):
-            meant = did_you_mean(item, Event) if isinstance(item, str) else ""
+        if item not in _EVENTS:
+            meant = did_you_mean(item, _EVENTS) if isinstance(item, str) else ""
             raise InvalidValue(f"has an unknown event{meant}", hint=known)
     return [Event(item) for item in value]
 

@@ -108,12 +108,12 @@ class EntryLog(Observer):
 
 
 class Health:
-    """The unavailable components, each with its first error. Called from every thread."""
+    """The unavailable components, each with its latest error. Called from every thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with every component available; `clock` is monotonic, in seconds."""
         self.clock = clock
-        self._down: set[str] = set()
+        self._down: dict[str, RotatorError | Problem] = {}
         self._throttles = defaultdict[str, LogThrottle](self._throttle)
         self._changes = ChangeDetector(allows=lambda subject: self._throttles[subject].allows())
         self._lock = threading.Lock()
@@ -127,6 +127,12 @@ class Health:
         with self._lock:
             return sorted(self._down)
 
+    @property
+    def problems(self) -> dict[str, RotatorError | Problem]:
+        """Why each of them cannot be used, as of its latest error."""
+        with self._lock:
+            return dict(self._down)
+
     def note_failure(self, error: RotatorError) -> bool:
         """Take note of an error; return whether it concerned a component."""
         component = component_of(error)
@@ -137,7 +143,7 @@ class Health:
     def mark_down(self, component: str, error: RotatorError | Problem) -> None:
         """Take note that a component cannot be used, for what `error` says."""
         with self._lock:
-            self._down.add(component)
+            self._down[component] = error
             is_change = self._changes.is_change(component, error.code)
         if is_change:
             _log.warning("away", component=component, **facts_of(error))
@@ -146,7 +152,7 @@ class Health:
         """Take note that these components are available."""
         for component in components:
             with self._lock:
-                self._down.discard(component)
+                self._down.pop(component, None)
                 is_change = self._changes.is_change(component, None)
             if is_change:
                 _log.warning("back", component=component)

@@ -19,7 +19,9 @@ from rotator.application import Application, Observers
 from rotator.config import Settings
 from rotator.daemon.alerts import BalanceCheck, OverdueCheck
 from rotator.daemon.health import EntryLog, Health, Heartbeat, facts_of
+from rotator.daemon.outages import Outages
 from rotator.daemon.periodic import Discovery, DriftCheck
+from rotator.daemon.poll_recorder import PollRecorder
 from rotator.daemon.scheduler import ClockWatch, Scheduler
 from rotator.daemon.status_server import StatusServer
 from rotator.daemon.systemd import SystemdNotifier
@@ -58,6 +60,8 @@ class Daemon:
         self._deliveries = DeliveryWorkers(
             pool=self._pool, health=self._health, stopping=self._stopping
         )
+        self._outages = Outages(pool=self._pool, health=self._health)
+        self._recorder = PollRecorder(self._outages, datetime.now(UTC))
         self._heartbeat = Heartbeat()
         self._observers = Observers(EntryLog())
         self._page = StatusServer(self._heartbeat, self._health, self._observers)
@@ -209,11 +213,13 @@ class Daemon:
                 self._show(application)
         except ConfigError as error:
             _log.error("configuration refused", reason=error.message, hint=error.hint)
+            self._outages.refuse(error)
         else:
             with self._polling:
                 self._replace(application)
                 self._discovered_version = None
             self._schedule()
+            self._outages.accept()
             _log.info("reloaded", accounts=len(application.accounts))
         self._notifier.ready()
 
@@ -279,12 +285,16 @@ class Daemon:
         with self._polling:
             self._guarded(self._find_work)
             if not self._stopping.is_set():
+                self._guarded(self._tell_outages)
                 self._notifier.status(self._status())
 
     def _find_work(self) -> None:
         if self._stopping.is_set():
             return
         try:
+            # First, as a ledger that cannot be written is of no use.
+            now, seconds = datetime.now(UTC), self._heartbeat.every
+            self._recorder.record(self._application, now, seconds=seconds)
             self._adopt_discovered()
             due = self._scheduler.due()
         except RotatorError:
@@ -298,6 +308,11 @@ class Daemon:
         self._scheduler.begin(due)
         self._deliveries.begin(self._application)
         self._close_retired()
+
+    def _tell_outages(self) -> None:
+        now = datetime.now(UTC)
+        self._outages.observe(now)
+        self._outages.tell(self._application, now)
 
     def _tick(self) -> None:
         self._heartbeat.tick()

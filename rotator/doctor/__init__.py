@@ -4,10 +4,19 @@ from collections.abc import Callable, Iterator
 
 from rotator.application import Application
 from rotator.doctor import accounts, files, hooks, ledger, systemd, vault
-from rotator.doctor.check import CheckResult, Verdict, broken, fine
+from rotator.doctor.check import CheckResult, Verdict, broken, doubtful, fine
+from rotator.doctor.summary import causes, verdict
 from rotator.errors import RotatorError
 
-__all__ = ["CheckResult", "Verdict", "broken", "examined", "fine"]
+__all__ = [
+    "CheckResult",
+    "Verdict",
+    "broken",
+    "causes",
+    "examined",
+    "fine",
+    "verdict",
+]
 
 Subject = Callable[[Application], Iterator[CheckResult]]
 _SUBJECTS: tuple[tuple[str, Subject], ...] = (
@@ -20,10 +29,24 @@ _SUBJECTS: tuple[tuple[str, Subject], ...] = (
 )
 
 
+#: Without these, no account can be looked at.
+_NEEDED = frozenset({"vault reachable", "vault sealed", "vault login", "vault mount"})
+
+
 def examined(application: Application) -> Iterator[CheckResult]:
-    """Yield every check as it is made. Where one raises, the others are made all the same."""
+    """Yield every check as it is made. Where one raises, the others are made all the same.
+
+    Where Vault cannot be used at all, that is the one cause: the accounts are left out.
+    """
+    is_usable = True
     for name, checks in _SUBJECTS:
+        if checks is accounts.checks and not is_usable:
+            hint = "run `rotator doctor` again once Vault can be used"
+            yield doubtful(name, "", "not looked at, as Vault cannot be used", hint)
+            continue
         try:
-            yield from checks(application)
+            for check in checks(application):
+                is_usable &= check.verdict is not Verdict.FAILED or check.name not in _NEEDED
+                yield check
         except RotatorError as error:
             yield broken(name, "", error)

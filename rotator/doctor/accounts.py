@@ -1,4 +1,4 @@
-"""Each account at Vonage: credential, slots, roles of its secrets, and refusals to expect."""
+"""Each account at Vonage: credential, slots, roles of its secrets, and what is wrong with it."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,10 @@ from rotator.application import Application
 from rotator.doctor import check
 from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
-from rotator.model import Account, Problem, Request
+from rotator.model import Account, OnForeign, Trouble
 from rotator.model.rotation import SecretRole
 from rotator.reporting.verification import CHAIN_HINT, verify_ledger
+from rotator.rotation import refusals
 from rotator.rotation.observation import Observation
 from rotator.rotation.reconciler import Reconciler
 
@@ -16,7 +17,7 @@ _SLOTS = 2
 
 
 def checks(application: Application) -> Iterator[CheckResult]:
-    """Check every account with the rules of a dry run."""
+    """Check every account as `rotator status --refresh` does; nothing is recorded."""
     reconciler = application.reconciler(ledger=application.ledger.dry_run_writer)
     for account in application.settings.accounts:
         try:
@@ -30,23 +31,17 @@ def checks(application: Application) -> Iterator[CheckResult]:
 def _account(
     application: Application, reconciler: Reconciler, account: Account
 ) -> Iterator[CheckResult]:
-    result, _, observation = reconciler.dry_run(account, Request(reason="asked"))
-    if observation is None:
-        problem = result.error or Problem(code=RotatorError.code, message="not seen", hint=None)
-        yield bad("account", account.name, problem.message, problem.hint)
-        return
+    observation, trouble = reconciler.examine(account)
     yield from _head(application, account, observation)
-    yield _credential(account, observation)
-    yield from slots(account, observation)
-    # Waiting in the grace is normal.
-    if result.error is None or result.error.code == "in-grace":
-        yield fine("rotation", account.name, "nothing would refuse it")
-    elif result.error.code == "held":
-        yield doubtful(
-            "rotation", account.name, result.error.message, result.error.hint or "release it"
-        )
+    yield from credential(account, observation, trouble)
+    yield from slots(account, observation, trouble)
+    if hold := observation.ledger.hold:
+        refusal = refusals.held(account, hold)
+        yield doubtful("hold", account.name, refusal.why, refusal.hint or "")
+    if trouble:
+        yield bad("rotation", account.name, f"{trouble.state}: {trouble.why}", trouble.hint)
     else:
-        yield bad("rotation", account.name, result.error.message, result.error.hint)
+        yield fine("rotation", account.name, "nothing would refuse it")
 
 
 def _head(
@@ -65,26 +60,29 @@ def _head(
         yield fine("chain head", account.name, "has the entry that Vault's note names")
 
 
-def _credential(account: Account, observation: Observation) -> CheckResult:
+def credential(
+    account: Account, observation: Observation, trouble: Trouble | None
+) -> Iterator[CheckResult]:
+    """Check that Vault's value authenticates, unless what is wrong is reported already."""
     if observation.current.authenticated_at:
-        return fine("credential", account.name, "the value in Vault authenticates")
-    if observation.listing.secrets is not None:
-        return doubtful(
+        yield fine("credential", account.name, "the value in Vault authenticates")
+    elif trouble is None:
+        what = "is refused" if observation.current.entry else "is not there yet"
+        yield doubtful(
             "credential",
             account.name,
-            "the value in Vault is refused; another credential works",
-            f"`rotator rotate-now {account.name}` or `rotator adopt {account.name}`",
+            f"the value in Vault {what}; another credential works",
+            f"`rotator rotate-now {account.name}` makes a secret that does",
         )
-    return bad(
-        "credential",
-        account.name,
-        "Vonage accepts no credential that Vault has",
-        f"`rotator adopt {account.name}` puts a working secret into Vault",
-    )
 
 
-def slots(account: Account, observation: Observation) -> Iterator[CheckResult]:
-    """Check which secrets occupy the account's slots, if Vonage lists them."""
+def slots(
+    account: Account, observation: Observation, trouble: Trouble | None
+) -> Iterator[CheckResult]:
+    """Check which secrets occupy the account's slots, if Vonage lists them.
+
+    Where something else is wrong, that comes first: which secret is foreign may follow from it.
+    """
     if observation.listing.secrets is None:
         return
     roles = {
@@ -98,10 +96,18 @@ def slots(account: Account, observation: Observation) -> Iterator[CheckResult]:
     }
     listed = ", ".join(f"{id_} {known}" for id_, known in sorted(roles.items()))
     finding = f"{len(roles)} of {_SLOTS} used: {listed}"
-    if SecretRole.FOREIGN in roles.values():
-        hint = f"see `rotator secrets list {account.name}`; delete it if nothing uses it"
-        if observation.pending.entry:
-            hint = "delete none: a value is pending in Vault, and one of them may be its secret"
+    foreign = [secret_id for secret_id, role in roles.items() if role is SecretRole.FOREIGN]
+    is_known = SecretRole.CURRENT in roles.values() and observation.current.authenticated_at
+    # Otherwise any of them may be what consumers use.
+    is_spare = is_known and observation.ledger.adopted_id not in foreign
+    if foreign and observation.pending.entry and not trouble:
+        hint = "delete none: a value is pending in Vault, and one of them may be its secret"
+        yield doubtful("slots", account.name, finding, hint)
+    elif trouble or not foreign or not is_spare:
+        yield fine("slots", account.name, finding)
+    elif account.policy.on_foreign is OnForeign.EVICT_OLDEST:
+        hint = 'the next rotation deletes what is foreign: `on_foreign = "evict-oldest"`'
         yield doubtful("slots", account.name, finding, hint)
     else:
-        yield fine("slots", account.name, finding)
+        hint = f"if nothing uses it, `rotator secrets delete {account.name} {foreign[0]}`"
+        yield doubtful("slots", account.name, finding, hint)

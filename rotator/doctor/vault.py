@@ -7,6 +7,7 @@ from rotator.application import Application
 from rotator.doctor import check
 from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import LoginFailed, MountUnusable, RotatorError, StoreForbidden, TokenRefused
+from rotator.reporting.text import span
 from rotator.vault import TokenInfo
 from rotator.vault.system import SystemApi
 
@@ -92,7 +93,7 @@ def _token(token: TokenInfo | None, method: str) -> CheckResult:
     if token.expires_at is None:
         return fine("vault token", "", "does not expire")
     left = timedelta(seconds=token.ttl)
-    finding = f"{left} left, {'' if token.renewable else 'not '}renewable"
+    finding = f"{span(left)} left, {'' if token.renewable else 'not '}renewable"
     # After a login's token, another login follows.
     if method == "token" and left < _SHORT and not token.renewable:
         return doubtful("vault token", "", finding, "have a fresh one issued before it ends")

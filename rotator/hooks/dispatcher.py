@@ -54,6 +54,8 @@ class Outbox(Protocol):
 class Attempt:
     """One recorded try to deliver a notification."""
 
+    #: The delivery's.
+    id: str
     account: str
     hook: str
     event: Event
@@ -74,6 +76,8 @@ class HookDispatcher(Hooks):
     outbox: Callable[[], Outbox]
     runner: HookRunner
     now: Callable[[], datetime]
+    #: Called with each attempt, from every thread.
+    tried: Callable[[Attempt], object] = lambda _: None
 
     def has_subscribers(self, account: Account) -> bool:
         """See `Hooks.has_subscribers`."""
@@ -119,7 +123,7 @@ class HookDispatcher(Hooks):
     def _try(self, hook: Hook, delivery: Delivery) -> Attempt:
         notification = delivery.notification
         try:
-            reason = self._call(hook, notification)
+            reason = self.call(hook, notification)
         except Stopping:
             self.outbox().give_back(delivery)
             raise
@@ -133,9 +137,15 @@ class HookDispatcher(Hooks):
                 attempts=delivery.attempts,
                 reason=reason,
             )
-        return Attempt(
-            account=notification.account, hook=hook.name, event=notification.event, reason=reason
+        attempt = Attempt(
+            id=delivery.id,
+            account=notification.account,
+            hook=hook.name,
+            event=notification.event,
+            reason=reason,
         )
+        self.tried(attempt)
+        return attempt
 
     def gates(self, account: Account) -> tuple[str, ...]:
         """See `Hooks.gates`."""
@@ -154,9 +164,14 @@ class HookDispatcher(Hooks):
             old_secret_id=rotation.predecessor_id,
             vault_version=rotation.vault_version,
         )
-        return self._call(hook, notification)
+        return self.call(hook, notification)
 
-    def _call(self, hook: Hook, notification: Notification) -> str | None:
+    def call(self, hook: Hook, notification: Notification) -> str | None:
+        """Call a hook once; return None, or the reason of its failure. Records nothing.
+
+        Raises:
+            Stopping: this process is to end; the hook may still have been called.
+        """
         # An account may have been removed from the configuration before the delivery.
         account = self.accounts.get(notification.account)
         payload = Payload(

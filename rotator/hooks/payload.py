@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rotator.model import State
 from rotator.model.notification import Event, Notification, WebhookFormat
 from rotator.model.redaction import printable
 from rotator.model.times import rfc3339
@@ -15,16 +16,33 @@ from rotator.model.times import rfc3339
 _PASSED_ON = ("LANG", "PATH")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+#: What is wrong with an account, and what is to be done about it.
+_WRONG = "{account} is {state} (since {moment}): {reason} ({code})"
 _SENTENCES = {
-    Event.PUSHED: "a new secret is in Vault, at {place} version {vault_version}",
-    Event.GATE: "may secret {old_secret_id} be deleted?",
-    Event.COMPLETED: "rotated: secret {old_secret_id} is deleted, {secret_id} took its place",
-    Event.FAILED: "a rotation failed ({code})",
-    Event.REFUSED: "rotation refused, an operator must decide: {reason} ({code})",
-    Event.DRIFT: "drift: {reason} ({code})",
-    Event.OVERDUE: "overdue: {reason}",
-    Event.BALANCE: "balance: {reason}",
+    Event.PUSHED: "{account}: a new secret is in Vault, at {place} version {vault_version}",
+    Event.GATE: "{account}: may secret {old_secret_id} be deleted?",
+    Event.COMPLETED: "{account}: rotated: secret {old_secret_id} is deleted, {secret_id} took its "
+    "place",
+    Event.FAILED: _WRONG,
+    Event.REFUSED: _WRONG,
+    Event.BROKEN: _WRONG,
+    Event.DRIFT: _WRONG,
+    Event.OVERDUE: _WRONG,
+    Event.BALANCE: "{account}: balance: {reason}",
+    Event.RECOVERED: "{place_of} has recovered: {reason} ({code})",
+    Event.OUTAGE: "{place_of} cannot be used (since {moment}): {reason} ({code})",
+    Event.TEST: "{account}: a test of this hook; nothing has happened",
 }
+#: States of accounts in notifications that an older version of rotator has recorded.
+_STATES = {
+    Event.FAILED: State.FAILING,
+    Event.REFUSED: State.REFUSED,
+    Event.BROKEN: State.BROKEN,
+    Event.DRIFT: State.DRIFTED,
+    Event.OVERDUE: State.OVERDUE,
+}
+#: Cures that do not depend on the cause.
+_CURES = {Event.BALANCE: "add funds in Vonage's dashboard, or lower `min_balance`"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +60,7 @@ class Payload:
         return {
             "event": notification.event.value,
             "id": notification.id,
-            "account": notification.account,
+            "account": notification.account or None,
             "at": rfc3339(notification.at),
             "rotation_id": notification.rotation_id,
             "secret_id": notification.secret_id,
@@ -52,6 +70,13 @@ class Payload:
             "vault_version": notification.vault_version,
             "code": notification.code,
             "reason": notification.reason,
+            "state": notification.state or _STATES.get(notification.event),
+            "hint": notification.hint or _CURES.get(notification.event),
+            "since": rfc3339(notification.since),
+            "tries": notification.tries,
+            "next_try_at": rfc3339(notification.next_try_at),
+            "component": notification.component,
+            "host": notification.host,
         }
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -69,13 +94,18 @@ class Payload:
         return json.dumps(document, separators=(",", ":")).encode()
 
     def text(self) -> str:
-        """Return the notification as one sentence for Slack, with Slack's markup escaped.
+        """Return the notification as a text for Slack, with Slack's markup escaped.
 
         Source: api.slack.com, "Formatting text": `&`, `<` and `>` are replaced by entities.
         """
-        facts = {name: "unknown" if fact is None else fact for name, fact in self.facts().items()}
-        sentence = _SENTENCES[self.notification.event].format(
-            place=f"{self.mount}/{self.path}", **facts
+        about = self.notification
+        known = self.facts()
+        facts = {name: "unknown" if fact is None else fact for name, fact in known.items()}
+        sentence = _SENTENCES[about.event].format(
+            place=f"{self.mount}/{self.path}",
+            place_of=about.account or f"{about.component} on {about.host}",
+            moment=f"{about.since or about.at:%Y-%m-%d %H:%M} UTC",
+            **facts,
         )
-        text = printable(f"{self.notification.account}: {sentence}")
+        text = printable(f"{sentence}. Do: {known['hint']}" if known["hint"] else sentence)
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -27,8 +27,10 @@ from sqlalchemy import table as table_named
 from rotator.errors import Busy, LedgerError, LedgerUnusable
 from rotator.ledger import schema, tables
 from rotator.ledger.database import BATCH, reading, writing
-from rotator.ledger.leases import is_dead
+from rotator.ledger.leases import append_to, is_dead
 from rotator.ledger.reader import ChainCheck, LedgerReader
+from rotator.model import Actor
+from rotator.rotation.ports import NewEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +43,19 @@ class CopyResult:
     verdicts: tuple[ChainCheck, ...]
 
 
-def copy(source: Engine, target: Engine, *, now: datetime) -> CopyResult:
+def copy(source: Engine, target: Engine, *, actor: Actor, now: datetime) -> CopyResult:
     """Copy the ledger in `source` into `target`, which is empty, and verify what was written.
 
     `source` is not changed, neither here nor by others meanwhile. In an empty database, the schema
-    is created first; all rows follow in one transaction.
+    is created first; all rows follow in one transaction. Once they are verified, each chain of the
+    target records who made the copy.
 
     Raises:
         Busy: the source has a lease that has not expired.
         LedgerUnusable: the source has another schema version, one of its chains is broken, or the
             target is not empty. Nothing was copied.
-        LedgerError: a database failed. The target has everything or nothing.
+        LedgerError: a database failed. The target has everything or nothing, but for the last part:
+            who made the copy.
     """
     if schema.revision(source) != schema.HEAD:
         schema.ensure(source, auto_upgrade=False)
@@ -69,6 +73,7 @@ def copy(source: Engine, target: Engine, *, now: datetime) -> CopyResult:
                     "what was written there does not read back as it is in the source",
                     hint="do not use the copy; the old ledger is whole and unchanged",
                 )
+            _sign(target, [verdict.account for verdict in verdicts], actor, now)
     return CopyResult(rows=counts, verdicts=verdicts)
 
 
@@ -125,6 +130,12 @@ def _written(rows: Connection, target: Engine) -> dict[str, int]:
         return {
             table.name: _copied(table, rows, connection) for table in tables.metadata.sorted_tables
         }
+
+
+def _sign(target: Engine, names: list[str], actor: Actor, now: datetime) -> None:
+    with writing(target, is_long=True) as connection:
+        for name in names:
+            append_to(connection, name, [NewEntry.requested(actor, "copy")], now)
 
 
 def _refuse_contents(connection: Connection) -> None:

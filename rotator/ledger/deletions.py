@@ -12,7 +12,7 @@ from rotator.errors import SecretNotFound
 from rotator.ledger.tables import AnyRow, Row
 from rotator.model import Rotation, Step
 from rotator.rotation import refusals
-from rotator.rotation.ports import NewEntry
+from rotator.rotation.ports import REQUESTED, NewEntry
 
 #: How many are kept per account.
 MOST = 50
@@ -64,8 +64,8 @@ def columns(row: AnyRow, entries: Sequence[NewEntry], rotation: Rotation | None)
 
 def concerns(entry: NewEntry) -> bool:
     """Return whether an entry concerns a deletion, or finds a deleted secret gone."""
-    is_deletion = entry.step in (Step.EVICT, Step.DELETE)
-    return is_deletion or entry.detail.get("operation") == "delete" or _is_completion(entry)
+    is_by_hand = entry.detail.get("operation") == "delete" and entry.event != REQUESTED
+    return entry.step in (Step.EVICT, Step.DELETE) or is_by_hand or _is_completion(entry)
 
 
 def after(before: Deletions, entries: Sequence[NewEntry], rotation: Rotation | None) -> Deletions:

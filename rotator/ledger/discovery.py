@@ -141,5 +141,5 @@ def _change_hold(
 ) -> NewEntry:
     reason = _HOLDS.get(found.state)
     if hold and not reason:
-        return holds.lift(connection, name, hold, by=HOLDER, now=now)
+        return holds.lift(connection, name, hold, {"by": HOLDER}, now)
     return holds.put(connection, name, Hold(reason=reason or "", by=HOLDER, at=now))

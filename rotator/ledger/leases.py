@@ -18,7 +18,7 @@ from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, due, tables
 from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.mapping import hold_of
-from rotator.model import Hold
+from rotator.model import Actor, Hold
 from rotator.rotation.ports import Lease, NewEntry
 
 _PROC = Path("/proc")
@@ -187,7 +187,7 @@ class Leases:
                 .values(lease_owner=None, lease_expires_at=None)
             )
 
-    def end_lease(self, name: str, *, by: str, now: datetime) -> str | None:
+    def end_lease(self, name: str, *, actor: Actor, now: datetime) -> str | None:
         """End the lease on account `name`; return its owner, None where there was none.
 
         For an operator who knows that the owner is dead. If it lives after all, the fencing token
@@ -206,7 +206,8 @@ class Leases:
                     f"process {owner} is running, and working on {name}",
                     hint="stop it first: its lease then ends by itself",
                 )
-            entry = NewEntry(event="lease-ended", step=None, detail={"by": by, "owner": owner})
+            detail = {"owner": owner, **actor.facts()}
+            entry = NewEntry(event="lease-ended", step=None, detail=detail)
             append_to(connection, name, [entry], now)
             change(
                 connection,

@@ -42,6 +42,10 @@ class ChainCheck:
     has_anchor: bool | None
     #: Where the account's rows differ from its entries; not searched for if the chain is broken.
     differences: tuple[str, ...] = ()
+    #: The newest version of Vault's current entry that the entries say was written, and its path;
+    #: 0 for none, and None for a path that they do not record.
+    written_version: int = 0
+    written_path: str | None = None
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -231,6 +235,8 @@ def _checked(  # noqa: PLR0913  # all but five by name
         fault=fault,
         has_anchor=None if is_unknown else has_anchor,
         differences=tuple(found),
+        written_version=replay.newest_version,
+        written_path=replay.written_path,
     )
 
 

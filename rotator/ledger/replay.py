@@ -15,6 +15,7 @@ from rotator.errors import SecretRejected
 from rotator.ledger.chain import Entry
 from rotator.ledger.mapping import IDENTITY, identity_of
 from rotator.model import Hold, Identity, Rotation, Step
+from rotator.rotation.ports import REQUESTED
 
 #: How much earlier than its entry a verification may have been, if the entry has no time of its
 #: own, as in older versions.
@@ -234,6 +235,9 @@ class Replay:
     adopted_base_version: int = 0
     #: The newest version of the current entry that any entry names.
     newest_version: int = 0
+    #: Path in Vault, as in `Identity`, of the version that an entry named last; None where no entry
+    #: recorded what the account was then.
+    written_path: str | None = None
     #: The newest event of each deletion that was ever begun, by the secret's id; in the order in
     #: which they came to it.
     deletions: dict[str, str] = field(default_factory=dict)
@@ -253,8 +257,12 @@ class Replay:
 
     def read(self, entry: Entry) -> None:
         """Apply the next entry."""
+        if entry.event == REQUESTED:
+            # What becomes of it, its other entries say.
+            return
         detail = detail_of(entry)
-        self.newest_version = max(self.newest_version, _number(detail, "vault_version") or 0)
+        if version := _number(detail, "vault_version"):
+            self._write(entry.rotation_id, version)
         is_manual = entry.step is None and detail.get("operation") == "delete"
         if is_manual or entry.step in (Step.EVICT, Step.DELETE):
             self._delete(entry.event, _text(detail, "secret_id"))
@@ -271,6 +279,12 @@ class Replay:
                 is_newer = (rotation.vault_version or 0) > self.adopted_base_version
                 if is_newer and rotation.new_id != self.adopted_id:
                     self.adopted_id = None
+
+    def _write(self, rotation_id: str | None, version: int) -> None:
+        rotation = self.rotations.get(rotation_id or "")
+        identity = (rotation.identity if rotation else None) or self.identity
+        self.newest_version = max(self.newest_version, version)
+        self.written_path = identity.vault_path if identity else None
 
     def _apply(self, entry: Entry, detail: Detail) -> None:
         """Apply an entry about the account; those of an adoption belong to no rotation."""

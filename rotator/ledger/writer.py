@@ -42,7 +42,7 @@ from rotator.ledger.mapping import (
     trouble_in,
     trouble_text,
 )
-from rotator.model import ABANDONED, Identity, Rotation, State, Step, Written
+from rotator.model import ABANDONED, Identity, Rotation, State, Step, Trouble, Written
 from rotator.model.notification import Event
 from rotator.rotation import schedule
 from rotator.rotation.ports import (
@@ -176,17 +176,17 @@ class LedgerWriter(Leases):
             if rotation is not None:
                 is_opened = any(entry.event == "opened" for entry in entries)
                 _upsert_rotation(connection, rotation, is_opened=is_opened)
-            appended = self._append(connection, row, entries, rotation, now)
+            found = _failure_columns(row, entries, now) | _trouble_columns(row, entries)
+            appended = self._append(connection, row | found, entries, rotation, now)
             comparison.require(connection, row | appended, entries, rotation)
             change(
                 connection,
                 lease.account,
                 lease_owner=None if last else lease.owner,
                 lease_expires_at=None if last else self._expiry(clock_of(connection, now)),
+                **found,
                 **appended,
                 **(snapshot_columns(snapshot, row, now) if snapshot else {}),
-                **_failure_columns(row, entries, now),
-                **_trouble_columns(row, entries),
                 **_adoption_columns(row, entries, rotation),
                 **deletions.columns(row, entries, rotation),
                 **_written_columns(entries),
@@ -196,31 +196,35 @@ class LedgerWriter(Leases):
         return CommitResult(head=(row | appended)["chain_head"], hold=hold_of(row))
 
     @run_again
-    def set_alert(
-        self, name: str, event: Event, what: str | None, *, why: str, now: datetime
+    def set_alert(  # noqa: PLR0913  # all but three by name
+        self,
+        name: str,
+        event: Event,
+        what: str | None,
+        *,
+        why: str,
+        now: datetime,
+        trouble: Trouble | None = None,
     ) -> bool:
-        """Record a condition of account `name`, and notify its hooks: once.
+        """Record a condition of account `name`, or its end, and notify its hooks: once.
 
-        `what` identifies it: as long as it is unchanged, nothing is recorded. None ends it, of
-        which no hook is notified. `why` is the text for people. For `overdue` and `balance`, which
-        no rotation causes; takes no lease and waits for none. Returns whether anything was
-        recorded.
+        `what` identifies it: as long as it is unchanged, nothing is recorded. None ends it. `why`
+        is the text for people, `trouble` has the cure. For `overdue` and `balance`, which no
+        rotation causes; takes no lease and waits for none. Returns whether anything was recorded.
 
         Raises:
             LedgerError: the ledger cannot be written.
         """
         with writing(self._engine) as connection:
             row = dict(locked(connection, name) or added(connection, name))
-            state = outbox.alert_state(row)
-            if state.get(event) == what:
+            if outbox.alert_state(row).get(event) == what:
                 return False
             entry = NewEntry(
                 event=event.value if what else f"{event}-over",
                 step=None,
                 detail={"code": what, "why": why} if what else {},
+                trouble=trouble,
             )
-            others = {key: text for key, text in state.items() if key != event}
-            row["told"] = chain.canonical_json(others | ({event.value: what} if what else {}))
             change(connection, name, **self._append(connection, row, [entry], None, now))
         return True
 
@@ -274,7 +278,7 @@ class LedgerWriter(Leases):
         state = outbox.put(
             connection,
             zip(new, entries, strict=True),
-            state=outbox.alert_state(row),
+            account=row,
             rotation=rotation,
             subscribers=self._subscribers,
             now=now,

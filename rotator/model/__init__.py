@@ -13,6 +13,7 @@ from rotator.model.account import (
     Policy,
     SubaccountState,
 )
+from rotator.model.actor import Actor
 from rotator.model.rotation import (
     ABANDONED,
     CLOCK,
@@ -56,6 +57,7 @@ __all__ = [
     "NOTHING_WRITTEN",
     "SUPERSEDED",
     "Account",
+    "Actor",
     "Credential",
     "CurrentEntry",
     "DiscoveredSubaccount",

@@ -70,8 +70,12 @@ class Hook:
     format: WebhookFormat = WebhookFormat.JSON
 
     def subscribes_to(self, event: Event, account: str) -> bool:
-        """Return whether the hook is called for `event` of the account of that name."""
-        return event in self.on and (not self.accounts or account in self.accounts)
+        """Return whether the hook is called for `event` of the account of that name.
+
+        Events without an account, whose name is "", concern all of them.
+        """
+        is_for = not self.accounts or not account or account in self.accounts
+        return event in self.on and is_for
 
 
 def subscribers(hooks: Iterable[Hook], event: Event, account: str) -> tuple[str, ...]:
@@ -86,6 +90,7 @@ class Notification:
     #: The same at every delivery of the same notification.
     id: str
     event: Event
+    #: "" for what concerns all accounts.
     account: str
     at: datetime
     rotation_id: str | None = None
@@ -103,6 +108,14 @@ class Notification:
     state: str | None = None
     #: What to do about it.
     hint: str | None = None
+    #: When that began.
+    since: datetime | None = None
+    #: Tries in a row that failed, and the time of the next one.
+    tries: int | None = None
+    next_try_at: datetime | None = None
+    #: What cannot be used, and the host of the daemon that cannot use it.
+    component: str | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

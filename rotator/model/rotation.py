@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from rotator.model.account import Identity
+from rotator.model.actor import Actor
 
 
 class Step(StrEnum):
@@ -152,6 +153,8 @@ class Request:
     grace: timedelta | None = None
     #: The pending entry is taken over from another ledger, which no longer works on it.
     takes_over: bool = False
+    #: Who asks, if a person does: recorded before anything is done.
+    actor: Actor | None = None
 
 
 class Outcome(StrEnum):

@@ -16,6 +16,28 @@ def format_duration(duration: timedelta) -> str:
     return f"{seconds // UNITS[unit]}{unit}"
 
 
+def rough_duration(duration: timedelta) -> str:
+    """Return a duration in its two largest units: `3d 4h`; less than a second is `0s`."""
+    seconds = max(0, int(duration.total_seconds()))
+    parts: list[tuple[int, str]] = []
+    for unit, size in UNITS.items():
+        count, seconds = divmod(seconds, size)
+        if count or parts:
+            parts.append((count, unit))
+    return " ".join(f"{count}{unit}" for count, unit in parts[:2] if count) or "0s"
+
+
+def exact_duration(duration: timedelta) -> str:
+    """Format a duration to the nearest second, in as many units as that takes: `6d 21h`."""
+    seconds = round(duration.total_seconds())
+    parts = []
+    for unit, size in UNITS.items():
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts) or "0s"
+
+
 @overload
 def rfc3339(at: datetime) -> str: ...
 @overload

@@ -1,87 +1,53 @@
-"""Evidence for an auditor: the record of each account in a period. Pure.
+"""Evidence for an auditor: the record of each account in a period, and its present state. Pure.
 
-Everything is taken from the entries that the chain of hashes covers, so that verifying the
-ledger verifies the report.
+What happened is taken from the entries that the chain of hashes covers, so that verifying the
+ledger verifies it. The present state, its cause and cure, and the secrets that are live now are
+taken from the account's row, as of the newest observation, and marked as such.
 
 The age of a secret is counted from the verification of its rotation: from then on consumers use it.
-The first secret in the ledger is older: its age is counted from its creation at Vonage.
+The first secret in the ledger, and one that was adopted, is older: its age is counted from its
+creation at Vonage.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cached_property
 
-from rotator.model import Account, believable
+from rotator.model import Account, Rotation, State
+from rotator.model.rotation import SecretRole
+from rotator.reporting.audit_events import (
+    Beginning,
+    acts_in,
+    beginnings_in,
+    failures_in,
+    holds_in,
+    manual_actions_in,
+    revocations_in,
+    rotations_in,
+    troubles_in,
+)
+from rotator.reporting.audit_records import (
+    Act,
+    AuditEvent,
+    FailureGroup,
+    HoldPeriod,
+    LiveSecret,
+    ManualAction,
+    Period,
+    Revocation,
+    RotationHistory,
+    SecretUse,
+    TroublePeriod,
+)
+from rotator.reporting.status import AccountStatus, Condition
 from rotator.reporting.verification import LedgerVerification
+from rotator.rotation.ports import AccountSummary
 
 _NONE = timedelta(0)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Period:
-    """A period; its end is exclusive."""
-
-    since: datetime
-    until: datetime
-
-    def shares(self, since: datetime | None, until: datetime | None) -> bool:
-        """Return whether it overlaps with `since` to `until`; None is unbounded."""
-        return (since is None or since < self.until) and (until is None or until > self.since)
-
-    def part(self, since: datetime, until: datetime | None) -> timedelta:
-        """Return how much of a span lies in the period."""
-        end = self.until if until is None else min(until, self.until)
-        return max(_NONE, end - max(since, self.since))
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditEvent:
-    """The fields of a ledger entry that a report needs."""
-
-    at: datetime
-    event: str
-    step: str | None
-    rotation_id: str | None
-    detail: Mapping[str, Any]
-
-    def text(self, key: str) -> str | None:
-        """Return the text of a detail; None where there is none, or the entry was changed."""
-        value = self.detail.get(key)
-        return value if isinstance(value, str) else None
-
-    def time(self, key: str) -> datetime | None:
-        """Return the time of a detail, likewise."""
-        with suppress(ValueError):
-            at = datetime.fromisoformat(self.text(key) or "")
-            return believable(at) if at.tzinfo else None
-        return None
-
-
-#: Events of a rotation that a report needs.
-OF_ROTATION = frozenset({"opened", "learned", "done", "closed"})
-#: Events of an account that a report needs.
-OF_ACCOUNT = frozenset({"refused", "failed", "held", "released", "done", "rejected", "unknown"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class RotationHistory:
-    """A rotation according to its entries."""
-
-    id: str
-    reason: str
-    opened_at: datetime
-    old_id: str | None
-    #: When Vonage created the old secret, by Vonage's list at the opening.
-    old_since: datetime | None = None
-    new_id: str | None = None
-    #: When consumers started to use the new secret; None if they never did.
-    verified_at: datetime | None = None
-    closed_at: datetime | None = None
-    #: `completed` or `failed`; None while it is open.
-    outcome: str | None = None
-    code: str | None = None
+#: Verdict on an account with nothing to complain of.
+WITHIN = "within policy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,65 +57,15 @@ class AuditInput:
     name: str
     #: None where it is no longer configured: then its policy is unknown.
     account: Account | None
-    #: The entries of `OF_ROTATION` and `OF_ACCOUNT`, the oldest first.
+    #: The account's entries as far as a report needs them, the oldest first.
     events: Sequence[AuditEvent]
-    #: The secret in Vault at the last observation, and when Vonage created it.
-    current_id: str | None
-    current_since: datetime | None
+    #: The account's row.
+    summary: AccountSummary
+    #: Superseded predecessors and orphans, which rotator deletes.
+    expendable_ids: frozenset[str] = frozenset()
     record: LedgerVerification
-
-
-@dataclass(frozen=True, kw_only=True)
-class SecretUse:
-    """How long consumers used one secret."""
-
-    secret_id: str | None
-    #: None where it is older than the ledger.
-    since: datetime | None
-    #: When its successor replaced it; None for the current one.
-    until: datetime | None
-    #: Its final age, at most that at the end of the period; None where `since` is unknown.
-    age: timedelta | None
-    #: How much of the period it was older than the policy allows.
-    overdue: timedelta = _NONE
-
-
-@dataclass(frozen=True, kw_only=True)
-class FailureGroup:
-    """Refusals or failures for one reason, which a daemon repeats with each retry."""
-
-    #: `refused` (an operator had to decide) or `failed`.
-    event: str
-    code: str
-    why: str
-    count: int
-    first_at: datetime
-    last_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class HoldPeriod:
-    """A period in which an operator held the account."""
-
-    reason: str
-    by: str
-    freeze: bool
-    since: datetime
-    #: None where the hold has not ended.
-    until: datetime | None
-    #: Login name of the operator who released it, or placed another hold.
-    ended_by: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ManualAction:
-    """A secret that was created or deleted by hand, with `rotator secrets`."""
-
-    at: datetime
-    operation: str
-    secret_id: str | None
-    #: `done`, `rejected` or `unknown`.
-    outcome: str
+    #: When the report is made.
+    now: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,14 +74,40 @@ class AccountReport:
 
     name: str
     account: Account | None
+    #: When it was last observed; None for never. The conditions and live secrets are as of then.
+    observed_at: datetime | None = None
+    #: What is the case now, the most urgent first; empty where it is no longer configured.
+    conditions: tuple[Condition, ...] = ()
+    #: The secrets that Vonage listed then.
+    live: tuple[LiveSecret, ...] = ()
     #: Rotations that were open in the period, oldest first.
     rotations: tuple[RotationHistory, ...]
     #: Secrets in use in the period, oldest first.
     uses: tuple[SecretUse, ...]
+    #: Secrets that were revoked in the period, also some that were never in use; oldest first.
+    revocations: tuple[Revocation, ...] = ()
     failures: tuple[FailureGroup, ...]
+    troubles: tuple[TroublePeriod, ...] = ()
     holds: tuple[HoldPeriod, ...]
     manual_actions: tuple[ManualAction, ...]
+    #: What persons asked for, oldest first.
+    acts: tuple[Act, ...] = ()
     record: LedgerVerification
+
+    @property
+    def condition(self) -> Condition | None:
+        """The most urgent condition: present state, its cause and its cure."""
+        return self.conditions[0] if self.conditions else None
+
+    @property
+    def state(self) -> State | None:
+        """The present state; None where the account is no longer configured."""
+        return self.condition.state if self.condition else None
+
+    @property
+    def unmanaged(self) -> tuple[LiveSecret, ...]:
+        """Live credentials that rotator neither made nor replaces."""
+        return tuple(secret for secret in self.live if not secret.is_managed)
 
     @property
     def oldest(self) -> timedelta | None:
@@ -182,14 +124,28 @@ class AccountReport:
         """Return whether a secret's age is unknown and cannot be compared with the policy."""
         return not self.uses or any(use.age is None for use in self.uses)
 
+    @cached_property
+    def verdicts(self) -> tuple[str, ...]:
+        """Everything to complain of, the worst first; else `within policy`."""
+        return tuple(self._complaints()) or (WITHIN,)
+
+    def _complaints(self) -> Iterator[str]:
+        if self.state is State.BROKEN:
+            yield "broken"
+        if self.unmanaged:
+            yield "unmanaged live credential"
+        if self.account is None:
+            yield "no policy"
+            return
+        if self.overdue:
+            yield "overdue"
+        if self.is_age_unknown:
+            yield "not known"
+
     @property
     def verdict(self) -> str:
-        """Verdict on the account: `within policy`, `overdue`, `not known` or `no policy`."""
-        if self.account is None:
-            return "no policy"
-        if self.overdue:
-            return "overdue"
-        return "not known" if self.is_age_unknown else "within policy"
+        """The worst of the verdicts."""
+        return self.verdicts[0]
 
     def count(self, outcome: str | None) -> int:
         """Count the rotations with this outcome; None for open ones."""
@@ -211,141 +167,140 @@ class Report:
         """Return whether no account's record was found changed."""
         return not any(account.record.faults for account in self.accounts)
 
+    def count(self, verdict: str) -> int:
+        """Count the accounts with this verdict, also beside a worse one."""
+        return sum(verdict in account.verdicts for account in self.accounts)
+
+    @property
+    def unmanaged(self) -> int:
+        """Number of live credentials that rotator neither made nor replaces."""
+        return sum(len(account.unmanaged) for account in self.accounts)
+
 
 def audit(known: AuditInput, period: Period) -> AccountReport:
     """Return the report on one account."""
     # A time without an offset is none that rotator wrote.
-    events = [event for event in known.events if event.at.tzinfo and event.at < period.until]
-    rotations = _rotations(events)
+    ever = [event for event in known.events if event.at.tzinfo]
+    events = [event for event in ever if event.at < period.until]
+    rotations = rotations_in(events)
+    revocations = revocations_in(ever, rotations_in(ever) if len(ever) > len(events) else rotations)
+    uses = tuple(_uses(known, events, rotations, revocations, period))
+    status = None
+    if known.account:
+        status = AccountStatus(account=known.account, summary=known.summary, now=known.now)
     return AccountReport(
         name=known.name,
         account=known.account,
+        observed_at=known.summary.seen_at,
+        conditions=status.conditions if status else (),
+        live=tuple(_live(known, ever)),
         rotations=tuple(
             rotation
             for rotation in rotations
             if period.shares(rotation.opened_at, rotation.closed_at)
         ),
-        uses=tuple(_uses(known, rotations, period)),
-        failures=tuple(_failures(events, period)),
-        holds=tuple(_holds(events, period)),
-        manual_actions=tuple(_manual_actions(events, period)),
+        uses=uses,
+        revocations=tuple(
+            each for each in revocations.values() if period.since <= each.at < period.until
+        ),
+        failures=tuple(failures_in(events, period)),
+        troubles=tuple(troubles_in(events, period)),
+        holds=tuple(holds_in(events, period)),
+        manual_actions=tuple(manual_actions_in(events, period)),
+        acts=tuple(acts_in(events, period)),
         record=known.record,
     )
 
 
-def _rotations(events: Sequence[AuditEvent]) -> list[RotationHistory]:
-    """Return the rotations according to their entries, in the order of their opening."""
-    found: dict[str, RotationHistory] = {}
-    for event in events:
-        if event.rotation_id and event.event in OF_ROTATION:
-            known = found.get(event.rotation_id)
-            if known is None:
-                known = RotationHistory(
-                    id=event.rotation_id,
-                    reason=event.text("reason") or "",
-                    opened_at=event.at,
-                    old_id=event.text("predecessor_id"),
-                    old_since=event.time("predecessor_since"),
-                )
-            found[event.rotation_id] = _after(known, event)
-    return list(found.values())
-
-
-def _after(rotation: RotationHistory, event: AuditEvent) -> RotationHistory:
-    """Return the history of a rotation with one more of its entries."""
-    match event.event, event.step:
-        case "learned", "open":
-            return replace(rotation, old_id=event.text("predecessor_id"))
-        case (("done" | "learned"), ("create" | "push")):
-            return replace(rotation, new_id=event.text("secret_id") or rotation.new_id)
-        case "done", "verify":
-            return replace(rotation, verified_at=event.at)
-        case "closed", _:
-            outcome, code = event.text("outcome"), event.text("code")
-            return replace(rotation, closed_at=event.at, outcome=outcome, code=code)
-    return rotation
-
-
 def _uses(
-    known: AuditInput, rotations: Sequence[RotationHistory], period: Period
+    known: AuditInput,
+    events: Sequence[AuditEvent],
+    rotations: Sequence[RotationHistory],
+    revocations: Mapping[str, Revocation],
+    period: Period,
 ) -> Iterable[SecretUse]:
-    """Yield the use of each secret, from one verified rotation to the next."""
-    verified = [rotation for rotation in rotations if rotation.verified_at]
-    begins = [(known.current_id, known.current_since)]
-    if verified:
-        begins = [(verified[0].old_id, verified[0].old_since)]
-    begins += [(rotation.new_id, rotation.verified_at) for rotation in verified]
-    ends = [rotation.verified_at for rotation in verified] + [None]
-    for (secret_id, since), until in zip(begins, ends, strict=True):
-        if (secret_id or since) and period.shares(since, until):
-            yield _use(known.account, secret_id, since, until, period)
+    """Yield the use of each secret, from one beginning to the next."""
+    summary = known.summary
+    created = {each.old_id: each.old_since for each in rotations if each.old_id and each.old_since}
+    if summary.current_id and summary.current_since:
+        created[summary.current_id] = summary.current_since
+    beginnings = beginnings_in(events, rotations, created)
+    if not beginnings:
+        since = summary.current_since
+        beginnings = [Beginning(secret_id=summary.current_id, at=since, aged_from=since)]
+    ends = [each.at for each in beginnings[1:]] + [None]
+    for beginning, until in zip(beginnings, ends, strict=True):
+        is_known = beginning.secret_id or beginning.at
+        if is_known and period.shares(beginning.at, until):
+            yield _use(known, beginning, until, revocations, period)
 
 
 def _use(
-    account: Account | None,
-    secret_id: str | None,
-    since: datetime | None,
+    known: AuditInput,
+    beginning: Beginning,
     until: datetime | None,
+    revocations: Mapping[str, Revocation],
     period: Period,
 ) -> SecretUse:
+    secret_id, since, aged_from = beginning.secret_id, beginning.at, beginning.aged_from
     end = period.until if until is None else min(until, period.until)
     overdue = _NONE
-    if since and account:
-        overdue = period.part(since + account.policy.max_age, until)
+    if since and aged_from and known.account:
+        overdue = period.part(max(since, aged_from + known.account.policy.max_age), until)
+    revocation = revocations.get(secret_id or "")
+    is_live: bool | None = None
+    if revocation and revocation.at >= period.until:
+        revocation, is_live = None, True
+    elif revocation:
+        is_live = False
+    elif secret_id:
+        is_live, revocation = _fate(known.summary, secret_id, until or since)
     return SecretUse(
         secret_id=secret_id,
         since=since,
         until=until,
-        age=end - since if since else None,
+        age=end - aged_from if aged_from else None,
+        aged_from=aged_from,
         overdue=overdue,
+        revocation=revocation,
+        is_live=is_live,
     )
 
 
-def _failures(events: Sequence[AuditEvent], period: Period) -> list[FailureGroup]:
-    """Group refusals and failures by reason, in the order of their first occurrence."""
-    found: dict[tuple[str, str, str], FailureGroup] = {}
-    for event in events:
-        if event.event not in ("refused", "failed") or event.at < period.since:
-            continue
-        code, why = event.text("code") or "", event.text("why") or ""
-        known = found.get((event.event, code, why))
-        found[event.event, code, why] = FailureGroup(
-            event=event.event,
-            code=code,
-            why=why,
-            count=known.count + 1 if known else 1,
-            first_at=known.first_at if known else event.at,
-            last_at=event.at,
+def _fate(
+    summary: AccountSummary, secret_id: str, used_at: datetime | None
+) -> tuple[bool | None, Revocation | None]:
+    """Return whether a secret is live that no entry has revoked, and its revocation by others."""
+    opened = _opened(summary)
+    is_own = secret_id in (summary.current_id, opened.new_id if opened else None)
+    if is_own or secret_id in summary.listed_ids:
+        return True, None
+    seen_at = summary.seen_at
+    if seen_at is None or (used_at and seen_at < used_at):
+        return None, None
+    gone = Revocation(secret_id=secret_id, at=seen_at, by="someone else", how="found gone")
+    return False, gone
+
+
+def _live(known: AuditInput, events: Sequence[AuditEvent]) -> Iterator[LiveSecret]:
+    """Yield the secrets that Vonage listed at the newest observation.
+
+    While it is not certain which of them Vault holds, it is the one that was put there last.
+    """
+    summary, current_id = known.summary, known.summary.current_id
+    if current_id is None:
+        begun = beginnings_in(events, rotations_in(events), {})
+        current_id = begun[-1].secret_id if begun else None
+    for secret_id in summary.listed_ids:
+        role = SecretRole.of(
+            secret_id,
+            current_id=current_id,
+            opened=_opened(summary),
+            expendable_ids=known.expendable_ids,
         )
-    return list(found.values())
+        yield LiveSecret(id=secret_id, role=role)
 
 
-def _holds(events: Sequence[AuditEvent], period: Period) -> list[HoldPeriod]:
-    """Pair each hold with its end."""
-    changes = [event for event in events if event.event in ("held", "released")]
-    nexts = [*changes, None][1:] if changes else []
-    return [
-        HoldPeriod(
-            reason=held.text("reason") or "",
-            by=held.text("by") or "",
-            freeze=bool(held.detail.get("freeze")),
-            since=held.at,
-            until=ended.at if ended else None,
-            ended_by=ended.text("by") or "" if ended else None,
-        )
-        for held, ended in zip(changes, nexts, strict=True)
-        if held.event == "held" and period.shares(held.at, ended.at if ended else None)
-    ]
-
-
-def _manual_actions(events: Sequence[AuditEvent], period: Period) -> list[ManualAction]:
-    return [
-        ManualAction(
-            at=event.at,
-            operation=event.text("operation") or "",
-            secret_id=event.text("secret_id"),
-            outcome=event.event,
-        )
-        for event in events
-        if "operation" in event.detail and event.event != "intent" and event.at >= period.since
-    ]
+def _opened(summary: AccountSummary) -> Rotation | None:
+    rotation = summary.last_rotation
+    return rotation if rotation and rotation.closed_at is None else None

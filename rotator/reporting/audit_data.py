@@ -9,17 +9,19 @@ from typing import Any
 from rotator.model import Account
 from rotator.model.redaction import printable
 from rotator.model.times import rfc3339
-from rotator.reporting.audit import (
-    AccountReport,
+from rotator.reporting.audit import WITHIN, AccountReport, Report
+from rotator.reporting.audit_records import (
+    Act,
     FailureGroup,
     HoldPeriod,
     ManualAction,
     Period,
-    Report,
+    Revocation,
     RotationHistory,
     SecretUse,
+    TroublePeriod,
 )
-from rotator.reporting.text import span
+from rotator.reporting.text import moment, span
 from rotator.reporting.verification import LedgerVerification
 
 _DAY = timedelta(days=1)
@@ -50,6 +52,21 @@ def verdict(record: LedgerVerification) -> str:
     return f"{whole}; {_AGAINST_VAULT.get(record.vault, record.vault)}"
 
 
+def facts(act: Act) -> str:
+    """Return what is recorded of an act, besides who and why: `grace_seconds=0 reason=asked`."""
+    return " ".join(f"{name}={value}" for name, value in sorted(act.facts.items()))
+
+
+def revoked(use: SecretUse) -> str:
+    """Return what became of a secret, in words."""
+    found = use.revocation
+    if found is None:
+        return "still live" if use.is_live else "not known"
+    if found.by == "someone else":
+        return f"by someone else, found gone {moment(found.at)}"
+    return f"{moment(found.at)}, {found.how}"
+
+
 _AGAINST_VAULT = {
     "matches": "the entry that Vault's note names is in it",
     "no note": "Vault has no note to compare with yet",
@@ -76,6 +93,15 @@ def document(report: Report) -> dict[str, Any]:
         "made_at": rfc3339(report.made_at),
         "made_by": report.version,
         "ledger_verified": report.is_proven,
+        "summary": {
+            "accounts": len(report.accounts),
+            "within_policy": report.count(WITHIN),
+            "overdue": report.count("overdue"),
+            "broken": report.count("broken"),
+            "unmanaged_live_credentials": report.unmanaged,
+            "not_known": report.count("not known"),
+            "no_policy": report.count("no policy"),
+        },
         "accounts": [_account(account) for account in report.accounts],
     }
 
@@ -88,6 +114,8 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "policy": policy(configured),
         "max_age_days": days(configured.policy.max_age) if configured else None,
         "verdict": account.verdict,
+        "verdicts": list(account.verdicts),
+        "now": _present(account),
         "oldest_age_days": days(account.oldest),
         "overdue_days": days(account.overdue),
         "rotations": [_rotation(rotation) for rotation in account.rotations],
@@ -95,6 +123,9 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "refusals": [_fields(failure) for failure in account.failures],
         "holds": [_fields(hold) for hold in account.holds],
         "by_hand": [_fields(action) for action in account.manual_actions],
+        "acts": [_act(act) for act in account.acts],
+        "troubles": [_fields(trouble) for trouble in account.troubles],
+        "revocations": [_fields(revocation) for revocation in account.revocations],
         "ledger": {
             "entries": record.entries,
             "head": record.head,
@@ -104,6 +135,32 @@ def _account(account: AccountReport) -> dict[str, Any]:
             "vault": record.vault.lower(),
             "vault_unread": record.unread.message if record.unread else None,
         },
+    }
+
+
+def _present(account: AccountReport) -> dict[str, Any]:
+    """Return the present state, from the account's row: not covered by the chain."""
+    condition = account.condition
+    return {
+        "observed_at": rfc3339(account.observed_at),
+        **(condition.document() if condition else {"state": None}),
+        "conditions": [each.document() for each in account.conditions],
+        "live_secrets": [
+            {"id": secret.id, "role": secret.role.value, "managed": secret.is_managed}
+            for secret in account.live
+        ],
+    }
+
+
+def _act(act: Act) -> dict[str, Any]:
+    return {
+        "at": rfc3339(act.at),
+        "operation": act.operation,
+        "by": act.by,
+        "from": act.host,
+        "because": act.because,
+        "facts": dict(act.facts),
+        "outcome": act.outcome,
     }
 
 
@@ -128,10 +185,17 @@ def _secret(use: SecretUse) -> dict[str, Any]:
         "until": rfc3339(use.until),
         "age_days": days(use.age),
         "overdue_days": days(use.overdue),
+        "age_counts_from": rfc3339(use.aged_from),
+        "live": use.is_live,
+        "revoked_at": rfc3339(use.revocation.at) if use.revocation else None,
+        "revoked_by": use.revocation.by if use.revocation else None,
     }
 
 
-def _fields(record: FailureGroup | HoldPeriod | ManualAction) -> dict[str, Any]:
+_Record = FailureGroup | HoldPeriod | ManualAction | Revocation | TroublePeriod
+
+
+def _fields(record: _Record) -> dict[str, Any]:
     return {
         name: rfc3339(value) if isinstance(value, datetime) else value
         for name, value in vars(record).items()
@@ -157,6 +221,12 @@ COLUMNS = (
     "overdue_days",
     "person",
     "text",
+    "state",
+    "hint",
+    "host",
+    "because",
+    "revoked_at",
+    "revoked_by",
 )
 
 #: Prefixes that a spreadsheet would take for a formula, full-width forms included.
@@ -192,6 +262,7 @@ def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
         "age_days": days(account.oldest),
         "overdue_days": days(account.overdue),
         "text": verdict(account.record),
+        "state": account.state,
     }
     for rotation in account.rotations:
         yield {
@@ -213,6 +284,8 @@ def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
             "new_secret_id": use.secret_id,
             "age_days": days(use.age),
             "overdue_days": days(use.overdue),
+            "outcome": _OUTCOMES[use.is_live],
+            **(_revocation(use.revocation) if use.revocation else {}),
         }
     for failure in account.failures:
         yield {
@@ -241,6 +314,72 @@ def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
             "reason": action.operation,
             "outcome": action.outcome,
         }
+    yield from _newer_rows(account)
+
+
+def _newer_rows(account: AccountReport) -> Iterator[Row]:
+    """Yield the records that older versions did not have, after those that they had."""
+    for act in account.acts:
+        yield {
+            "record": "act",
+            "from": rfc3339(act.at),
+            "to": rfc3339(act.at),
+            "new_secret_id": act.facts.get("secret_id"),
+            "reason": act.operation,
+            "outcome": act.outcome,
+            "person": act.by or NOT_RECORDED,
+            "text": facts(act),
+            "host": act.host,
+            "because": act.because,
+        }
+    for trouble in account.troubles:
+        yield {
+            "record": "trouble",
+            "from": rfc3339(trouble.since),
+            "to": rfc3339(trouble.until),
+            "code": trouble.code,
+            "text": trouble.why,
+            "state": trouble.state,
+        }
+    for revocation in account.revocations:
+        yield {
+            "record": "revocation",
+            "from": rfc3339(revocation.at),
+            "to": rfc3339(revocation.at),
+            "rotation_id": revocation.rotation_id,
+            "old_secret_id": revocation.secret_id,
+            "reason": revocation.how,
+            "person": revocation.person,
+            **_revocation(revocation),
+        }
+    for condition in account.conditions:
+        yield {
+            "record": "now",
+            "from": rfc3339(condition.since),
+            "to": rfc3339(account.observed_at),
+            "code": condition.code,
+            "count": condition.tries,
+            "text": condition.why,
+            "state": condition.state,
+            "hint": condition.hint,
+        }
+    for secret in account.live:
+        yield {
+            "record": "live secret",
+            "to": rfc3339(account.observed_at),
+            "new_secret_id": secret.id,
+            "outcome": "managed" if secret.is_managed else "unmanaged",
+            "reason": secret.role,
+        }
+
+
+_OUTCOMES = {True: "live", False: "revoked", None: "not known"}
+#: Stands for the person of an act that an older version of rotator recorded.
+NOT_RECORDED = "not recorded"
+
+
+def _revocation(revocation: Revocation) -> Row:
+    return {"revoked_at": rfc3339(revocation.at), "revoked_by": revocation.by}
 
 
 def _cell(value: object) -> object:

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rotator.reporting import audit_data
-from rotator.reporting.audit import AccountReport, Period, Report
+from rotator.model import State
+from rotator.reporting import audit_data, audit_tables
+from rotator.reporting.audit import WITHIN, AccountReport, Report
+from rotator.reporting.audit_records import Period
+from rotator.reporting.status import Condition
 from rotator.reporting.templates import environment
-from rotator.reporting.text import moment, short, span
+from rotator.reporting.text import moment, span
 
 _WIDTH, _TOP, _HEIGHT = 1000.0, 4, 26
 #: Smallest visible width, in units of the drawing.
@@ -34,36 +37,74 @@ def page(report: Report) -> str:
         .get_template("report.html")
         .render(
             report=report,
+            accounts=sorted(report.accounts, key=_urgency),
             tiles=list(_tiles(report)),
             ticks=list(_ticks(report.period)),
             bars=_bars,
             policy=audit_data.policy,
             proof=audit_data.verdict,
-            rotations=audit_data.rotations,
+            tone=audit_tables.tone,
+            overview=audit_tables.overview,
+            live=audit_tables.live,
+            tables=audit_tables.of_account,
+            about=_about,
         )
     )
+
+
+#: Verdicts, the worst first.
+_VERDICTS = ("broken", "unmanaged live credential", "overdue", "not known", "no policy", WITHIN)
+_STATES = [*State, None]
+
+
+def _urgency(account: AccountReport) -> tuple[bool, bool, int, int]:
+    """Return what sorts accounts with problems before those without, the worst first."""
+    is_quiet = not any(condition.needs_attention for condition in account.conditions)
+    is_fine = account.verdict == WITHIN and is_quiet and not account.record.faults
+    return (
+        is_fine,
+        not account.record.faults,
+        _VERDICTS.index(account.verdict),
+        _STATES.index(account.state),
+    )
+
+
+def _about(condition: Condition) -> str:
+    """Return code, beginning and tries of a condition; empty where nothing is to be said."""
+    facts = [condition.code] if condition.code else []
+    if condition.since:
+        facts.append(f"since {moment(condition.since)}")
+    if condition.tries:
+        facts.append(f"{condition.tries} {'try' if condition.tries == 1 else 'tries'}")
+    if condition.next_try_at:
+        facts.append(f"next try {moment(condition.next_try_at)}")
+    return f" ({', '.join(facts)})" if facts else ""
 
 
 def _tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     """Yield the figures of the summary, each with its label and its tone."""
     accounts = report.accounts
-    overdue = sum(bool(account.overdue) for account in accounts)
-    within = sum(account.verdict == "within policy" for account in accounts)
+    overdue, broken = report.count("overdue"), report.count("broken")
+    unknown, unmanaged = report.count("not known"), report.unmanaged
     held = sum(bool(account.holds) for account in accounts)
     completed = sum(account.count("completed") for account in accounts)
     found = [account.record.vault for account in accounts]
     is_compared = not {"not compared", "not configured"}.issuperset(found)
     matching = f"{found.count('matches')} of {len(found)} match"
     matches = matching if is_compared else "not compared with"
-    yield f"{within} of {len(accounts)}", "accounts within policy throughout", ""
+    credentials = "credential" if unmanaged == 1 else "credentials"
+    yield f"{report.count(WITHIN)} of {len(accounts)}", "accounts within policy throughout", ""
     yield str(overdue), "with an overdue secret", "bad" if overdue else ""
-    yield str(completed), "rotations completed", ""
-    yield str(held), "held by an operator", "warn" if held else ""
+    yield str(broken), "broken now: consumers have no working secret", "bad" if broken else ""
+    yield str(unmanaged), f"unmanaged live {credentials} now", "bad" if unmanaged else ""
+    yield str(unknown), "with a secret whose age is not known", "warn" if unknown else ""
     yield (
         "verified" if report.is_proven else "NOT VERIFIED",
         f"the ledger's chains of hashes and rows; {matches} Vault",
         "good" if report.is_proven else "bad",
     )
+    yield str(completed), "rotations completed", ""
+    yield str(held), "held by an operator", "warn" if held else ""
 
 
 def _bars(account: AccountReport, period: Period) -> Iterator[Bar]:
@@ -71,11 +112,12 @@ def _bars(account: AccountReport, period: Period) -> Iterator[Bar]:
     for number, use in enumerate(account.uses):
         age = f", {span(use.age)} old at the end" if use.age is not None else ""
         x, width = _extent(period, use.since, use.until)
-        title = f"secret {short(use.secret_id)}{age}"
+        title = f"secret {use.secret_id or 'not known'}{age}"
         yield Bar(kind="odd" if number % 2 else "even", title=title, x=x, width=width)
     for use in account.uses:
-        if use.overdue and use.since and account.account:
-            x, width = _extent(period, use.since + account.account.policy.max_age, use.until)
+        if use.overdue and use.since and use.aged_from and account.account:
+            late_from = max(use.since, use.aged_from + account.account.policy.max_age)
+            x, width = _extent(period, late_from, use.until)
             yield Bar(kind="late", title=f"overdue for {span(use.overdue)}", x=x, width=width)
     for hold in account.holds:
         x, width = _extent(period, hold.since, hold.until)

@@ -393,7 +393,7 @@ class AccountStatus:
     def notes(self) -> Iterator[str]:
         """Yield the cause of each condition, and which hook fails."""
         for condition in self.conditions:
-            if condition.why and condition.state is not State.ROTATING:
+            if condition.code or (condition.why and condition.state is not State.ROTATING):
                 yield self.told(condition)
         if hook := self.hook_note():
             yield hook

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from rotator.model.times import UNITS
+from rotator.model.times import rough_duration
 
 #: Stands for a missing value.
 NOTHING = "-"
@@ -15,15 +15,7 @@ def moment(at: datetime | None) -> str:
 
 def span(length: timedelta | None) -> str:
     """Return a duration in its two largest units: `3d 4h`; less than a second is `0s`."""
-    if length is None:
-        return NOTHING
-    seconds = max(0, int(length.total_seconds()))
-    parts: list[tuple[int, str]] = []
-    for unit, size in UNITS.items():
-        count, seconds = divmod(seconds, size)
-        if count or parts:
-            parts.append((count, unit))
-    return " ".join(f"{count}{unit}" for count, unit in parts[:2] if count) or "0s"
+    return NOTHING if length is None else rough_duration(length)
 
 
 def age_text(since: datetime | None, now: datetime) -> str:

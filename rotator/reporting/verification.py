@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rotator.errors import RotatorError
+from rotator.model import NOTHING_WRITTEN, Written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rotator.ledger.reader import LedgerReader
+    from rotator.ledger.reader import ChainCheck, LedgerReader
     from rotator.model import Account
     from rotator.rotation.ports import Store
 
@@ -20,6 +21,11 @@ ROW_HINT = (
     "backup; `rotator release NAME` or `rotator hold NAME --reason TEXT` corrects a hold, "
     "`rotator status --refresh` a due time and the account's identity"
 )
+VANISHED_HINT = (
+    "the entry was replaced or deleted, or its version ended: `rotator status NAME --refresh` says "
+    "what that means for consumers; `rotator adopt NAME --from-vault` writes a note again"
+)
+_VANISHED = "Vault's entry has no note, and rotator wrote version {version} there with one"
 _MISSING = "the ledger lacks the entry that Vault's note names: it was rewritten or cut off"
 _LOST = "the ledger has no entry, and Vault's note names one: the ledger was lost or replaced"
 
@@ -37,8 +43,14 @@ class LedgerVerification:
     vault_fault: str | None = None
     #: Where the account's rows differ from its entries, or from possible values.
     row_faults: tuple[str, ...] = ()
-    #: `matches`, `no note`, `not configured`, `not compared`, `FAILED`, or `not reached` if the
-    #: chain breaks before the entry in Vault's note.
+    #: The newest version of Vault's entry that the ledger says rotator wrote at the account's path;
+    #: 0 for none.
+    written_version: int = 0
+    #: Why there is no note in Vault to compare with, although rotator wrote one.
+    note_fault: str | None = None
+    #: `matches`, `no note` (none was ever written), `vanished` (one was), `not configured`,
+    #: `not compared`, `FAILED`, or `not reached` if the chain breaks before the entry in Vault's
+    #: note.
     vault: str
     #: Why Vault's note could not be read.
     unread: RotatorError | None = None
@@ -54,6 +66,7 @@ class LedgerVerification:
         chain = [fault for fault in (self.chain_fault, self.vault_fault) if fault]
         return [
             *((fault, CHAIN_HINT) for fault in chain),
+            *((fault, VANISHED_HINT) for fault in (self.note_fault,) if fault),
             *((fault, ROW_HINT) for fault in self.row_faults),
         ]
 
@@ -84,7 +97,10 @@ class LedgerVerification:
             "fault": next(iter(self.faults), None),
             "chain": {"verdict": self.chain.lower(), "fault": self.chain_fault},
             "rows": {"verdict": self.rows.lower(), "faults": [*self.row_faults]},
-            "vault_head": {"verdict": self.vault.lower(), "fault": self.vault_fault},
+            "vault_head": {
+                "verdict": self.vault.lower(),
+                "fault": self.vault_fault or self.note_fault,
+            },
         }
 
 
@@ -122,7 +138,17 @@ def verify_ledger(
             *reader.implausible_delays(name, account, datetime.now(UTC)),
         ),
         vault=vault,
+        written_version=_version_at_path(check, account),
     )
+
+
+def _version_at_path(check: "ChainCheck", account: "Account | None") -> int:
+    """Return the newest version that was written at the path that `account` has now; 0 for none.
+
+    Where the entries do not record the path, the account has had but one.
+    """
+    path = account.identity.vault_path if account else check.written_path
+    return check.written_version if check.written_path in (None, path) else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,25 +170,31 @@ class Verifier:
             LedgerError: the ledger cannot be read.
         """
         account = self.accounts.get(name)
-        anchor, vault, unread = None, "not compared", self.away
-        if self.store:
-            # Read first: an entry is in the ledger before Vault's note names it.
-            anchor, vault, unread = _anchor(account, self.store)
-        verification = verify_ledger(self.reader, name, account, anchor=anchor)
-        if anchor is None:
-            return replace(verification, vault=vault, unread=unread)
-        return verification
+        if self.store is None or account is None:
+            vault = "not configured" if self.store else "not compared"
+            found = verify_ledger(self.reader, name, account)
+            return replace(found, vault=vault, unread=self.away)
+        # Read first: an entry is in the ledger before Vault's note names it.
+        found = self._compared(account, self.store)
+        if found.vault == "no note" and found.written_version:
+            # The first one may have been written meanwhile, or a standby of Vault may lag.
+            written = Written(version=found.written_version)
+            found = self._compared(account, self.store, written)
+        if found.vault == "no note" and found.written_version:
+            fault = _VANISHED.format(version=found.written_version)
+            return replace(found, vault="vanished", note_fault=fault)
+        return found
 
-
-def _anchor(
-    account: "Account | None", store: "Store"
-) -> tuple[str | None, str, RotatorError | None]:
-    """Return the hash in Vault's note, or the reason why there is none and the error behind it."""
-    if account is None:
-        return None, "not configured", None
-    try:
-        stored = store.read_current(account)
-    except RotatorError as error:
-        return None, "not compared", error
-    note = stored.entry.note if stored else None
-    return (note.ledger_head, "", None) if note else (None, "no note", None)
+    def _compared(
+        self, account: "Account", store: "Store", written: Written = NOTHING_WRITTEN
+    ) -> LedgerVerification:
+        """Verify an account's record, compared with Vault's note if that can be read."""
+        try:
+            stored = store.read_current(account, written)
+        except RotatorError as error:
+            found = verify_ledger(self.reader, account.name, account)
+            return replace(found, unread=error)
+        note = stored.entry.note if stored else None
+        anchor = note.ledger_head if note else None
+        found = verify_ledger(self.reader, account.name, account, anchor=anchor)
+        return found if note else replace(found, vault="no note")

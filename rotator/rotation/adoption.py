@@ -12,7 +12,17 @@ from datetime import datetime
 from functools import cached_property, partial
 
 from rotator.errors import CredentialRefused, Refused, RotatorError, StoreError
-from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step, Written
+from rotator.model import (
+    Account,
+    Actor,
+    Credential,
+    Note,
+    Rotation,
+    Secret,
+    SecretValue,
+    Step,
+    Written,
+)
 from rotator.rotation import identity, refusals
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.ports import (
@@ -54,6 +64,7 @@ class Adoption:
     given: SecretValue | None
     #: Id that the operator named; None to determine it.
     secret_id: str | None
+    actor: Actor
 
     def carry_out(self) -> Adopted:
         """Prove the value, find its id, write it to Vault and record it.
@@ -64,6 +75,8 @@ class Adoption:
             CredentialRefused: Vonage does not accept the value.
             RotatorError: something failed; adopt it again.
         """
+        # Without the id that is asked for, which may be a value that was put in its place.
+        self._commit([NewEntry.requested(self.actor, "adopt")])
         if refusal := identity.register(self.account, self._state, self._session):
             raise refusal.error()
         if self._base.entry.is_foreign:

@@ -6,14 +6,15 @@ from an unexplained one.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
+from uuid import UUID
 
 from rotator.errors import CredentialRefused, Refused, RotatorError, SecretNotFound
-from rotator.model import Account, Credential, Hold, Rotation, Secret, Written
+from rotator.model import Account, Actor, Credential, Hold, Rotation, Secret, Written
 from rotator.model.rotation import SecretRole
 from rotator.rotation import identity
 from rotator.rotation.dependencies import Dependencies
@@ -139,6 +140,8 @@ class ManualOperation:
     dependencies: Dependencies
     account: Account
     session: LedgerSession
+    #: What is done, as the record calls it.
+    operation: str
     #: The account's hold when the lease was taken.
     hold: Hold | None
 
@@ -148,13 +151,12 @@ class ManualOperation:
 
     def perform(
         self,
-        operation: str,
         effect: Callable[[BeforeSend], Done],
         secret_id: str | None = None,
         *,
         seen: AccountSecrets | None = None,
     ) -> Done:
-        """Record that `operation` is about to be tried, try it, and record the outcome.
+        """Record that the operation is about to be tried, try it, and record the outcome.
 
         `effect` receives the last look, which it must call right before sending. If the operation
         was decided on because of what was `seen` in Vault, Vault must still hold that.
@@ -171,12 +173,12 @@ class ManualOperation:
 
         def done(result: Done) -> None:
             made = result.id if isinstance(result, Secret) else secret_id
-            self._record("done", operation=operation, secret_id=made)
+            self._record("done", secret_id=made)
 
         def missed(event: str, error: RotatorError) -> None:
-            self._record(event, operation=operation, secret_id=secret_id, code=error.code)
+            self._record(event, secret_id=secret_id, code=error.code)
 
-        intend = partial(self._record, "intent", operation=operation, secret_id=secret_id)
+        intend = partial(self._record, "intent", secret_id=secret_id)
         return self.session.perform(send, hold=self.hold, intend=intend, done=done, missed=missed)
 
     def _unchanged(self, seen: AccountSecrets) -> BeforeSend:
@@ -185,14 +187,23 @@ class ManualOperation:
 
     def _record(self, event: str, **detail: str | None) -> None:
         known = {key: value for key, value in detail.items() if value is not None}
-        entry = NewEntry(event=event, step=None, detail={"by": "operator", **known})
-        self.session.entries.append(entry)
+        facts = {"by": "operator", "operation": self.operation, **known}
+        self.session.entries.append(NewEntry(event=event, step=None, detail=facts))
         self.session.commit(None, None, last=False)
 
 
 @contextmanager
-def manual_operation(dependencies: Dependencies, account: Account) -> Iterator[ManualOperation]:
-    """Take the account's lease for a `with` block.
+def manual_operation(
+    dependencies: Dependencies,
+    account: Account,
+    operation: str,
+    *,
+    actor: Actor,
+    secret_id: str | None = None,
+) -> Iterator[ManualOperation]:
+    """Take the account's lease for a `with` block, and record first what `actor` asks for.
+
+    `secret_id` is the secret that it is about, as the person named it.
 
     Raises:
         Busy: another process is working on the account.
@@ -202,10 +213,23 @@ def manual_operation(dependencies: Dependencies, account: Account) -> Iterator[M
     try:
         session = dependencies.session(lease)
         state = session.begin()
+        session.entries.append(NewEntry.requested(actor, operation, secret_id=_id(secret_id)))
+        session.commit(None, None, last=False)
         if refusal := identity.register(account, state, session):
             raise refusal.error()
         yield ManualOperation(
-            dependencies=dependencies, account=account, session=session, hold=state.hold
+            dependencies=dependencies,
+            account=account,
+            session=session,
+            operation=operation,
+            hold=state.hold,
         )
     finally:
         dependencies.ledger.release(lease)
+
+
+def _id(text: str | None) -> str | None:
+    """Return what a person named a secret by if it is an id for certain, and no value."""
+    with suppress(ValueError):
+        return text if text and text.lower() == str(UUID(text)) else None
+    return None

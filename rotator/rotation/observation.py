@@ -187,9 +187,12 @@ class Observation:
     def is_broken(self) -> bool:
         """Whether consumers read a secret that does not work, or nothing where they read one."""
         entry = self.current.entry
-        if entry is None or not entry.has_value:
-            return self.is_managed or (entry is None and self.current.version > 0)
-        return self.current.authenticated_at is None
+        if entry is None:
+            return self.current.version > 0 or self.ledger.written.version > 0
+        if not entry.has_value:
+            return self.is_managed
+        # With another account's API key beside it, the value says nothing about this account.
+        return self.current.authenticated_at is None and not entry.is_foreign
 
     @property
     def current_secret_id(self) -> str | None:

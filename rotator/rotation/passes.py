@@ -47,7 +47,7 @@ from rotator.rotation.result import aborted, in_grace, snapshot_of, trouble_of
 from rotator.rotation.session import LedgerSession
 from rotator.rotation.steps.base import Action, At, Check, Effect, ObserveAgain, Recording, Site
 from rotator.rotation.steps.bookkeeping import Close, Idle, Observe, Refuse
-from rotator.rotation.steps.prepare import Open, asked_again
+from rotator.rotation.steps.prepare import Open, asked_again, requested
 from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
 
 log = structlog.get_logger(__name__)
@@ -124,6 +124,9 @@ class Pass:
     def _carry_out(self) -> Outcome:
         self.state = self.session.begin()
         self.remembered = self.state.rotation
+        if self.request.actor:
+            self.session.entries.append(requested(self.request, self.request.actor, self.rotation))
+            self.session.commit(None, None, last=False)
         if refusal := identity.register(self.account, self.state, self.session):
             self._refuse(refusal)
         # The request applies to the open rotation, whichever process carries it on.

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from rotator.model import (
     NOTHING_WRITTEN,
     Account,
+    Actor,
     Credential,
     CurrentEntry,
     Hold,
@@ -247,6 +248,10 @@ class AccountSummary:
     retry_at: datetime | None = None
 
 
+#: Event of an entry that a person's act begins with; its other entries follow, if it comes to any.
+REQUESTED = "requested"
+
+
 @dataclass(frozen=True, kw_only=True)
 class NewEntry:
     """A ledger entry to be appended; the ledger adds account, time, sequence and hashes."""
@@ -261,6 +266,20 @@ class NewEntry:
     written: Written | None = None
     #: What the entry says is wrong, with its cure; likewise.
     trouble: Trouble | None = None
+
+    @classmethod
+    def requested(
+        cls,
+        actor: Actor,
+        operation: str,
+        *,
+        rotation_id: str | None = None,
+        **facts: str | int | None,
+    ) -> Self:
+        """Return the entry of a person's act; facts that are None are left out."""
+        known = {name: fact for name, fact in facts.items() if fact is not None}
+        detail = {"operation": operation, **known, **actor.facts()}
+        return cls(event=REQUESTED, step=None, detail=detail, rotation_id=rotation_id)
 
 
 @dataclass(frozen=True, kw_only=True)

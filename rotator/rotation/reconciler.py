@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 
 from rotator.errors import LedgerError, LedgerUnusable, RotatorError
-from rotator.model import Account, Outcome, PassResult, Request, SecretValue, Trouble
+from rotator.model import Account, Actor, Outcome, PassResult, Request, SecretValue, Trouble
 from rotator.rotation import identity, refusals
 from rotator.rotation.adoption import Adopted, Adoption
 from rotator.rotation.dependencies import Dependencies
@@ -94,12 +94,35 @@ class Reconciler(Dependencies):
             return failure(account, rotation, refused), actions, observation
         return result_of(account, Outcome.PLANNED, rotation), actions, observation
 
+    def examine(self, account: Account) -> tuple[Observation, Trouble | None]:
+        """Return the observation of `account`, and what `refresh` would find wrong with it.
+
+        Reads only, takes no lease.
+
+        Raises:
+            RotatorError: part of the account cannot be observed.
+        """
+        state = self.ledger.load(account.name)
+        refusal = identity.check(account, state, self.ledger)
+        observed = observe(self, account, state)
+        trouble, known = self._trouble(account, observed, refusal), state.trouble
+        if trouble and known and not trouble.is_news(known):
+            # Its hint may name an older version, which is only looked for once.
+            trouble = known
+        return observed.observation, trouble
+
     def adopt(
-        self, account: Account, value: SecretValue | None, *, secret_id: str | None = None
+        self,
+        account: Account,
+        value: SecretValue | None,
+        *,
+        actor: Actor,
+        secret_id: str | None = None,
     ) -> Adopted:
         """Make `value`, or for None the one in Vault, the account's current secret.
 
-        `secret_id` says which secret it is, where Vonage does not show that. Never rotates.
+        `secret_id` says which secret it is, where Vonage does not show that. Never rotates. That
+        `actor` asks for it is recorded first.
 
         Raises:
             Busy: another process is working on the account.
@@ -109,7 +132,12 @@ class Reconciler(Dependencies):
         """
         with self._claim(account) as lease:
             adoption = Adoption(
-                dependencies=self, account=account, lease=lease, given=value, secret_id=secret_id
+                dependencies=self,
+                account=account,
+                lease=lease,
+                given=value,
+                secret_id=secret_id,
+                actor=actor,
             )
             adopted = adoption.carry_out()
         # For `status`, which would be out of date until the next observation. The adoption itself
@@ -150,7 +178,10 @@ class Reconciler(Dependencies):
         A hold is nothing wrong. What a pass found and an observation cannot confirm is kept.
         """
         observation, known = observed.observation, observed.observation.ledger.trouble
-        action = refusal or self._expected(account, observation)
+        if refusal:
+            # What was observed may be another account's.
+            return trouble_of(account, refusal, None, self.now())
+        action = self._expected(account, observation)
         if isinstance(action, Refuse):
             if known is None or known.code != action.code:
                 action = with_working_version(self, account, observed, action)

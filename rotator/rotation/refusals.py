@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, Secret, ShutGate
+from rotator.model.times import rough_duration
 from rotator.rotation.observation import Observation
 from rotator.rotation.steps.bookkeeping import Refuse
 
@@ -340,13 +341,13 @@ def first_kept(name: str, secret_id: str | None) -> Refuse:
 
 def clock_ahead(offset: timedelta) -> ShutGate:
     """Return the gate for a clock that is ahead, which would end a grace early."""
-    size = timedelta(seconds=round(offset.total_seconds()))
+    size = rough_duration(timedelta(seconds=round(offset.total_seconds())))
     why = f"this machine's clock is {size} ahead of Vonage's, by which the grace is not over"
     return ShutGate(name=CLOCK, reason=why)
 
 
 def clock_behind(offset: timedelta) -> Refuse:
-    size = timedelta(seconds=round(-offset.total_seconds()))
+    size = rough_duration(timedelta(seconds=round(-offset.total_seconds())))
     return Refuse(
         code="clock-behind",
         why=f"this machine's clock is {size} behind Vonage's: once put right, it would end a grace "

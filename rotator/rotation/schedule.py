@@ -6,12 +6,14 @@ saving time: a fixed time that is skipped runs at once, one that occurs twice ru
 """
 
 import hashlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from rotator.model import Account
+from rotator.model import Account, Policy
 from rotator.model.retry import Backoff
 from rotator.rotation import window
 
@@ -34,15 +36,16 @@ def next_due(account: Account, created_at: datetime) -> datetime:
     windows; accounts that become due while they are closed are spread over the next one.
     """
     policy = account.policy
-    if policy.cron is not None:
-        base = _next_time(policy.cron, created_at.astimezone(ZoneInfo(policy.timezone)))
-    else:
-        base = created_at.astimezone(UTC) + (policy.every or timedelta())
+    base = undelayed(policy, created_at)
     delay = _fraction(f"{account.name} {base.isoformat()}") * policy.jitter
-    opening = window.opens_at(policy, base + delay)
-    if opening == base + delay or window.opens_at(policy, opening + delay) != opening + delay:
-        return opening
-    return opening + delay
+    return window.delayed(partial(window.opens_at, policy), base, delay)
+
+
+def undelayed(policy: Policy, created_at: datetime) -> datetime:
+    """Return when a secret is due by `every` or `cron`, without jitter and windows (UTC)."""
+    if policy.cron is not None:
+        return _next_time(policy.cron, created_at.astimezone(ZoneInfo(policy.timezone)))
+    return created_at.astimezone(UTC) + (policy.every or timedelta())
 
 
 def _next_time(cron: str, local: datetime) -> datetime:
@@ -51,10 +54,19 @@ def _next_time(cron: str, local: datetime) -> datetime:
     Where Vonage's clock is behind, a secret created for three o'clock is dated just before it, and
     would be due again at once.
     """
-    times = (time.astimezone(UTC) for time in CronSim(cron, local) if _exists(time))
+    times = occurrences(cron, local)
     first, second = next(times), next(times)
-    is_meant_for_it = first - local < min(_MOMENT, (second - first) / 2)
-    return second if is_meant_for_it else first
+    return second if first - local < moment_before(first, second) else first
+
+
+def occurrences(cron: str, local: datetime) -> Iterator[datetime]:
+    """Yield the times of `cron` after `local`, whose zone it refers to (UTC)."""
+    return (time.astimezone(UTC) for time in CronSim(cron, local) if _exists(time))
+
+
+def moment_before(first: datetime, second: datetime) -> timedelta:
+    """Return how shortly before `first` a secret is still meant for it, and due at `second`."""
+    return min(_MOMENT, (second - first) / 2)
 
 
 #: Clocks that differ by less are treated as equal; see `rotator.vonage.response`.

@@ -8,10 +8,12 @@ window.
 """
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from rotator.model import Policy, Rotation
@@ -79,11 +81,64 @@ def opens_at(policy: Policy, at: datetime) -> datetime:
     zone = ZoneInfo(policy.timezone)
     if not windows or _is_in(windows, at.astimezone(zone)):
         return at.astimezone(UTC)
+    openings = _instants(windows, at, zone, of=lambda window: (window.opens,))
     return min(
         instant
-        for instant in (*_openings(windows, at, zone), *_changes(at, zone))
+        for instant in (*openings, *_changes(at, zone))
         if instant >= at and _is_in(windows, instant.astimezone(zone))
     )
+
+
+def delayed(opens: Callable[[datetime], datetime], base: datetime, delay: timedelta) -> datetime:
+    """Return when to do what is due at `base`, delayed, and put off to a window where `opens` does.
+
+    `opens` returns the first instant from one on that is in a window. What is put off is delayed
+    after the opening again, if the window is that long.
+    """
+    opening = opens(base + delay)
+    if opening == base + delay or opens(opening + delay) != opening + delay:
+        return opening
+    return opening + delay
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spans:
+    """The times at which the windows of a policy are open, during a period."""
+
+    #: The instants at which they open and close, in turn.
+    opens: list[datetime]
+    closes: list[datetime]
+
+    @classmethod
+    def of(cls, policy: Policy, start: datetime, end: datetime) -> Self:
+        """Return those from `start` to `end`; without windows, all of time."""
+        if not policy.window:
+            return cls(opens=[_FIRST], closes=[_LAST])
+        windows = [parse(text) for text in policy.window]
+        zone = ZoneInfo(policy.timezone)
+        days = (end - start) // _DAY + 1
+        walls = _instants(
+            windows, start, zone, of=lambda each: (each.opens, each.closes), days=days
+        )
+        edges = sorted({start, end, *walls, *_changes(start, zone, days=days)})
+        spans = cls(opens=[], closes=[])
+        was_in = False
+        for instant in (edge for edge in edges if start <= edge <= end):
+            is_in = instant < end and _is_in(windows, instant.astimezone(zone))
+            if is_in != was_in:
+                (spans.opens if is_in else spans.closes).append(instant)
+            was_in = is_in
+        return spans
+
+    def opens_at(self, at: datetime) -> datetime:
+        """Return the first instant from `at` on that is in one; `at` itself after the last."""
+        index = bisect_right(self.closes, at)
+        return max(at, self.opens[index]) if index < len(self.opens) else at
+
+
+#: All of time, with room for a zone's offset.
+_FIRST = datetime.min.replace(tzinfo=UTC) + _DAY
+_LAST = datetime.max.replace(tzinfo=UTC) - _DAY
 
 
 def deletion_at(policy: Policy, rotation: Rotation) -> datetime | None:
@@ -112,20 +167,27 @@ def _is_in(windows: list[Window], local: datetime) -> bool:
     return any(window.has(local) for window in windows)
 
 
-def _openings(windows: list[Window], at: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    """Yield the instants at which windows open: twice where an hour comes twice."""
+def _instants(
+    windows: list[Window],
+    at: datetime,
+    zone: ZoneInfo,
+    *,
+    of: Callable[[Window], tuple[int, ...]],
+    days: int = _HORIZON,
+) -> Iterator[datetime]:
+    """Yield the instants of the minutes `of` each window: twice where an hour comes twice."""
     today = at.astimezone(zone).date()
-    for window in windows:
-        wall = time(window.opens // 60, window.opens % 60, tzinfo=zone)
-        for day in (today + number * _DAY for number in range(-1, _HORIZON)):
+    for minute in {minute for window in windows for minute in of(window)}:
+        wall = time(minute // 60 % 24, minute % 60, tzinfo=zone)
+        for day in (today + number * _DAY for number in range(-1, days)):
             for fold in (0, 1):
                 yield datetime.combine(day, wall.replace(fold=fold)).astimezone(UTC)
 
 
-def _changes(at: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+def _changes(at: datetime, zone: ZoneInfo, *, days: int = _HORIZON) -> Iterator[datetime]:
     """Yield the clock changes, which may lead from outside a window into it."""
     start = at.astimezone(UTC).replace(microsecond=0)
-    for number in range(_HORIZON):
+    for number in range(days):
         low, high = start + number * _DAY, start + (number + 1) * _DAY
         before = low.astimezone(zone).utcoffset()
         if before == high.astimezone(zone).utcoffset():

@@ -134,6 +134,7 @@ class KvMount:
         request = VaultRequest(
             operation=operation,
             path=f"{self._mount}/data/{path}",
+            purpose=f"writing {self._mount}/data/{path}",
             send=lambda client: client.secrets.kv.v2.create_or_update_secret(
                 path, dict(fields), cas=cas, mount_point=self._mount
             ),
@@ -167,6 +168,7 @@ class KvMount:
         request = VaultRequest(
             operation=operation,
             path=f"{self._mount}/destroy/{path}",
+            purpose=f"destroying versions, {self._mount}/destroy/{path}",
             send=lambda client: client.secrets.kv.v2.destroy_secret_versions(
                 path, list(numbers), mount_point=self._mount
             ),
@@ -187,6 +189,7 @@ class KvMount:
         request = VaultRequest(
             operation=operation,
             path=f"{self._mount}/data/{path}",
+            purpose=f"reading {self._mount}/data/{path}",
             send=lambda client: client.secrets.kv.v2.read_secret_version(
                 path,
                 version=number,
@@ -235,6 +238,7 @@ class KvMount:
             VaultRequest(
                 operation="read-mount",
                 path=path,
+                purpose=f"looking at the mount {self._mount}",
                 send=lambda client: client.adapter.get(f"/v1/{quote(path)}"),
                 repeatable=True,
                 expected_statuses=_DENIED,
@@ -287,6 +291,7 @@ class KvMount:
         request = VaultRequest(
             operation="read-mount-configuration",
             path=f"{self._mount}/config",
+            purpose=f"reading the configuration of the mount {self._mount}",
             send=lambda client: client.secrets.kv.v2.read_configuration(mount_point=self._mount),
             repeatable=True,
             expected_statuses=_DENIED,

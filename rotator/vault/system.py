@@ -43,6 +43,7 @@ class SystemApi:
             VaultRequest(
                 operation="read-health",
                 path="sys/health",
+                purpose="asking for Vault's health",
                 send=lambda client: client.adapter.get("/v1/sys/health"),
                 repeatable=True,
                 expected_statuses=_HEALTH,
@@ -64,6 +65,7 @@ class SystemApi:
             VaultRequest(
                 operation="read-capabilities",
                 path="sys/capabilities-self",
+                purpose="asking what rotator's token may do",
                 send=lambda client: client.adapter.post(
                     "/v1/sys/capabilities-self", json={"paths": list(paths)}
                 ),

@@ -51,8 +51,10 @@ class VaultRequest:
 
     #: Its name in metrics and logs: `read-current`.
     operation: str
-    #: Path below /v1/, for messages and logs.
+    #: Path below /v1/, for logs.
     path: str
+    #: What it does, for messages: `reading secret/data/vonage/sms`.
+    purpose: str
     #: Sends the request with the hvac client that is passed in, which has no types.
     send: Callable[[Any], VaultOutcome]
     #: Safe to retry when its outcome is unknown: a read.
@@ -68,8 +70,8 @@ class VaultRequest:
     index: str = ""
 
     def __str__(self) -> str:
-        """Return operation and path, for messages."""
-        return f"{self.operation} {self.path}"
+        """Return what it does, for messages."""
+        return self.purpose
 
 
 class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints

@@ -1,14 +1,12 @@
 """`account balance|top-up|callbacks` and `subaccounts list`, as the real process."""
 
-import os
-import pty
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rotator.sim import Fault
-from tests.support.cli_fixture import CliFixture, CommandResult
+from tests.support.cli_fixture import CliFixture
 
 URL = "https://example.com/inbound"
 
@@ -20,19 +18,9 @@ def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
         yield cli
 
 
-def answered(cli: CliFixture, answer: str, *arguments: str) -> CommandResult:
-    """Run a command at a terminal, and answer what it asks."""
-    controller, terminal = pty.openpty()
-    os.write(controller, answer.encode())
-    done = cli.run_anew(*arguments, stdin=terminal)
-    os.close(controller)
-    os.close(terminal)
-    return done
-
-
 def recorded(cli: CliFixture) -> list[str]:
     """Return event and detail of the ledger's entries about manual operations."""
-    rows = cli.sql("SELECT event, detail FROM entry ORDER BY seq")
+    rows = cli.sql("SELECT event, detail FROM entry WHERE event != 'registered' ORDER BY seq")
     return [f"{event} {detail}" for event, detail in rows]
 
 
@@ -81,7 +69,7 @@ def test_a_top_up_spends_once_and_is_recorded(cli: CliFixture) -> None:
 
     assert (done.code, done.out) == (0, "topped up account-1, which had 10.28 EUR\n")
     assert cli.world.vonage.balance(cli.account.api_key) == 20.28
-    assert [line.split()[0] for line in recorded(cli)] == ["intent", "done"]
+    assert [line.split()[0] for line in recorded(cli)] == ["requested", "intent", "done"]
     assert "8ef2447e6960" not in "".join(recorded(cli))
 
 
@@ -89,9 +77,9 @@ def test_a_top_up_asks_first(cli: CliFixture) -> None:
     """Who does not say yes spends nothing; where nobody can be asked, neither."""
     cli.world.vonage.auto_reload = True
     arguments = ("account", "top-up", "account-1", "--transaction", "1")
-    no, unasked = answered(cli, "n\n", *arguments), cli.run(*arguments)
+    no, unasked = cli.answered("n\n", *arguments), cli.run(*arguments)
     before = cli.world.vonage.balance(cli.account.api_key)
-    yes = answered(cli, "y\n", *arguments, "--json")
+    yes = cli.answered("y\n", *arguments, "--json")
 
     assert (no.code, unasked.code) == (1, 2)
     assert "its balance is 10.28 EUR; charge account-1's payment method now?" in no.err
@@ -108,7 +96,7 @@ def test_a_top_up_whose_answer_is_lost_is_not_repeated(cli: CliFixture) -> None:
     assert done.code == 1
     assert "hint: it may have been charged: compare `rotator account balance account-1`" in done.err
     assert cli.world.vonage.balance(cli.account.api_key) == 20.28
-    assert [line.split()[0] for line in recorded(cli)] == ["intent", "unknown"]
+    assert [line.split()[0] for line in recorded(cli)] == ["requested", "intent", "unknown"]
 
 
 def test_a_top_up_without_auto_reload_says_so(cli: CliFixture) -> None:
@@ -117,7 +105,7 @@ def test_a_top_up_without_auto_reload_says_so(cli: CliFixture) -> None:
 
     assert done.code == 1
     assert "hint: Vonage tops up only where auto-reload is enabled" in done.err
-    assert [line.split()[0] for line in recorded(cli)] == ["intent", "rejected"]
+    assert [line.split()[0] for line in recorded(cli)] == ["requested", "intent", "rejected"]
 
 
 def test_callbacks_are_read_set_and_unset(cli: CliFixture) -> None:
@@ -137,7 +125,7 @@ def test_callbacks_are_read_set_and_unset(cli: CliFixture) -> None:
     document = {"account": "account-1", "inbound": None, "delivery": f"{URL}2"}
     assert read.json() == document | {"forward_method": "POST_JSON"}
     assert unset.json() == document | {"forward_method": None}
-    assert [line.split()[0] for line in recorded(cli)] == ["intent", "done"] * 3
+    assert [line.split()[0] for line in recorded(cli)] == ["requested", "intent", "done"] * 3
     assert URL not in "".join(recorded(cli))
 
 

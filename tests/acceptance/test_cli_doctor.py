@@ -11,6 +11,7 @@ import pytest
 from rotator.application import Application
 from rotator.config import load
 from rotator.doctor import CheckResult, examined, systemd, vault
+from rotator.doctor import accounts as doctor_accounts
 from rotator.doctor.check import clock_check
 from rotator.model import Request
 from rotator.sim import Fault
@@ -62,10 +63,14 @@ def checked(cli: CliFixture) -> dict[str, CheckResult]:
 def test_all_is_well(cli: CliFixture) -> None:
     """With README's policy nothing fails, each thing that was looked at has a row, and stays."""
     before, entries = cli.snapshot(), cli.sql("SELECT * FROM entry")
-    done, document = cli.run("doctor"), cli.run("doctor", "--json").json()
+    done, whole = cli.run("doctor"), cli.run("doctor", "--all")
+    report = cli.run("doctor", "--json").json()
+    document = report["checks"]
 
     rows = {row["check"] for row in document if row["verdict"] == "ok"}
     assert done.code == 0, done
+    assert done.out == f"everything is ready: {len(document)} checks\n"
+    assert (report["verdict"], report["ready"]) == (done.out.strip(), True)
     assert rows >= {
         *("configuration", "secret file", "clock", "ledger revision", "append-only triggers"),
         *(
@@ -92,7 +97,10 @@ def test_all_is_well(cli: CliFixture) -> None:
     assert slots.startswith("2 of 2 used: ")
     assert f"{old} predecessor" in slots
     assert f"{new} current" in slots
-    assert done.out.splitlines()[0].split() == ["verdict", "check", "about", "finding", "cure"]
+    first, _, header, *lines = whole.out.splitlines()
+    assert first == done.out.strip()
+    assert header.split() == ["verdict", "check", "about", "finding", "cure"]
+    assert len(lines) == len(document)
     assert (cli.snapshot(), cli.sql("SELECT * FROM entry")) == (before, entries)
 
 
@@ -201,7 +209,7 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     ),
     "dead value": (
         revoke_all,
-        *("credential", "accepts no credential", "`rotator adopt account-1`"),
+        *("rotation", "broken: Vonage refuses the value", "`rotator adopt account-1`"),
     ),
     "Vonage away": (
         lambda cli: cli.world.vonage.close(),
@@ -229,10 +237,16 @@ def test_what_is_wrong_fails_and_has_a_cure(cli: CliFixture, kind: str) -> None:
 def test_what_is_wrong_fails_the_command(cli: CliFixture) -> None:
     """It exits with 1, and each row of its document has the finding and the cure."""
     seal(cli)
-    done = cli.run("doctor", "--json")
-    (row,) = [row for row in done.json() if row["check"] == "vault sealed"]
+    shown, done = cli.run("doctor"), cli.run("doctor", "--json")
+    checks = len(done.json()["checks"])
+    (row,) = [row for row in done.json()["checks"] if row["check"] == "vault sealed"]
 
-    assert done.code == 1
+    assert (shown.code, done.code) == (1, 1)
+    first, _, header, *rows = shown.out.splitlines()
+    assert first == f"1 problem and 1 warning in {checks} checks" == done.json()["verdict"]
+    assert header.startswith("verdict")
+    assert [line.split()[0] for line in rows] == ["failed", "warning"]
+    assert done.json()["ready"] is False
     assert row == {
         "check": "vault sealed",
         "about": "",
@@ -246,7 +260,7 @@ def test_a_bad_configuration_is_a_finding(cli: CliFixture) -> None:
     """Without a configuration there is nothing else to look at."""
     cli.config.write_text("[vault\n")
     done = cli.run("doctor", "--json")
-    (row,) = done.json()
+    (row,) = done.json()["checks"]
 
     assert done.code == 1
     assert (row["check"], row["verdict"]) == ("configuration", "failed")
@@ -267,6 +281,99 @@ def test_what_may_be_meant_is_a_warning(cli: CliFixture) -> None:
         "warning"
     }
     assert " foreign" in checks["slots"].finding
+
+
+def without_entry(cli: CliFixture) -> None:
+    """Configure a path where Vault has no entry."""
+    cli.config.write_text(cli.text.replace('"vonage/account-1"', '"vonage/to-come"'))
+
+
+def second_secret(cli: CliFixture) -> None:
+    """Make a secret in the dashboard."""
+    cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
+
+
+def dead_value(cli: CliFixture) -> None:
+    """Put a value into Vault that never worked."""
+    cli.entry(api_secret="NotTheSecret1")
+
+
+def nothing(cli: CliFixture) -> None:
+    """Leave it as it is."""
+
+
+#: What may be there before an account is adopted, and the command that is advised.
+NEVER_ADOPTED: dict[str, tuple[Callable[[CliFixture], object], str | None]] = {
+    "the value works": (nothing, None),
+    "no entry": (without_entry, "rotator adopt account-1"),
+    "no field": (lambda cli: cli.entry(api_secret=None), "rotator adopt account-1"),
+    "dead value": (dead_value, "rotator adopt account-1"),
+    "two secrets": (second_secret, "rotator adopt account-1 --from-vault --secret-id ID"),
+}
+
+
+@pytest.mark.parametrize("kind", NEVER_ADOPTED)
+def test_an_account_that_was_never_adopted_is_to_be_adopted(tmp_path: Path, kind: str) -> None:
+    """That is advised once, in the words of `status`; no deletion is, nor a refused rotation."""
+    change, command = NEVER_ADOPTED[kind]
+    with CliFixture(tmp_path) as cli:
+        change(cli)
+        with wired(cli) as application:
+            examined_checks = list(doctor_accounts.checks(application))
+        wrong = [check for check in examined_checks if check.verdict != "ok"]
+        cli.run("status", "--refresh")
+        (told,) = cli.run("status", "--json").json()["accounts"]
+        planned = cli.run("rotate-now", "account-1", "--dry-run")
+
+    assert planned.code == (3 if command else 0)
+    assert [check.name for check in wrong] == (["rotation"] if command else [])
+    assert not any("secrets delete" in (check.hint or "") for check in examined_checks)
+    for check in wrong:
+        assert f"`{command}`" in (check.hint or "")
+        assert "rotate-now" not in (check.hint or "")
+        assert (check.finding, check.hint) == (f"{told['state']}: {told['why']}", told["hint"])
+
+
+def test_a_dead_value_that_a_rotation_replaces(tmp_path: Path) -> None:
+    """With the parent's credential `rotate-now` is the cure, and it works."""
+    with CliFixture(tmp_path, subaccounts=1) as cli:
+        child = cli.world.accounts[1]
+        cli.world.vault.write(
+            child.vault_path, {"api_key": child.api_key, "api_secret": "Dead12345"}
+        )
+        with wired(cli) as application:
+            (wrong,) = [
+                check for check in doctor_accounts.checks(application) if check.verdict != "ok"
+            ]
+        rotated = cli.run("rotate-now", child.name)
+
+    assert f"`rotator rotate-now {child.name}`" in (wrong.hint or "")
+    assert rotated.code == 0
+
+
+def test_what_is_wrong_shows_through_a_hold(cli: CliFixture) -> None:
+    """A held account is a warning; a dead value is a problem all the same, reported once."""
+    cli.run("hold", "account-1", "--reason", "moving")
+    revoke_all(cli)
+    with wired(cli) as application:
+        wrong = {
+            check.name: check.verdict.value
+            for check in doctor_accounts.checks(application)
+            if check.verdict != "ok"
+        }
+
+    assert wrong == {"hold": "warning", "rotation": "failed"}
+
+
+def test_a_version_that_works_is_named_before_and_after_status(cli: CliFixture) -> None:
+    """The cure is the same whether or not what is wrong is in the ledger already."""
+    revoke_all(cli)
+    before = checked(cli)["rotation"]
+    cli.run("status", "--refresh")
+    after = checked(cli)["rotation"]
+
+    assert before == after
+    assert "`vault kv rollback -version=1 secret/vonage/account-1`" in (after.hint or "")
 
 
 def standing(seconds: float, *, renewable: bool = False, policy: str = "rotator") -> TokenInfo:
@@ -298,6 +405,12 @@ def standing(seconds: float, *, renewable: bool = False, policy: str = "rotator"
 def test_a_token_that_ends_soon_is_told(token: TokenInfo | None, method: str, verdict: str) -> None:
     """One that may do anything, or that nobody renews or replaces within a day, is worth a look."""
     assert vault._token(token, method).verdict.value == verdict
+
+
+def test_what_a_token_has_left_is_in_words() -> None:
+    """As every duration for people: `3d`, not Python's `3 days, 0:00:00`."""
+    assert vault._token(standing(3 * 86400), "token").finding == "3d left, not renewable"
+    assert vault._token(standing(3661, renewable=True), "token").finding == "1h 1m left, renewable"
 
 
 @pytest.mark.parametrize(
@@ -383,7 +496,7 @@ def test_a_hook_is_a_program_that_can_be_run(cli: CliFixture) -> None:
     cli.config.write_text(cli.text + hook % "/bin/sh" + hook % "/nowhere/hook")
     done = cli.run("doctor", "--json")
 
-    rows = [row for row in done.json() if row["check"] == "hook"]
+    rows = [row for row in done.json()["checks"] if row["check"] == "hook"]
     assert [row["verdict"] for row in rows] == ["ok", "failed"]
     assert rows[1]["finding"] == "/nowhere/hook is not a file"
     assert done.code == 1
@@ -410,7 +523,7 @@ def test_a_ledger_that_may_not_be_looked_at_is_no_bug(cli: CliFixture) -> None:
     examined = cli.run("doctor", "--json")
     tried = cli.run("rotate-now", cli.account.name, "--dry-run")
 
-    rows = [row for row in examined.json() if row["check"] == "ledger revision"]
+    rows = [row for row in examined.json()["checks"] if row["check"] == "ledger revision"]
     assert [(row["verdict"], row["finding"]) for row in rows] == [
         ("failed", "the ledger file cannot be opened or created")
     ]
@@ -443,6 +556,6 @@ def test_a_server_whose_clock_is_off_is_told(cli: CliFixture) -> None:
     cli.world.vonage._clock = lambda: 0
     done = cli.run("doctor", "--json")
 
-    off = {row["about"] for row in done.json() if row["check"] == "clock"}
+    off = {row["about"] for row in done.json()["checks"] if row["check"] == "clock"}
     assert off == {"vault", "vonage"}
     assert done.code == 1

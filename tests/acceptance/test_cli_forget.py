@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli.prompts import login_name
+from rotator.cli.actor import login_name
 from tests.support.cli_fixture import CliFixture
 
 NEW_NAME = ('name = "account-1"', 'name = "sms-prod"')
@@ -60,7 +60,7 @@ def test_a_renamed_account_goes_on_once_the_old_name_is_forgotten(cli: CliFixtur
         "",
     )
     assert (rotated.code, back.code) == (0, 0)
-    assert f"forgotten  by={login_name()}" in history.out
+    assert f"forgotten   by={login_name()} from=" in history.out
     assert cli.run("ledger", "verify", "--offline").code == 0
 
 
@@ -78,7 +78,7 @@ def test_an_open_rotation_is_not_forgotten_by_mistake(waiting: CliFixture) -> No
     assert "was ended at step wait" in ended.err
     assert "account-1 is still configured, and the next run takes it up again" in ended.err
     assert status["last_rotation"]["outcome"] == "failed"
-    assert status["phase"] == "idle"
+    assert status["state"] == "healthy"
     assert "closed" in waiting.run("history", "account-1").out
 
 

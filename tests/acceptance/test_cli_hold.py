@@ -1,11 +1,13 @@
 """`hold` and `release`, as the real process."""
 
+import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from rotator.cli.prompts import login_name
+from rotator.cli.actor import login_name
 from tests.support.cli_fixture import CliFixture
 
 
@@ -40,9 +42,30 @@ def test_a_hold_is_shown_wherever_one_looks(cli: CliFixture) -> None:
         "at": account["hold"]["at"],
         "freeze": True,
     }
-    assert f"held   by={me} freeze=true reason=moving house" in history.out
+    origin = socket.gethostname()
+    assert f"held   by={me} freeze=true from={origin} reason=moving house" in history.out
     assert f"the account is held: moving house ({me}, frozen)" in refused.err
     assert "hint: `rotator release account-1` ends the hold" in refused.err
+
+
+def test_who_holds_and_releases_can_be_named(cli: CliFixture) -> None:
+    """A name counts for more than the login name, and a release may have a reason of its own."""
+    cli.run("hold", "account-1", "--reason", "moving house", "--actor", "ann")
+    by_ann = cli.run("status").out
+    cli.run("release", "account-1", "--actor", "bob", "--reason", "moved")
+
+    rows = cli.sql("SELECT event, detail FROM entry ORDER BY seq")
+    held, released = [json.loads(detail) for _, detail in rows]
+    assert [event for event, _ in rows] == ["held", "released"]
+    assert "moving house (ann)" in by_ann
+    assert held == {"reason": "moving house", "by": "ann", "from": held["from"], "freeze": False}
+    assert released == {
+        "reason": "moving house",
+        "held_by": "ann",
+        "by": "bob",
+        "from": held["from"],
+        "because": "moved",
+    }
 
 
 def test_a_released_account_is_rotated(cli: CliFixture) -> None:

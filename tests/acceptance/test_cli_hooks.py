@@ -99,30 +99,46 @@ def test_a_leaked_secret_is_deleted_with_a_warning(cli: CliFixture) -> None:
 
     assert done.code == 0
     assert done.err.startswith(
-        "warning: account-1: no gate is asked before the old secret is deleted\n"
+        "warning: account-1: not asked before the old secret is deleted: gate gate\n"
     )
     assert "gates-skipped" in history.out
     assert len(cli.secret_ids()) == 1
 
 
 def test_a_hook_that_fails_is_shown_and_tried_again(cli: CliFixture) -> None:
-    """It changes nothing about the rotation; `resume` tries it again when it is time."""
+    """It fails the command and no rotation; `resume` tries it again when it is time."""
     with receiving() as receiver:
         receiver.answer = status(500)
         configure(cli, {"name": "chat", "on": ["pushed"], "url": f"{receiver.url}/T0KEN"})
-        rotated = cli.rotate()
+        rotated = cli.run("rotate-now", "account-1", "--json")
+        waiting = cli.run("resume", "--json")
         shown = cli.run("status")
         (account,) = cli.run("status", "--json").json()["accounts"]
         cli.sql("UPDATE delivery SET retry_at = '2020-01-01 00:00:00.000000'")
         failed = cli.run("resume")
+        cli.sql("UPDATE delivery SET retry_at = '2020-01-01 00:00:00.000000'")
+        again = cli.run("resume", "--json")
         receiver.answer = status(200)
         cli.sql("UPDATE delivery SET retry_at = '2020-01-01 00:00:00.000000'")
-        resumed = cli.run("resume")
+        resumed = cli.run("resume", "--json")
         (well,) = cli.run("status", "--json").json()["accounts"]
         history = cli.run("history", "account-1", "--json")
 
     events = {entry["event"]: entry for entry in history.json()}
-    assert rotated.code == failed.code == resumed.code == 0
+    codes = [done.code for done in (rotated, waiting, failed, again, resumed)]
+    assert codes == [1, 0, 1, 1, 0]
+    reports = [done.json()[0] for done in (rotated, waiting, again, resumed)]
+    assert [report["outcome"] for report in reports] == ["completed", "idle", "idle", "idle"]
+    assert [report["hooks"] for report in reports] == [
+        [{"hook": "chat", "event": "pushed", "outcome": outcome, "reason": reason}]
+        for outcome, reason in [
+            ("failed", "answered 500"),
+            ("pending", "answered 500"),
+            ("failed", "answered 500"),
+            ("delivered", None),
+        ]
+    ]
+    assert failed.out == "nothing to resume\n"
     assert "hook chat fails (pushed, tried 1 time): answered 500" in shown.out
     assert [each["hook"] for each in account["undelivered"]] == ["chat"]
     assert account["undelivered"][0]["reason"] == "answered 500"
@@ -131,8 +147,8 @@ def test_a_hook_that_fails_is_shown_and_tried_again(cli: CliFixture) -> None:
     )
     assert well["undelivered"] == []
     assert events["undelivered"]["detail"]["why"] == "answered 500"
-    assert events["delivered"]["detail"]["attempts"] == 3
-    everything = [rotated, shown, failed, resumed, history]
+    assert events["delivered"]["detail"]["attempts"] == 4
+    everything = [rotated, waiting, shown, failed, again, resumed, history]
     assert not [done for done in everything if "T0KEN" in done.out + done.err]
 
 

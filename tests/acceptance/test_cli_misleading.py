@@ -11,12 +11,17 @@ from sqlalchemy import update
 
 from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
+from rotator.ledger.mapping import trouble_text
+from rotator.model import State, Trouble
 from tests.support.cli_fixture import CliFixture
 from tests.support.seeded_ledger import DAY, TODAY, SeededLedger
 
 #: A colour, a bell, the title of a window, a turn of direction, what has no width, line ends.
 MISLEADING = (
     "=red\x1b[31m\x07\x7f\x9b2J\x1b]0;title\x07 \u202eexe.\u2066\u200b\ufeff\u2028\r\nerror: forged"
+)
+TROUBLE = Trouble(
+    state=State.DRIFTED, code=MISLEADING, why=MISLEADING, hint=MISLEADING, since=TODAY
 )
 COMMANDS = (
     ("history",),
@@ -39,7 +44,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iter
         database = open_database(f"sqlite:///{cli.ledger}")
         SeededLedger(database).refused("account-1", TODAY - DAY, MISLEADING, MISLEADING)
         with writing(database) as connection:
-            connection.execute(update(tables.account).values(drift=MISLEADING))
+            connection.execute(update(tables.account).values(trouble=trouble_text(TROUBLE)))
         database.dispose()
         yield cli
 

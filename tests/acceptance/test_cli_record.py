@@ -179,6 +179,20 @@ def test_a_lost_ledger_is_exposed_by_vault(cli: CliFixture, sqlite_template: Pat
     assert "the ledger was lost or replaced" in done.json()[0]["fault"]
 
 
+def test_a_note_that_vanished_from_vault_is_a_complaint(cli: CliFixture) -> None:
+    """The entry was written by hand over rotator's: nothing is left to compare the ledger with."""
+    path = cli.world.accounts[0].vault_path
+    entry = cli.world.vault.read(path) or {}
+    cli.world.vault.write(path, {"api_key": entry["api_key"], "api_secret": "x"})
+    done = cli.run("ledger", "verify")
+    cli.world.vault.write(path, entry)
+
+    assert done.out.splitlines()[1].split()[2:] == ["whole", "match", "vanished"]
+    assert done.err.startswith("error: account-1: Vault's entry has no note, and rotator wrote ver")
+    assert "hint: the entry was replaced or deleted" in done.err
+    assert done.code == 1
+
+
 def test_without_vault_only_the_chain_is_proved(cli: CliFixture) -> None:
     """A Vault that is sealed fails the proof, unless it is left out on purpose."""
     cli.world.vault.sealed = True

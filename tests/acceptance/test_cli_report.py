@@ -2,6 +2,9 @@
 
 import csv
 import io
+import json
+import os
+import pty
 import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -32,7 +35,20 @@ def cli(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iter
             for number, name in enumerate(NAMES)
         ]
         cli.config.write_text(vault + "".join(rows))
+        for name in NAMES[:-1]:
+            noted(cli, name)
         yield cli
+
+
+def noted(cli: CliFixture, name: str) -> None:
+    """Write an entry into Vault with a note that names the newest entry of an account's chain."""
+    (head,) = cli.sql("SELECT chain_head FROM account WHERE name = ?", name)[0]
+    note = {
+        **dict.fromkeys(("secret_id", "rotation_id", "check"), "x"),
+        "rotated_at": "2026-10-01T00:00:00Z",
+        "ledger_head": head,
+    }
+    cli.world.vault.write(f"v/{name}", {"api_secret": "x", "rotator": note})
 
 
 def report(cli: CliFixture, *arguments: str) -> CommandResult:
@@ -110,7 +126,8 @@ def test_the_document_tells_it_all(cli: CliFixture) -> None:
         "completed",
     ]
     assert (late["ledger"]["chain"], late["ledger"]["rows"]) == ("whole", "match")
-    assert late["ledger"]["vault"] == "no note"
+    assert late["ledger"]["vault"] == "matches"
+    assert accounts["new"]["ledger"]["vault"] == "no note"
     assert len(accounts["good"]["rotations"]) == 6
 
 
@@ -121,13 +138,16 @@ def test_the_sheet_has_the_promised_columns(cli: CliFixture) -> None:
 
     assert done.out.splitlines()[0] == (
         "record,account,api_key,from,to,rotation_id,old_secret_id,new_secret_id,reason,outcome,"
-        "code,count,age_days,max_age_days,overdue_days,person,text"
+        "code,count,age_days,max_age_days,overdue_days,person,text,state,hint,host,because,"
+        "revoked_at,revoked_by"
     )
     assert tuple(rows[0]) == COLUMNS
     assert {row["record"] for row in rows} == {
-        *("account", "rotation", "secret", "refused", "hold", "by hand")
+        *("account", "rotation", "secret", "refused", "hold", "by hand"),
+        *("act", "trouble", "revocation", "now", "live secret"),
     }
-    assert [row["text"] for row in rows if row["person"] == "eve"] == ["'=1+1"]
+    assert [row["text"] for row in rows if row["person"] == "eve"] == ["'=1+1", "freeze=False"]
+    assert [row["because"] for row in rows if row["person"] == "eve"] == ["", "'=1+1"]
     assert [row["overdue_days"] for row in rows if row["record"] == "account"] == [
         *("0.0", "18.0", "0.0", "0.0")
     ]
@@ -176,6 +196,19 @@ def test_rows_that_do_not_match_are_told_with_their_cure(cli: CliFixture, tmp_pa
     assert told["ledger_verified"] is False
 
 
+def test_a_note_that_vanished_from_vault_is_a_complaint(cli: CliFixture) -> None:
+    """What was written without a note over rotator's entry takes the ledger's witness away."""
+    cli.world.vault.write("v/late", {"api_secret": "by hand"})
+    page, told = report(cli), report(cli, "--format", "json").json()
+    noted(cli, "late")
+    (late,) = [account for account in told["accounts"] if account["name"] == "late"]
+
+    assert (page.code, told["ledger_verified"]) == (1, False)
+    assert "error: late: Vault's entry has no note, and rotator wrote version" in page.err
+    assert "hint: the entry was replaced or deleted, or its version ended" in page.err
+    assert (late["ledger"]["chain"], late["ledger"]["vault"]) == ("whole", "vanished")
+
+
 def test_without_vault_it_says_so(cli: CliFixture) -> None:
     """That the ledger could not be compared is no failure, and is told."""
     cli.world.vault.sealed = True
@@ -208,6 +241,72 @@ def test_what_is_no_period_is_bad_usage(
     assert done.code == 2
     assert message in done.err
     assert "hint: " in done.err
+
+
+def at_terminal(
+    cli: CliFixture, folder: Path, *arguments: str, **environment: str
+) -> tuple[CommandResult, str]:
+    """Run `report` in a folder with a terminal for its output; also return what that showed."""
+    controller, terminal = pty.openpty()
+    command = ("report", *PERIOD, *arguments)
+    done = cli.run_anew(
+        *command, cwd=folder, stdout=terminal, env={**cli.environment, **environment}
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while chunk := os.read(controller, 65536):
+            shown += chunk
+    except OSError:  # Linux's way to say that the other end is closed
+        pass
+    os.close(controller)
+    return done, shown.decode()
+
+
+def test_a_terminal_gets_no_page_but_its_file(cli: CliFixture, tmp_path: Path) -> None:
+    """The page is in a new file, which is named with what to do with it."""
+    done, shown = at_terminal(cli, tmp_path, "good")
+    (path,) = tmp_path.iterdir()
+
+    assert (done.code, shown) == (0, "")
+    assert path.name.startswith("rotator-report-20")
+    assert path.read_text().startswith("<!doctype html>")
+    assert done.err.startswith(f"wrote {path.name} (")
+    assert done.err.endswith(" kB): open it in a browser\n")
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_terminal_gets_its_pager(cli: CliFixture, tmp_path: Path, form: str) -> None:
+    """Other formats are shown in `$PAGER`, which leaves a short one on the screen."""
+    seen = tmp_path / "seen"
+    done, shown = at_terminal(
+        cli, tmp_path, "good", "--format", form, PAGER=f"sh -c 'cat > {seen}; echo \"$LESS\"'"
+    )
+    expected = report(cli, "good", "--format", form).out
+
+    assert (done.code, done.err) == (0, "")
+    assert shown == "FRX\r\n"
+    if form == "csv":
+        assert seen.read_text() == expected
+    else:
+        assert json.loads(seen.read_text())["accounts"] == json.loads(expected)["accounts"]
+
+
+@pytest.mark.parametrize("pager", ["", "cat", "no-such-pager", "'"])
+def test_without_a_pager_it_is_written(cli: CliFixture, tmp_path: Path, pager: str) -> None:
+    """As is `-`, which asks for it."""
+    for asked in ([], ["--output", "-"]):
+        done, shown = at_terminal(cli, tmp_path, "good", "--format", "csv", *asked, PAGER=pager)
+
+        assert (done.code, done.err) == (0, "")
+        assert shown.startswith("record,account,")
+
+
+def test_a_pager_that_is_left_early_is_no_failure(cli: CliFixture, tmp_path: Path) -> None:
+    """Whoever has seen enough leaves it."""
+    done, _ = at_terminal(cli, tmp_path, "--format", "json", PAGER="true")
+
+    assert (done.code, done.err) == (0, "")
 
 
 def test_a_folder_that_is_not_there_is_named(cli: CliFixture, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """`rotate-now` and `resume`, as the real process."""
 
+import json
 import signal
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from rotator.cli.actor import login_name
 from rotator.ledger.database import open_database
 from rotator.ledger.writer import LedgerWriter
 from rotator.sim import Exchange, Fault
@@ -21,6 +24,7 @@ KEYS = {
     "vault_version",
     "delete_due_at",
     "error",
+    "hooks",
 }
 
 
@@ -140,7 +144,9 @@ def test_compromised_names_what_else_may_have_leaked(tmp_path: Path, sqlite_temp
         cli.world.vonage.revoke(cli.account.api_key, foreign)
         clean = cli.run("rotate-now", "account-1", "--compromised")
 
-        warning = f"warning: account-1: secret {foreign} still works and may have leaked, too"
+        warning = (
+            f"secret {foreign} (foreign) still works and may have leaked, too; `rotator secrets"
+        )
         assert (refused.code, warning in refused.err) == (3, True)
         assert (clean.code, "warning: " in clean.err) == (0, False)
 
@@ -292,3 +298,101 @@ def test_resume_only_what_is_named(tmp_path: Path, sqlite_template: Path) -> Non
         done = cli.run("resume", "account-1")
 
         assert done.out == "nothing to resume\n"
+
+
+# -- Who asks, and what it cuts off. -------------------------------------------------------
+
+
+def requests(cli: CliFixture) -> list[dict[str, object]]:
+    """Return the facts of each request in the record."""
+    rows = cli.sql("SELECT detail FROM entry WHERE event = 'requested' ORDER BY account, seq")
+    return [json.loads(detail) for (detail,) in rows]
+
+
+def test_who_asks_is_in_the_record(cli: CliFixture) -> None:
+    """Who is named and why; without a name, who logged in and from which host."""
+    cli.rotate("account-1", "--actor", "ann", "--reason", "incident 42", "--compromised")
+    cli.rotate("account-1")
+
+    [named, nameless] = requests(cli)
+    assert named == {
+        "operation": "rotate",
+        "reason": "compromised",
+        "grace_seconds": 0,
+        "by": "ann",
+        "from": named["from"],
+        "because": "incident 42",
+    }
+    assert socket.gethostname() in str(named["from"])
+    assert (nameless["by"], "because" in nameless) == (login_name(), False)
+    assert cli.run("ledger", "verify").code == 0
+
+
+def test_a_dry_run_is_no_request(cli: CliFixture) -> None:
+    """It writes nothing, whoever runs it."""
+    cli.run("rotate-now", "account-1", "--dry-run", "--actor", "ann")
+
+    assert requests(cli) == []
+
+
+@pytest.mark.parametrize(
+    ("grace", "words"), [("30d", "grace (30d)"), ("720h", "grace (30d)"), ("31d", "grace (31d)")]
+)
+def test_a_grace_that_no_configuration_may_have_is_refused(
+    cli: CliFixture, grace: str, words: str
+) -> None:
+    """In the words of `config check`, before anything is changed."""
+    before = cli.snapshot()
+    refused = cli.run("rotate-now", "account-1", "--grace", grace)
+    cli.config.write_text(cli.text.replace('grace = "0s"', f'grace = "{grace}"'))
+    checked = cli.run("config", "check")
+
+    what = f"{words} is not less than every (30d), so rotations would overlap"
+    assert (refused.code, checked.code) == (2, 2)
+    assert f"error: --grace: account-1: {what}" in refused.err
+    assert what in checked.err
+    assert cli.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("option", "answer"),
+    [
+        (("--grace", "0s"), "y"),
+        (("--compromised",), "y"),
+        (("--compromised",), "n"),
+        (("--compromised",), "--yes"),
+    ],
+)
+def test_several_accounts_lose_their_grace_only_after_a_yes(
+    tmp_path: Path, sqlite_template: Path, option: tuple[str, ...], answer: str
+) -> None:
+    """On a terminal, what stops working is shown first, with its role; a script says `--yes`."""
+    policy = {"grace": "1d"}
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, policy=policy) as cli:
+        cli.rotate("account-1")
+        old, new = cli.secret_ids()
+        (other,) = cli.secret_ids(cli.world.accounts[1])
+        before = cli.snapshot()
+        given = ("--yes",) if answer == "--yes" else ()
+        done = cli.answered(f"{answer}\n", "rotate-now", "--all", *option, *given)
+
+        losses = [
+            f"account-1: secret {old} (predecessor) loses its grace, which lasts until ",
+            f"account-1: secret {new} (current) is deleted as soon as a new one is in Vault",
+            "account-2: the current secret is deleted as soon as a new one is in Vault",
+        ]
+        shown = [loss in done.err for loss in losses]
+        assert ("rotate these 2 accounts without a grace? [y/N]: " in done.err) is (answer in "yn")
+        assert shown == ([False] * 3 if given else [True, option[0] == "--compromised", True])
+        assert (done.code, cli.snapshot() == before) == ((1, True) if answer == "n" else (0, False))
+        assert (other in cli.secret_ids(cli.world.accounts[1])) is (answer == "n")
+
+
+def test_one_account_and_a_script_are_not_asked(tmp_path: Path, sqlite_template: Path) -> None:
+    """Who names one account on a terminal means it, and without a terminal nobody can answer."""
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2) as cli:
+        named = cli.answered("", "rotate-now", "account-1", "--compromised")
+        script = cli.run("rotate-now", "--all", "--compromised")
+
+        assert (named.code, script.code) == (0, 0), (named, script)
+        assert "[y/N]" not in named.err + script.err

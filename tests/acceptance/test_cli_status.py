@@ -12,6 +12,14 @@ KEYS = {
     "name",
     "api_key",
     "phase",
+    "state",
+    "code",
+    "why",
+    "since",
+    "tries",
+    "next_try_at",
+    "hint",
+    "conditions",
     "secret_ids",
     "current_secret_id",
     "current_since",
@@ -45,13 +53,13 @@ def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
 
 
 def test_it_asks_only_the_ledger(cli: CliFixture) -> None:
-    """An account that was never seen is new, and neither Vonage nor Vault is asked."""
+    """An account that was never seen is unmanaged, and neither Vonage nor Vault is asked."""
     done = cli.run("status", "--check")
 
-    assert done.out.splitlines()[1].split()[:3] == ["account-1", "new", "-"]
+    assert done.out.splitlines()[1].split()[:3] == ["account-1", "unmanaged", "-"]
     assert not cli.world.vonage.exchanges
     assert not cli.world.vault.exchanges
-    assert done.code == 0
+    assert done.code == 1
 
 
 def test_json_has_the_promised_keys(cli: CliFixture) -> None:
@@ -63,7 +71,7 @@ def test_json_has_the_promised_keys(cli: CliFixture) -> None:
     assert document.keys() == {"accounts"}
     assert account.keys() == KEYS
     assert account["last_rotation"].keys() == ROTATION_KEYS
-    assert account["phase"] == "idle"
+    assert account["state"] == account["phase"] == "healthy"
     assert account["secret_ids"] == [account["current_secret_id"]] == cli.secret_ids()
     assert account["last_rotation"]["new_secret_id"] == account["current_secret_id"]
     assert account["last_rotation"]["outcome"] == "completed"
@@ -75,7 +83,7 @@ def test_refresh_looks_first(cli: CliFixture) -> None:
     cli.run("status", "--refresh")
     (account,) = cli.run("status", "--json").json()["accounts"]
 
-    assert account["phase"] == "idle"
+    assert account["state"] == account["phase"] == "healthy"
     assert [account["current_secret_id"]] == cli.secret_ids()
     assert account["next_due_at"] is not None
     assert cli.sql("SELECT lease_owner FROM account") == [(None,)]
@@ -98,15 +106,15 @@ def test_refresh_does_not_move_a_due_time(cli: CliFixture) -> None:
     assert [seen, due_at()] == [recorded, recorded]
 
 
-def test_drift_is_named(cli: CliFixture) -> None:
-    """A secret that was revoked in the dashboard is drift, and fails the check."""
+def test_what_is_broken_is_named(cli: CliFixture) -> None:
+    """A secret that was revoked in the dashboard breaks consumers, and fails the check."""
     cli.rotate()
     cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
     cli.world.vonage.revoke(cli.account.api_key, cli.secret_ids()[0])
     done = cli.run("status", "--refresh", "--check")
 
-    assert done.out.splitlines()[1].split()[1] == "drift"
-    assert "current-refused: Vonage refuses the value that Vault holds" in done.out
+    assert done.out.splitlines()[1].split()[1] == "broken"
+    assert "Vonage refuses the value that Vault holds (current-refused)" in done.out
     assert done.code == 1
 
 
@@ -118,7 +126,7 @@ def test_what_cannot_be_seen_is_shown_as_recorded(tmp_path: Path, sqlite_templat
         done = cli.run("status", "--refresh")
 
         rows = [line.split()[:2] for line in done.out.splitlines()[1:]]
-        assert rows == [["account-1", "new"], ["account-2", "idle"]]
+        assert rows == [["account-1", "unmanaged"], ["account-2", "healthy"]]
         assert done.err.startswith("error: account-1: Vault denied permission")
         assert done.code == 1
 
@@ -130,7 +138,7 @@ def test_overdue_fails_the_check(tmp_path: Path, sqlite_template: Path) -> None:
         refreshed = cli.run("status", "--refresh")
         checked, plain = cli.run("status", "account-1", "--check"), cli.run("status", "--json")
 
-    assert "overdue: due for" in checked.out
+    assert "a rotation is due for" in checked.out
     assert (refreshed.code, checked.code, plain.code) == (0, 1, 0)
     assert plain.json()["accounts"][0]["overdue"] is True
 

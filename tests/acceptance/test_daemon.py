@@ -173,12 +173,19 @@ def test_reload(build: Build) -> None:
     run.config.write_text(good.replace("[policy]", '[policy]\ngrase = "1h"'))
     process.send_signal(signal.SIGHUP)
     until(lambda: run.logged("configuration refused"))
+    # The new name would be seen, if anything of it were taken.
+    impossible = good.replace('name = "account-1"', 'name = "hasty"')
+    run.config.write_text(impossible.replace("[policy]", '[policy]\ncron = "0 3 1 1 *"'))
+    process.send_signal(signal.SIGHUP)
+    until(lambda: run.logged("configuration refused") == 2)
     run.config.write_text(good.replace('name = "account-1"', 'name = "renamed"'))
     process.send_signal(signal.SIGHUP)
     until(lambda: "renamed" in run.queries.last_seen())
     assert run.stop(process) == 0
 
     assert run.logged("grase") == 1
+    assert run.logged("more than max_age 45d") == 1
+    assert "hasty" not in run.queries.last_seen()
     assert run.logged('"reloaded"') == 1
 
 
@@ -351,7 +358,7 @@ def test_an_overdue_account_is_told_of(build: Build) -> None:
 
     body = json.loads(taken.body)
     assert (body["event"], body["account"]) == ("overdue", "account-1")
-    assert body["reason"].startswith("due for ")
+    assert "older than max_age" in body["reason"]
 
 
 def closed_window() -> str:
@@ -451,14 +458,15 @@ def test_a_clock_that_is_behind_is_said_with_its_cure(build: Build) -> None:
     run.configure(grace="1h", jitter="0s")
     clock = Clock(run, "-3d")
     with clock.daemon():
-        until(lambda: run.logged('"clock-behind"'))
+        until(lambda: run.logged('"event": "refused"'))
         refused = run.made()
         clock.set("+0")
         until(lambda: run.logged('"awaiting-deletion"'))
 
-    [told] = [line for line in run.log.read_text().splitlines() if '"clock-behind"' in line]
-    line = json.loads(told)
-    assert (line["event"], refused) == ("refused", {"account-1": 0})
+    told = [line for line in run.log.read_text().splitlines() if '"clock-behind"' in line]
+    # A look may find it before the pass does.
+    [line] = [line for line in map(json.loads, told) if line["event"] == "refused"]
+    assert refused == {"account-1": 0}
     assert "behind Vonage's" in line["reason"]
     assert "`timedatectl set-ntp true`" in line["hint"]
     assert run.logged('"clock put back"') == 0

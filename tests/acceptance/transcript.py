@@ -22,7 +22,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Self
 
-from rotator.cli.prompts import login_name
+from rotator.cli.actor import login_name
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "tests" / "transcripts").glob("*.txt"))

@@ -32,7 +32,7 @@ def verdicts(host: Host, command: str = "rotator doctor") -> dict[str, list[str]
     """Return what doctor finds, each thing by what it says of it."""
     done = host.machine.run(f"{command} --json", check=False)
     found: dict[str, list[str]] = {}
-    for check in json.loads(done.stdout):
+    for check in json.loads(done.stdout)["checks"]:
         found.setdefault(check["verdict"], []).append(f"{check['check']} {check['about']}")
     return found
 

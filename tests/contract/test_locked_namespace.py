@@ -105,6 +105,6 @@ def test_a_sealed_namespace_is_no_missing_mount(office: Office) -> None:
 
     assert (refused.code, examined.code) == (1, 1)
     assert "vault.namespace, which may be sealed" in refused.err
-    rows = {row["check"]: row for row in examined.json()}
+    rows = {row["check"]: row for row in examined.json()["checks"]}
     assert "the Vault namespace is sealed" in rows["vault login"]["finding"]
     assert "`bao namespace unseal NAMESPACE`" in rows["vault login"]["cure"]

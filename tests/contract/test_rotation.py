@@ -21,6 +21,7 @@ from tests.contract.server import ROOT
 from tests.contract.site import FIRST, Site
 from tests.contract.test_vault_policy import policy
 from tests.support.cli_fixture import CliFixture
+from tests.support.samples import ANN
 from tests.support.vault_commands import vault_commands
 
 if TYPE_CHECKING:
@@ -214,7 +215,8 @@ def test_nothing_is_deleted_once_the_mount_ends_what_consumers_read(
 def drift(site: Site, engine: "Reconciler") -> str:
     """Look at the account; return what is wrong with it."""
     engine.refresh(site.account)
-    return site.queries.accounts([site.account.name])[0].drift or ""
+    trouble = site.queries.accounts([site.account.name])[0].trouble
+    return f"{trouble.code}: {trouble.why}" if trouble else ""
 
 
 def test_what_was_deleted_is_undeleted_and_not_rolled_back_to(
@@ -289,7 +291,7 @@ def test_what_ends_by_itself_stays_after_the_commands_of_the_hint(
             for command in ("kv metadata put", "write"):
                 obey(original, refused[-1], command)
             if entry == path:
-                engine.adopt(site.account, None)
+                engine.adopt(site.account, None, actor=ANN)
         rules = [original.metadata(entry) or {} for entry in (account.pending_path, path)]
         config = original.call("GET", "secret/config") or {}
         report = site.attempt(engine)
@@ -393,6 +395,6 @@ def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", cli: C
     assert "hint: " in stopped.err
     assert len(both) == 2
     assert (resumed.code, cli.secret_ids()) == (0, both[1:])
-    rows = {row["check"]: row["verdict"] for row in examined.json()}
+    rows = {row["check"]: row["verdict"] for row in examined.json()["checks"]}
     assert examined.code == 0, examined
     assert rows["chain head"] == rows["vault login"] == rows["rotation"] == "ok"

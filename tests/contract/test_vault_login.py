@@ -26,6 +26,7 @@ pytestmark = only_real
 REVOKE = VaultRequest(
     operation="revoke",
     path="auth/token/revoke-self",
+    purpose="revoking the token",
     send=lambda client: client.auth.token.revoke_self(),
     repeatable=False,
 )

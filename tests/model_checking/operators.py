@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 
-from rotator.model import Hold
+from rotator.model import Actor, Hold
 from tests.model_checking.world import BEGIN, World, when
 
+OPERATOR = Actor(by="operator", host="there")
 HOLD = Hold(reason="audit", by="operator", at=when(BEGIN))
 FREEZE = Hold(reason="audit", by="operator", at=when(BEGIN), freeze=True)
 

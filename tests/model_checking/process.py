@@ -191,7 +191,7 @@ class Process:
         value = None if what.from_vault else SecretValue(secret.value)
         secret_id = secret.id if what.names_it else None
         try:
-            self._engine().adopt(account, value, secret_id=secret_id)
+            self._engine().adopt(account, value, actor=operators.OPERATOR, secret_id=secret_id)
         except Ended:
             return None
         except RotatorError as error:
@@ -206,7 +206,7 @@ class Process:
             lease = ledger.claim(account.name, now)
             rotation, entries = (
                 ledger.load(account.name).rotation,
-                [bookkeeping.forgotten("operator")],
+                [bookkeeping.forgotten(operators.OPERATOR)],
             )
             if rotation:
                 # That this one is there is the operator's to know, should the push arrive yet.

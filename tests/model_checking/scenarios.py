@@ -7,6 +7,7 @@ from typing import Any
 from rotator.ledger.deletions import Deletion
 from rotator.model import Account, Note, OnForeign, Request, Rotation, SecretValue, Step
 from tests.model_checking.explore import Scenario
+from tests.model_checking.operators import OPERATOR
 from tests.model_checking.ports import PATIENCE
 from tests.model_checking.process import Adopts, Asked, Bounds
 from tests.model_checking.world import BEGIN, Issued, Kept, World, when
@@ -91,7 +92,7 @@ ASKED = Asked()
 RESUMED = Asked(request=Request(reason=None))
 WAITED = Asked(wait=True)
 TAKEN_OVER = Asked(request=Request(reason="asked", takes_over=True))
-HURRIED = Asked(request=Request(reason="asked", grace=NONE))
+HURRIED = Asked(request=Request(reason="asked", grace=NONE, actor=OPERATOR))
 SHORTENED = Asked(request=Request(reason="asked", grace=GRACE / 2))
 ABANDONING = Asked(abandons=True)
 #: What operators may adopt.
@@ -102,7 +103,7 @@ ADOPTIONS = (
     Asked(adopts=Adopts(number=1, names_it=True)),
     Asked(adopts=Adopts(number=0, from_vault=True)),
 )
-COMPROMISED = Asked(request=Request(reason="compromised", grace=NONE))
+COMPROMISED = Asked(request=Request(reason="compromised", grace=NONE, actor=OPERATOR))
 
 PLAIN = Scenario(
     name="a rotation without grace",

@@ -1,6 +1,8 @@
 """A fixture for the command line: simulated servers, a configuration, and the real command."""
 
 import json
+import os
+import pty
 import shutil
 import signal
 import sqlite3
@@ -90,6 +92,15 @@ class CliFixture:
         with self.started_anew(*arguments, program=program, **options) as process:
             pass
         return self.ended(process)
+
+    def answered(self, answer: str, *arguments: str) -> CommandResult:
+        """Run a command at a terminal, and answer what it asks."""
+        controller, terminal = pty.openpty()
+        os.write(controller, answer.encode())
+        done = self.run_anew(*arguments, stdin=terminal)
+        os.close(controller)
+        os.close(terminal)
+        return done
 
     def rotate(self, *arguments: str) -> CommandResult:
         """Run `rotate-now`, which must succeed."""

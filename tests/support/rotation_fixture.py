@@ -17,7 +17,7 @@ from rotator.ledger.chain import Entry
 from rotator.ledger.deliveries import Deliveries
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import Outcome, PassResult, Request, Rotation, SecretValue, generation
+from rotator.model import Actor, Outcome, PassResult, Request, Rotation, SecretValue, generation
 from rotator.model.notification import Event, Hook, subscribers
 from rotator.rotation.adoption import Adopted
 from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NewEntry, Observer, Store
@@ -31,6 +31,7 @@ from tests.support.fixture_options import AGE, NAME, SUB, FixtureOptions
 from tests.support.invariant_monitor import InvariantMonitor, Seen
 from tests.support.ledgers import another_ledger, backup, new_ledger, open_ledger
 from tests.support.port_interceptor import Calls, Killed, PortInterceptor
+from tests.support.samples import ANN
 
 __all__ = ["AGE", "IMPATIENT", "LEASE", "NAME", "PATIENT", "SUB", "RotationFixture", "code"]
 
@@ -206,7 +207,7 @@ class RotationFixture(ExternalActors):
 
     # -- Action. ---------------------------------------------------------------------------
 
-    def attempt(
+    def attempt(  # noqa: PLR0913  # all but one by name
         self,
         name: str = NAME,
         *,
@@ -214,9 +215,10 @@ class RotationFixture(ExternalActors):
         grace: timedelta | None = None,
         wait: bool = False,
         takes_over: bool = False,
+        actor: Actor | None = None,
     ) -> PassResult:
         """Make one pass."""
-        request = Request(reason=reason, grace=grace, takes_over=takes_over)
+        request = Request(reason=reason, grace=grace, takes_over=takes_over, actor=actor)
         report = self.reconciler.attempt(self.accounts[name], request, wait=wait)
         self.reports.append(report)
         return report
@@ -233,7 +235,7 @@ class RotationFixture(ExternalActors):
         before = self.monitor.excused
         self.monitor.excused = before | {"a value was pushed that is not the pending one"}
         try:
-            return self.reconciler.adopt(self.accounts[name], given, secret_id=secret_id)
+            return self.reconciler.adopt(self.accounts[name], given, actor=ANN, secret_id=secret_id)
         finally:
             self.monitor.excused = before
 

@@ -4,7 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rotator.model import Account, OnForeign, Policy, Rotation, Step
+from rotator.model import Account, Actor, OnForeign, Policy, Rotation, Step
+
+#: A person who runs a command.
+ANN = Actor(by="ann", host="there")
 
 #: A Monday.
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)

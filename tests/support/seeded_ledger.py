@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from rotator.ledger.holds import Holds
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import Hold, Rotation, Step
+from rotator.model import Actor, Hold, Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, NewEntry
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -80,7 +80,7 @@ class SeededLedger:
         """Record a hold and, where there is an end, its release."""
         self._holds.put(name, hold)
         if until:
-            self._holds.lift(name, by=by, now=until)
+            self._holds.lift(name, actor=Actor(by=by, host="there"), now=until)
 
     def by_hand(self, name: str, at: datetime, operation: str, secret_id: str) -> None:
         """Record that an operator made or deleted a secret."""
@@ -92,7 +92,7 @@ class SeededLedger:
         """Record which secret Vault holds."""
         lease = self._book.claim(name, TODAY)
         snapshot = AccountSnapshot(
-            listed_ids=(secret_id,), current_id=secret_id, current_since=since, drift=None
+            listed_ids=(secret_id,), current_id=secret_id, current_since=since
         )
         self._book.commit(lease, rotation=None, entries=[], snapshot=snapshot, now=TODAY, last=True)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from rotator.cli import output, prompts
+from rotator.cli.actor import ActorOption, ReasonOption, actor_of
 from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen, flag, option
 from rotator.cli.prompts import YesOption
 from rotator.errors import ConfigError, IssuerError, RequestRefused, RotatorError
@@ -53,12 +54,15 @@ def top_up(
         str, option("REFERENCE", "reference of the payment that enabled auto-reload")
     ],
     yes: YesOption = False,
+    actor: ActorOption = None,
+    reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Spend money: charge an account's payment method now, by the amount of the named payment.
 
     Vonage does this only where auto-reload is enabled. It is asked once, whatever the answer.
     """
+    acting = actor_of(actor, reason)
     prompts.require_terminal("spend", yes=yes)
     with opened(context, name) as (application, account, credential):
         before = application.clients.accounts.balance(credential)
@@ -66,9 +70,9 @@ def top_up(
             prompts.confirm(
                 f"its balance is {before.value} EUR; charge {name}'s payment method now?"
             )
-        with manual_operation(application.reconciler(), account) as operation, _payment_hints(name):
+        by_hand = manual_operation(application.reconciler(), account, "top-up", actor=acting)
+        with by_hand as operation, _payment_hints(name):
             operation.perform(
-                "top-up",
                 lambda look: application.clients.accounts.top_up(
                     credential, transaction, before_send=look
                 ),
@@ -93,6 +97,8 @@ def callbacks(
     no_forward_method: Annotated[
         bool, flag("--no-forward-method", "leave to Vonage how it calls both")
     ] = False,
+    actor: ActorOption = None,
+    reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show an account's callbacks and how Vonage calls them, or set or unset them.
@@ -103,15 +109,16 @@ def callbacks(
     inbound_url = _text("inbound", inbound, unset=no_inbound)
     delivery_url = _text("delivery", delivery, unset=no_delivery)
     method = _text("forward-method", forward_method, unset=no_forward_method)
+    acting = actor_of(actor, reason)
     with opened(context, name) as (application, account, credential):
         api = application.clients.accounts
         if (inbound_url, delivery_url, method) == (None, None, None):
             settings = api.settings(credential)
         else:
-            with manual_operation(application.reconciler(), account) as operation:
+            by_hand = manual_operation(application.reconciler(), account, "callbacks", actor=acting)
+            with by_hand as operation:
                 # URLs often contain a credential, so the record does not include them.
                 settings = operation.perform(
-                    "callbacks",
                     lambda look: api.update_callbacks(
                         credential,
                         inbound_sms_url=inbound_url,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rotator.cli import output
+from rotator.cli.actor import ActorOption, ReasonOption, actor_of
 from rotator.cli.context import CommandContext, Name, flag, json_option, option
 from rotator.cli.prompts import FromFile, read_value
 from rotator.errors import ConfigError
@@ -33,6 +34,8 @@ def adopt(
     from_vault: Annotated[
         bool, flag("--from-vault", "adopt the value that is already in Vault's entry")
     ] = False,
+    actor: ActorOption = None,
+    reason: ReasonOption = None,
     as_json: Annotated[bool, json_option("a sentence")] = False,
 ) -> None:
     """Bring an account's existing secret under management: Vault holds it, rotator rotates it.
@@ -43,11 +46,12 @@ def adopt(
     """
     if from_vault and from_file is not None:
         raise ConfigError("--from-file and --from-vault are both given", hint="give one of them")
+    acting = actor_of(actor, reason)
     with CommandContext.of(context).application() as application:
         account = application.settings.account(name)
         value = None if from_vault else _value(name, from_file)
         application.clients.store.check()
-        adopted = application.reconciler().adopt(account, value, secret_id=secret_id)
+        adopted = application.reconciler().adopt(account, value, actor=acting, secret_id=secret_id)
         path = f"{application.settings.vault.mount}/{account.vault_path}"
     text = "\n".join(_sentences(adopted, path))
     output.show(_document(adopted, path), text, as_json=as_json)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
+from rotator.cli.actor import ActorOption, ReasonOption, actor_of
 from rotator.cli.context import CommandContext, option
 from rotator.errors import ConfigError
 
@@ -36,18 +37,21 @@ def copy(
     context: typer.Context,
     to: Annotated[str | None, option("URL", "an empty database to copy into")] = None,
     to_file: Annotated[Path | None, option("PATH", "a file with its URL, for a password")] = None,
+    actor: ActorOption = None,
+    reason: ReasonOption = None,
 ) -> None:
     """Copy the ledger into another database, SQLite or PostgreSQL, and verify the copy.
 
-    The ledger that the configuration names stays as it is. Stop the daemon before.
+    The ledger that the configuration names stays as it is, and the copy records who made it. Stop
+    the daemon before.
     """
     from rotator.config.sections import ledger_at  # noqa: PLC0415  # `--help` needs no validator
 
     if (to is None) == (to_file is None):
         raise ConfigError("give one of --to and --to-file", hint="see `rotator db copy --help`")
-    target = ledger_at(to, to_file)
+    target, acting = ledger_at(to, to_file), actor_of(actor, reason)
     with CommandContext.of(context).application(offline=True) as application:
-        copied = application.ledger.copy_to(_url(target))
+        copied = application.ledger.copy_to(_url(target), acting)
     rows = ", ".join(f"{count} in {table}" for table, count in copied.rows.items())
     output.write(f"copied rows: {rows}")
     output.write(f"verified chains: {len(copied.verdicts)}, all whole and as in the old ledger")

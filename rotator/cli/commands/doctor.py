@@ -1,55 +1,84 @@
 """`doctor`: checks everything that a rotation needs, with a hint for each problem."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rotator.cli import output
-from rotator.cli.context import CommandContext, JsonOption
+from rotator.cli import output, progress
+from rotator.cli.context import CommandContext, JsonOption, flag
 from rotator.errors import ConfigError
 from rotator.reporting import text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rotator.doctor import CheckResult
+    from rotator.model import Account
 
 HEADERS = ("verdict", "check", "about", "finding", "cure")
 
 
 def doctor(
     context: typer.Context,
+    every: Annotated[bool, flag("--all", "show every check, not only what is wrong")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check everything that a rotation needs, with a hint for each problem.
 
     Configuration, files, ledger, Vault, Vonage, hooks and the systemd unit are read; nothing is
-    changed. Exits with 1 if any check failed; warnings are no failure.
+    changed. The first line is the verdict; what is wrong follows, each cause once, however many
+    accounts it concerns. Exits with 1 if any check failed; warnings are no failure.
     """
-    checks = _examined(CommandContext.of(context))
-    documents = [_document(check) for check in checks]
-    output.show_table(documents, HEADERS, [_row(check) for check in checks], as_json=as_json)
-    raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
+    from rotator.doctor import Verdict, causes, verdict  # noqa: PLC0415  # all of rotator
+
+    checks, accounts = _examined(CommandContext.of(context))
+    found = causes(checks, accounts)
+    sentence = verdict(found, len(checks))
+    rows = [_row(each) for each in (checks if every else found)]
+    is_ready = all(check.verdict is not Verdict.FAILED for check in checks)
+    if as_json:
+        output.write_json(_document(sentence, checks, is_ready=is_ready))
+    else:
+        output.write(sentence)
+        if rows:
+            output.write("")
+            output.table(HEADERS, rows)
+    raise typer.Exit(0 if is_ready else 1)
 
 
-def _examined(command: CommandContext) -> "list[CheckResult]":
+def _examined(command: CommandContext) -> "tuple[list[CheckResult], Mapping[str, Account]]":
     from rotator.doctor import broken, examined, fine  # noqa: PLC0415  # all of rotator
 
     path = str(command.config_path)
     try:
-        with command.application(is_hasty=True) as application:
+        with (
+            command.application(is_hasty=True) as application,
+            progress.line() as show,
+        ):
             count = len(application.settings.accounts)
-            first = fine("configuration", path, f"{count} account{'' if count == 1 else 's'}")
-            return [first, *examined(application)]
+            checks = [fine("configuration", path, f"{count} account{'' if count == 1 else 's'}")]
+            for check in examined(application):
+                checks.append(check)
+                show(f"{len(checks)} checks made, the last: {check.name} {check.about}")
+            return checks, application.accounts
     except ConfigError as error:
-        return [broken("configuration", path, error)]
+        return [broken("configuration", path, error)], {}
 
 
-def _document(check: "CheckResult") -> dict[str, str | None]:
+def _document(sentence: str, checks: "Sequence[CheckResult]", *, is_ready: bool) -> dict[str, Any]:
     return {
-        "check": check.name,
-        "about": check.about,
-        "verdict": check.verdict.value,
-        "finding": check.finding,
-        "cure": check.hint,
+        "verdict": sentence,
+        "ready": is_ready,
+        "checks": [
+            {
+                "check": check.name,
+                "about": check.about,
+                "verdict": check.verdict.value,
+                "finding": check.finding,
+                "cure": check.hint,
+            }
+            for check in checks
+        ],
     }
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
+from rotator.cli.actor import ActorOption, ReasonOption, actor_of
 from rotator.cli.context import CommandContext, Name, flag, json_option
-from rotator.cli.prompts import login_name
 from rotator.errors import Refused, UnknownAccount
-from rotator.model import Rotation
+from rotator.model import Actor, Rotation
 from rotator.rotation.steps import bookkeeping
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ def forget(
     abandon: Annotated[
         bool, flag("--abandon", "even while a rotation is open, which ends where it is, for good")
     ] = False,
+    actor: ActorOption = None,
+    reason: ReasonOption = None,
     as_json: Annotated[bool, json_option("a sentence")] = False,
 ) -> None:
     """Free this account's API key and Vault path for another name.
@@ -30,6 +32,7 @@ def forget(
     For an account that was renamed, or moved to another ledger. Its record stays. Nothing is done
     at Vonage or in Vault; first stop whatever still works under the old name.
     """
+    acting = actor_of(actor, reason)
     with CommandContext.of(context).application(offline=True) as application:
         if name not in application.ledger.reader.recorded_accounts():
             raise UnknownAccount(
@@ -37,7 +40,7 @@ def forget(
             )
         lease = application.ledger.writer.claim(name, datetime.now(UTC))
         try:
-            ended = _forget(application, lease, abandon=abandon)
+            ended = _forget(application, lease, acting, abandon=abandon)
         finally:
             application.ledger.writer.release(lease)
         is_configured = name in application.accounts
@@ -50,10 +53,12 @@ def forget(
         output.say(f"note: {name} is still configured, and the next run takes it up again")
 
 
-def _forget(application: "Application", lease: "Lease", *, abandon: bool) -> Rotation | None:
+def _forget(
+    application: "Application", lease: "Lease", actor: Actor, *, abandon: bool
+) -> Rotation | None:
     """Record that the account is forgotten; return the rotation that was abandoned for it."""
     now, rotation = datetime.now(UTC), application.ledger.writer.load(lease.account).rotation
-    entries = [bookkeeping.forgotten(login_name())]
+    entries = [bookkeeping.forgotten(actor)]
     if rotation and not abandon:
         raise Refused(
             f"a rotation of {lease.account} is open, at step {rotation.step}",

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,21 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator import own_version
-from rotator.cli import output
+from rotator.cli import output, pager
 from rotator.cli.commands.history import require_known
 from rotator.cli.commands.ledger import all_names, verifier_of
 from rotator.cli.context import CommandContext, OnlyNames, flag, option
 from rotator.cli.file import write_whole
 from rotator.errors import ConfigError, RotatorError, reason_of
-from rotator.reporting.audit import (
-    OF_ACCOUNT,
-    OF_ROTATION,
-    AuditEvent,
-    AuditInput,
-    Period,
-    Report,
-    audit,
-)
+from rotator.reporting.audit import AuditInput, Report, audit
+from rotator.reporting.audit_events import is_needed
+from rotator.reporting.audit_records import AuditEvent, Period
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -55,7 +50,10 @@ def report(
     path: Annotated[
         str | None,
         typer.Option(
-            "--output", metavar="FILE", help="write it there; else, or for -, to standard output"
+            "--output",
+            metavar="FILE",
+            help="write to FILE, replacing it; - is standard output. Without it, on a terminal, "
+            "HTML is written to a new file here, and other formats are shown in the pager",
         ),
     ] = None,
     offline: Annotated[bool, flag("--offline", "do not compare the ledger with Vault")] = False,
@@ -76,7 +74,7 @@ def report(
     with CommandContext.of(context).application(offline=offline) as application:
         require_known(application, names or [])
         made = _made(application, names or [], period, now, offline=offline)
-    _write(_rendered(made, form), path)
+    _write(_rendered(made, form), path or _usual_place(made, form))
     output.flush()
     for account in made.accounts:
         for fault, hint in account.record.complaints:
@@ -95,19 +93,23 @@ def _made(
         period=period,
         made_at=now,
         version=f"rotator {own_version()}",
-        accounts=tuple(audit(_known(application, name, verifier), period) for name in wanted),
+        accounts=tuple(audit(_known(application, name, verifier, now), period) for name in wanted),
     )
 
 
-def _known(application: "Application", name: str, verifier: "Verifier") -> "AuditInput":
-    [seen] = application.ledger.reader.accounts([name])
+def _known(
+    application: "Application", name: str, verifier: "Verifier", now: datetime
+) -> "AuditInput":
+    reader = application.ledger.reader
+    [summary] = reader.accounts([name])
     return AuditInput(
         name=name,
         account=application.accounts.get(name),
         events=list(_events(application, name)),
-        current_id=seen.current_id,
-        current_since=seen.current_since,
+        summary=summary,
+        expendable_ids=reader.expendable_ids(name),
         record=verifier.verify(name),
+        now=now,
     )
 
 
@@ -115,7 +117,7 @@ def _events(application: "Application", name: str) -> "Iterator[AuditEvent]":
     for entry in application.ledger.reader.entries(name):
         # A tampered value in the ledger may be anything; the verification reports it.
         with suppress(ValueError, TypeError, RecursionError):
-            if entry.event in OF_ACCOUNT | OF_ROTATION:
+            if is_needed(entry.event, entry.step):
                 yield AuditEvent(
                     at=datetime.fromisoformat(entry.at),
                     event=entry.event,
@@ -149,14 +151,28 @@ def _rendered(made: "Report", form: ReportFormat) -> str:
             return json.dumps(audit_data.document(made), indent=2)
 
 
+def _usual_place(made: "Report", form: ReportFormat) -> str | None:
+    """Return where a report goes that no place was named for; None for the pager."""
+    if not sys.stdout.isatty():
+        return "-"
+    return (
+        f"rotator-report-{made.made_at:%Y-%m-%d-%H%M%S}.html" if form is ReportFormat.HTML else None
+    )
+
+
 def _write(text: str, path: str | None) -> None:
     """Write a report to a file (completely or not at all), to a device, or to standard output.
+
+    None shows it in the pager.
 
     Raises:
         ConfigError: the path cannot be written to.
         RotatorError: it cannot be written.
     """
-    if path is None or path == "-":
+    if path is None:
+        pager.show(text)
+        return
+    if path == "-":
         output.write(text)
         return
     target = Path(path)
@@ -170,4 +186,11 @@ def _write(text: str, path: str | None) -> None:
         write_whole(target, f"{text}\n")
     except OSError as error:
         raise RotatorError(f"{message}: {reason_of(error)}", hint=_ELSEWHERE) from None
-    output.say(f"wrote {path}")
+    output.say(f"wrote {path}{_for_readers(target)}")
+
+
+def _for_readers(target: Path) -> str:
+    """Return what to do with a page that was just written; empty for other formats."""
+    if target.suffix not in (".html", ".htm"):
+        return ""
+    return f" ({-(-target.stat().st_size // 1000)} kB): open it in a browser"

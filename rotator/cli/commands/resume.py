@@ -19,20 +19,16 @@ def resume(
 ) -> None:
     """Carry every open rotation as far as it can go now, and start none.
 
-    Hooks that failed are called again.
+    Hooks that failed are called again. One that fails makes the exit code 1, and no rotation fail.
     """
     command = CommandContext.of(context)
     with command.application() as application:
         wanted = chosen(application.settings, names)
         accounts = _opened(application, wanted)
-        if accounts:
-            code = rotate.carry_out(
-                command, application, accounts, Request(reason=None), as_json=as_json
-            )
-            rotate.deliver(application, wanted)
-            raise typer.Exit(code)
-        rotate.deliver(application, wanted)
-    output.show([], "nothing to resume", as_json=as_json)
+        code = rotate.carry_out(
+            command, application, accounts, Request(reason=None), as_json=as_json, also=wanted
+        )
+    raise typer.Exit(code)
 
 
 def _opened(application: "Application", wanted: list[Account]) -> list[Account]:

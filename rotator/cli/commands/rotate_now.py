@@ -1,12 +1,14 @@
 """`rotate-now`: rotate accounts now, whether or not they are due."""
 
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rotator.cli import output, rotate
+from rotator.cli import output, prompts, rotate
+from rotator.cli.actor import ActorOption, ReasonOption, actor_of
 from rotator.cli.context import (
     CommandContext,
     ConfigOption,
@@ -18,11 +20,18 @@ from rotator.cli.context import (
     flag,
     option,
 )
+from rotator.cli.prompts import YesOption
 from rotator.errors import ConfigError
 from rotator.model import Account, Request
 from rotator.model.notification import Event, subscribers
+from rotator.model.rotation import SecretRole
+from rotator.reporting import text
+from rotator.rotation import window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rotator.application import Application
     from rotator.config import Settings
 
 
@@ -48,6 +57,9 @@ def rotate_now(
         bool,
         flag("--take-over", "continue what another ledger left pending and no other host works on"),
     ] = False,
+    actor: ActorOption = None,
+    reason: ReasonOption = None,
+    yes: YesOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
@@ -56,9 +68,15 @@ def rotate_now(
     """Rotate accounts now: create, store, verify, and delete the old secret after its grace.
 
     If a rotation of an account is already open, that one is continued. An account's `window` does
-    not delay its rotation; it does delay the deletion, unless no grace is asked for.
+    not delay its rotation; it does delay the deletion, unless no grace is asked for. On a terminal,
+    several accounts lose their grace only after a yes. A hook that fails makes the exit code 1, and
+    no rotation fail.
     """
-    request = replace(_request(grace, compromised=compromised), takes_over=take_over)
+    request = replace(
+        _request(grace, compromised=compromised),
+        takes_over=take_over,
+        actor=actor_of(actor, reason),
+    )
     names = names or []
     if bool(names) is every:
         raise ConfigError(
@@ -69,12 +87,17 @@ def rotate_now(
     with command.application(is_hasty=dry_run) as application:
         settings = application.settings
         accounts = list(settings.accounts) if every else chosen(settings, names)
+        _require_fitting(request.grace, accounts)
         if dry_run:
             from rotator.cli.dry_run import show  # noqa: PLC0415  # most runs do without
 
             raise typer.Exit(show(application, accounts, request, as_json=as_json))
         if compromised:
             _warn_of_gates(settings, accounts)
+        if request.grace == timedelta() and len(accounts) > 1 and sys.stdin.isatty() and not yes:
+            for line in _losses(application, accounts, request):
+                output.say(line)
+            prompts.confirm(f"rotate these {len(accounts)} accounts without a grace?")
         raise typer.Exit(
             rotate.carry_out(command, application, accounts, request, wait=wait, as_json=as_json)
         )
@@ -100,8 +123,41 @@ def _duration(text: str) -> timedelta:
         raise ConfigError(f"--grace: {error.message}", hint=error.hint) from None
 
 
+def _require_fitting(grace: timedelta | None, accounts: list[Account]) -> None:
+    """Refuse a grace that no configuration may have."""
+    from rotator.config import overlap  # noqa: PLC0415  # `--help` needs no validator
+
+    for account in accounts:
+        if grace and (what := overlap(replace(account.policy, grace=grace))):
+            raise ConfigError(
+                f"--grace: {account.name}: {what}", hint="nothing was changed; give a shorter one"
+            )
+
+
+def _losses(
+    application: "Application", accounts: list[Account], request: Request
+) -> "Iterator[str]":
+    """Yield in words which secrets stop working now, by the ledger."""
+    names = [account.name for account in accounts]
+    for account, summary in zip(accounts, application.ledger.reader.accounts(names), strict=True):
+        rotation = summary.last_rotation
+        opened = rotation if rotation and rotation.closed_at is None else None
+        until = window.deletion_at(account.policy, opened) if opened else None
+        replaced = opened.predecessor_id if opened and not until else summary.current_id
+        if opened and until and opened.predecessor_id:
+            which = _named(opened.predecessor_id, SecretRole.PREDECESSOR)
+            yield f"{account.name}: {which} loses its grace, which lasts until {text.moment(until)}"
+        if not until or request.reason == "compromised":
+            which = _named(replaced, SecretRole.CURRENT)
+            yield f"{account.name}: {which} is deleted as soon as a new one is in Vault"
+
+
+def _named(secret_id: str | None, role: SecretRole) -> str:
+    return f"secret {output.brief(secret_id)} ({role})" if secret_id else f"the {role} secret"
+
+
 def _warn_of_gates(settings: "Settings", accounts: list[Account]) -> None:
     for account in accounts:
-        if subscribers(settings.hooks, Event.GATE, account.name):
-            warning = f"warning: {account.name}: no gate is asked before the old secret is deleted"
-            output.say(warning, level="warning")
+        if gates := subscribers(settings.hooks, Event.GATE, account.name):
+            warning = f"{account.name}: not asked before the old secret is deleted: gate "
+            output.say(f"warning: {warning}{', '.join(gates)}", level="warning")

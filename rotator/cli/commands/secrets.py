@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, prompts
+from rotator.cli.actor import ActorOption, ReasonOption, actor_of
 from rotator.cli.context import CommandContext, JsonOption, Name, flag
 from rotator.cli.prompts import FromFile, YesOption, read_value
 from rotator.errors import ConfigError, SlotsFull
@@ -52,24 +53,29 @@ def show(
 
 
 def create(
-    context: typer.Context, name: Name, from_file: FromFile = None, as_json: JsonDone = False
+    context: typer.Context,
+    name: Name,
+    from_file: FromFile = None,
+    actor: ActorOption = None,
+    reason: ReasonOption = None,
+    as_json: JsonDone = False,
 ) -> None:
     """Create a secret of an account with a value of your own, in an emergency.
 
     It is sent once, and kept nowhere: write it to Vault yourself. `rotator rotate-now` does all
     of that for you.
     """
+    acting = actor_of(actor, reason)
     value = _value(from_file)
     with (
         _account(context, name) as (application, account),
-        manual_operation(application.reconciler(), account) as operation,
+        manual_operation(application.reconciler(), account, "create", actor=acting) as operation,
     ):
         view = operation.observe()
         view.require_quiet()
         if len(view.secrets) >= _SLOTS:
             raise SlotsFull(hint=f"see `rotator secrets list {name}`; one has to be deleted first")
         secret = operation.perform(
-            "create",
             lambda look: application.clients.secrets.create_secret(
                 view.credential, account.api_key, value, before_send=look
             ),
@@ -87,9 +93,12 @@ def delete(
     force: Annotated[
         bool, flag("--force", "even if it may be in use; consumers may break")
     ] = False,
+    actor: ActorOption = None,
+    reason: ReasonOption = None,
     as_json: JsonDone = False,
 ) -> None:
     """Delete a secret of an account at Vonage. Consumers that use it stop working."""
+    acting = actor_of(actor, reason)
     prompts.require_terminal("delete", yes=yes)
     with _account(context, name) as (application, account):
         if not yes:
@@ -97,11 +106,12 @@ def delete(
             view.require_deletable(secret_id, force=force)
             asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
             prompts.confirm(asked)
-        with manual_operation(application.reconciler(), account) as operation:
+        with manual_operation(
+            application.reconciler(), account, "delete", actor=acting, secret_id=secret_id
+        ) as operation:
             view = operation.observe()
             view.require_deletable(secret_id, force=force)
             operation.perform(
-                "delete",
                 lambda look: application.clients.secrets.delete_secret(
                     view.credential, account.api_key, secret_id, before_send=look
                 ),

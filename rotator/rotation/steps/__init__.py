@@ -13,11 +13,11 @@ that the effect took place), `aborting`, `closed`; and of its gates `gate-shut`,
 `gates-skipped`. An adoption and what an operator does by hand have `intent`, `done` and the like,
 too.
 
-Events of an account: `refused` (an operator must decide), `failed` (a pass ended in an error),
-`trouble` (an observation showed that something is wrong: with what consumers read, or with what
-the next rotation needs) and `trouble-over` (older versions: `drift`, `drift-over`), `overdue`
-and `overdue-over`, `balance` (it is too low) and `balance-over`, `held` and `released` (an operator
-paused it, or ended that),
+Events of an account: `requested` (a person asked for something, whatever becomes of it), `refused`
+(an operator must decide), `failed` (a pass ended in an error), `trouble` (an observation showed
+that something is wrong: with what consumers read, or with what the next rotation needs) and
+`trouble-over` (older versions: `drift`, `drift-over`), `overdue` and `overdue-over`, `balance` (it
+is too low) and `balance-over`, `held` and `released` (an operator paused it, or ended that),
 `lease-ended` (an operator ended the lease of a process that is dead), `registered` (what it is was
 not recorded before, or the configuration has changed it), `forgotten` (an operator let another
 account have what it was) and `discovered` (it was found below its parent). `rotator.ledger.outbox`

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rotator.errors import Refused
-from rotator.model import ABANDONED, SUPERSEDED, Rotation, Step, Written
+from rotator.model import ABANDONED, SUPERSEDED, Actor, Rotation, Step, Written
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import NewEntry
 from rotator.rotation.steps.base import Action, At, Change, Recording, Sketch, new_entry, timestamp
@@ -133,9 +133,9 @@ def abandoned(rotation: Rotation, now: datetime) -> tuple[Rotation, NewEntry]:
     return rotation, new_entry("closed", rotation.step, rotation, outcome="failed", code=ABANDONED)
 
 
-def forgotten(by: str) -> NewEntry:
+def forgotten(actor: Actor) -> NewEntry:
     """Record that another account may have the api key and the path of this one."""
-    return NewEntry(event="forgotten", step=None, detail={"by": by})
+    return NewEntry(event="forgotten", step=None, detail=actor.facts())
 
 
 def after_adoption(  # noqa: PLR0913  # all but one by name

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rotator.model import Account, PendingEntry, Request, Rotation, SecretValue, Step
+from rotator.model import Account, Actor, PendingEntry, Request, Rotation, SecretValue, Step
 from rotator.model.times import rfc3339
 from rotator.rotation.observation import Observation, Pending
 from rotator.rotation.ports import LastLook, NewEntry, StoredPending
@@ -52,6 +52,19 @@ class Open(Action):
         )
         pending = replace(observation.pending, is_unrecorded=False)
         return replace(observation.with_rotation(rotation), pending=pending), entry
+
+
+def requested(request: Request, actor: Actor, rotation: Rotation | None) -> NewEntry:
+    """Record a person's request, whatever becomes of it; `rotation` is the open one."""
+    grace = request.grace
+    return NewEntry.requested(
+        actor,
+        "rotate",
+        rotation_id=rotation.id if rotation else None,
+        reason=request.reason,
+        grace_seconds=None if grace is None else int(grace.total_seconds()),
+        takes_over=request.takes_over or None,
+    )
 
 
 def asked_again(rotation: Rotation, request: Request) -> tuple[Rotation, NewEntry] | None:

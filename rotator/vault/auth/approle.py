@@ -75,6 +75,7 @@ class AppRole(AuthMethod):
         request = VaultRequest(
             operation="lookup-wrapping",
             path="sys/wrapping/lookup",
+            purpose="checking the wrapped secret id",
             send=lambda client: client.adapter.post(
                 "/v1/sys/wrapping/lookup", json={"token": wrapping}
             ),
@@ -97,6 +98,7 @@ class AppRole(AuthMethod):
         request = VaultRequest(
             operation="unwrap-secret-id",
             path="sys/wrapping/unwrap",
+            purpose="unwrapping the secret id",
             # The token is sent in the header alone: if the body named it too, one of the two would
             # use it up before the other.
             send=lambda client: client.adapter.post("/v1/sys/wrapping/unwrap", json={}),

@@ -171,6 +171,7 @@ class AuthMethod(ABC):
         return VaultRequest(
             operation="log-in",
             path=path,
+            purpose=f"logging in at {path}",
             send=lambda client: client.adapter.post(
                 f"/v1/{quote(path, safe='/%')}", json=dict(login.body)
             ),

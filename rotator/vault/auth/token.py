@@ -154,6 +154,7 @@ _DENIED = frozenset({HTTPStatus.FORBIDDEN})
 _LOOK_UP = VaultRequest(
     operation="lookup-token",
     path="auth/token/lookup-self",
+    purpose="looking up rotator's own token",
     send=lambda client: client.auth.token.lookup_self(),
     repeatable=True,
     expected_statuses=_DENIED,
@@ -162,6 +163,7 @@ _LOOK_UP = VaultRequest(
 _RENEW = VaultRequest(
     operation="renew-token",
     path="auth/token/renew-self",
+    purpose="renewing rotator's token",
     send=lambda client: client.auth.token.renew_self(),
     # Renewing twice has the effect of renewing once.
     repeatable=True,
@@ -171,6 +173,7 @@ _RENEW = VaultRequest(
 _REVOKE = VaultRequest(
     operation="revoke-token",
     path="auth/token/revoke-self",
+    purpose="revoking rotator's token",
     send=lambda client: client.auth.token.revoke_self(),
     repeatable=False,
 )

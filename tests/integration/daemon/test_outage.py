@@ -1,6 +1,7 @@
 """Hours in which something is away: the daemon says so, asks ever more rarely, and goes on."""
 
 import importlib
+import json
 import pkgutil
 import sys
 import time
@@ -16,8 +17,11 @@ import rotator
 from rotator.config import load
 from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.service import Daemon
+from rotator.errors import LedgerUnusable
+from rotator.ledger.daemons import Daemons
 from rotator.model.retry import Backoff
 from rotator.sim import Environment, Fault
+from tests.support.webhook_receiver import WebhookReceiver, receiving
 
 if TYPE_CHECKING:
     from rotator.sim.faults import FaultQueue
@@ -32,6 +36,9 @@ AN_HOUR = 10
 CALLS = 100
 PARTS = ("application", "daemon", "hooks", "ledger", "rotation", "vault", "vonage", "web")
 OLD = timedelta(days=40)
+#: What hooks hear of outages: component, event and whether a cure is told.
+Heard = list[tuple[str, str, bool]]
+HOOK = '[[hooks]]\non = ["outage", "recovered"]\nurl = "{url}"\naccounts = ["account-2"]\n'
 DISCOVER = '[[discover]]\nparent = "account-1"\nvault_path = "vonage/{api_key}"\n'
 
 
@@ -214,3 +221,120 @@ def outlasts(watch: Watch, world: Environment, begin: Callable[[], Callable[[], 
     assert asked <= HOURS * CALLS
     assert rotated == [2] * len(rotated)
     assert {"back", "completed"} & set(after)
+
+
+def heard(receiver: WebhookReceiver) -> Heard:
+    """Return what a hook has heard of components since it was asked last."""
+    bodies = [json.loads(taken.body) for taken in receiver.taken]
+    receiver.taken.clear()
+    return [
+        (body["component"], body["event"], bool(body["hint"]))
+        for body in bodies
+        if body["account"] is None
+    ]
+
+
+@pytest.fixture
+def receiver(watch: Watch, tmp_path: Path) -> Iterator[WebhookReceiver]:
+    """Yield a hook of the daemon for outages."""
+    with receiving() as made:
+        config = tmp_path / "config.toml"
+        config.write_text(f"{config.read_text()}\n{HOOK.format(url=made.url)}")
+        watch.daemon._reload()
+        yield made
+
+
+def tells(
+    watch: Watch,
+    receiver: WebhookReceiver,
+    component: str,
+    begin: Callable[[], Callable[[], object]],
+) -> None:
+    """Let something be away for an hour, with a restart in it; check what the hook heard."""
+    watch.let_pass(0.5)
+    before, end = heard(receiver), begin()
+    watch.let_pass(1)
+    during = heard(receiver)
+    end()
+    watch.let_pass(1)
+    after = heard(receiver)
+    watch.let_pass(1)
+
+    assert before == heard(receiver) == []
+    assert during == [(component, "outage", True)]
+    assert after == [(component, "recovered", False)]
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_hooks_hear_of_an_outage_and_of_its_end(
+    watch: Watch,
+    receiver: WebhookReceiver,
+    world: Environment,
+    tmp_path: Path,
+    outage: str,
+) -> None:
+    """Once each, also of the ledger's, which cannot be recorded there."""
+    component = "vault" if outage.startswith("vault") else "ledger"
+    tells(watch, receiver, component, lambda: OUTAGES[outage](world, tmp_path))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_hooks_hear_of_postgresql(
+    watch: Watch, receiver: WebhookReceiver, postgresql: "PostgreSQL", ledger_url: str
+) -> None:
+    """The same where the ledger's server lets nobody in."""
+    tells(watch, receiver, "ledger", lambda: postgresql.shut(ledger_url))
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_hooks_hear_of_a_ledger_that_is_read_only(
+    watch: Watch, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it can be read: the daemon cannot record that it polls."""
+
+    def refuse(*_arguments: object) -> None:
+        raise LedgerUnusable("the ledger is read-only")
+
+    def begin() -> Callable[[], object]:
+        with_write = Daemons.write
+        monkeypatch.setattr(Daemons, "write", refuse)
+        return lambda: monkeypatch.setattr(Daemons, "write", with_write)
+
+    watch.let_pass(0.5)
+    end = begin()
+    watch.let_pass(1)
+    during = heard(receiver)
+    end()
+    watch.let_pass(1)
+
+    assert [each[:2] for each in during] == [("ledger", "outage")]
+    assert [each[:2] for each in heard(receiver)] == [("ledger", "recovered")]
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_refused_reload_is_told_and_recorded(
+    watch: Watch, receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    """At once, as is the next good one; `status` and the page read it in the ledger."""
+    config = tmp_path / "config.toml"
+    good = config.read_text()
+    watch.let_pass(0.1)
+    config.write_text(good.replace("[policy]", '[policy]\ngrase = "1h"'))
+    watch.daemon._reload()
+    watch.let_pass(0.1)
+    [taken] = receiver.taken
+    told = json.loads(taken.body)
+    [record] = watch.daemon._application.ledger.daemon_records()
+    config.write_text(good)
+    receiver.taken.clear()
+    watch.daemon._reload()
+    watch.let_pass(0.1)
+    [now] = watch.daemon._application.ledger.daemon_records()
+
+    assert (told["event"], told["component"]) == ("outage", "configuration")
+    assert "grase" in told["reason"]
+    assert record.outages["configuration"].why == told["reason"]
+    assert heard(receiver) == [("configuration", "recovered", False)]
+    assert now.outages == {}

@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 24, 7, 28, tzinfo=UTC)
 MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
 HOOKS = (
     Hook(name="one", on=frozenset({Event.PUSHED, Event.COMPLETED, Event.OVERDUE})),
-    Hook(name="two", on=frozenset({Event.PUSHED, Event.REFUSED, Event.DRIFT})),
+    Hook(name="two", on=frozenset({Event.PUSHED, Event.REFUSED, Event.DRIFT, Event.RECOVERED})),
     Hook(name="elsewhere", on=frozenset(Event), accounts=frozenset({"other"})),
 )
 ROTATION = rotation(

@@ -1,15 +1,18 @@
 """What is recorded to be told, and of whom: with an event, as news, by itself."""
 
 import json
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
+from rotator.ledger import tables
 from rotator.ledger.deliveries import Deliveries
 from rotator.ledger.outbox import AlertState, notifications_for
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
+from rotator.model import State, Trouble
 from rotator.model.notification import Event
 from rotator.rotation.ports import NewEntry
 from tests.integration.hooks.deliveries_fixture import (
@@ -69,19 +72,30 @@ def test_who_hears_of_nothing_is_told_nothing(writer: LedgerWriter, database: En
     assert Deliveries(database).undelivered(["elsewhere"]) == []
 
 
+LATER = NOW + MINUTE
+
 # -- What is news. -------------------------------------------------------------------------
 
 
-def draft(event: str, **detail: str) -> NewEntry:
-    """Return an entry of an account."""
-    return NewEntry(event=event, step=None, detail=detail)
+def draft(event: str, state: State | None = None, **detail: str) -> NewEntry:
+    """Return an entry of an account, which found it in a state."""
+    trouble = None
+    if state:
+        code, why = detail["code"], detail.get("why", "no answer")
+        trouble = Trouble(state=state, code=code, why=why, hint="mend it", since=NOW)
+    return NewEntry(event=event, step=None, detail=detail, trouble=trouble)
 
 
-FAILED, LOST = draft("failed", code="vonage"), draft("failed", code="vault")
-REFUSED = draft("refused", code="foreign-secret", why="x")
+FAILED = draft("failed", State.FAILING, code="vonage")
+LOST = draft("failed", State.FAILING, code="vault")
+REFUSED = draft("refused", State.REFUSED, code="no-slot", why="x")
+STRANGER = draft("refused", State.DRIFTED, code="foreign-secret", why="x")
 HELD = draft("refused", code="held", why="by me")
-OLD = draft("drift", code="overdue", why="it is older than max_age allows")
-DRIFT, DRIFT_OVER = draft("drift", code="foreign-secret", why="x"), draft("drift-over")
+DRIFT = draft("trouble", State.DRIFTED, code="foreign-secret", why="x")
+DEAD = draft("trouble", State.BROKEN, code="current-refused", why="y")
+STUCK = draft("refused", State.BROKEN, code="current-refused", why="y")
+OVER = draft("trouble-over")
+LATE, NO_MORE_LATE = draft("overdue", code="late", why="z"), draft("overdue-over")
 
 
 @pytest.mark.parametrize(
@@ -92,19 +106,30 @@ DRIFT, DRIFT_OVER = draft("drift", code="foreign-secret", why="x"), draft("drift
         ([FAILED], "failed"),
         ([FAILED, FAILED], "failed"),
         ([FAILED, LOST, FAILED], "failed failed failed"),
-        ([FAILED, VERIFIED, FAILED], "failed pushed failed"),
-        ([FAILED, COMPLETED, FAILED], "failed completed failed"),
-        ([REFUSED, REFUSED], "refused drift"),
-        ([REFUSED, DRIFT], "refused drift"),
-        ([DRIFT, DRIFT, REFUSED], "drift refused"),
-        ([DRIFT, DRIFT_OVER, DRIFT], "drift drift"),
-        ([REFUSED, DRIFT_OVER, REFUSED], "refused drift refused drift"),
+        ([FAILED, VERIFIED, FAILED], "failed pushed recovered failed"),
+        ([FAILED, COMPLETED, FAILED], "failed completed recovered failed"),
+        ([FAILED, VERIFIED, COMPLETED], "failed pushed recovered completed"),
+        ([REFUSED, REFUSED], "refused"),
+        ([STRANGER, STRANGER], "refused drift"),
+        ([STRANGER, DRIFT], "refused drift"),
+        ([DRIFT, DRIFT, STRANGER], "drift refused"),
+        ([DRIFT, OVER, DRIFT], "drift recovered drift"),
+        ([STRANGER, OVER, STRANGER], "refused drift recovered refused drift"),
+        ([OVER], ""),
         ([HELD, HELD], "refused"),
-        ([REFUSED, FAILED, REFUSED], "refused drift failed refused"),
+        ([STRANGER, FAILED, STRANGER], "refused drift failed"),
+        ([DEAD, DEAD], "broken drift refused"),
+        ([DEAD, STUCK], "broken drift refused"),
+        ([DRIFT, DEAD], "drift broken drift refused"),
+        ([DEAD, OVER, OVER], "broken drift refused recovered"),
+        ([DEAD, DRIFT, DEAD], "broken drift refused drift broken drift"),
+        ([DEAD, DRIFT, OVER], "broken drift refused drift recovered"),
         ([draft("overdue", code="due")], "overdue"),
-        ([OLD, draft("overdue", code="late"), OLD], "overdue"),
-        ([OLD, DRIFT, OLD], "drift"),
-        ([draft("overdue-over")], ""),
+        ([LATE, NO_MORE_LATE, NO_MORE_LATE], "overdue recovered"),
+        ([LATE, DRIFT, OVER, NO_MORE_LATE], "overdue drift recovered recovered"),
+        ([LATE, DRIFT, NO_MORE_LATE, OVER], "overdue drift recovered recovered"),
+        ([LATE, VERIFIED], "overdue pushed"),
+        ([NO_MORE_LATE], ""),
         ([draft("opened"), draft("intent"), draft("delivered"), draft("undelivered")], ""),
         ([draft("closed", outcome="failed")], ""),
     ],
@@ -122,17 +147,73 @@ def test_trouble_is_told_once_for_each_change(drafts: list[NewEntry], events: st
 
 def test_a_hook_gets_one_message_of_one_entry(writer: LedgerWriter, outbox: Deliveries) -> None:
     """A refusal that is drift as well is told to a hook for both as a refusal."""
-    happen(writer, REFUSED)
+    happen(writer, STRANGER)
 
     assert waiting(outbox) == [("two", "refused")]
 
 
 def test_what_was_told_is_remembered(writer: LedgerWriter, outbox: Deliveries) -> None:
     """Over processes, as it stands in the ledger."""
-    happen(writer, REFUSED)
-    happen(writer, REFUSED)
+    happen(writer, STRANGER)
+    happen(writer, STRANGER)
 
     assert waiting(outbox) == [("two", "refused")]
+
+
+def test_cause_and_cure_are_told(writer: LedgerWriter, outbox: Deliveries) -> None:
+    """With since when, how often it was tried, and when it will be."""
+    happen(writer, STRANGER)
+    happen(
+        writer, replace(STRANGER, detail={"code": "foreign-secret", "why": "another"}), now=LATER
+    )
+    [first, second] = claims(outbox, LATER)
+    told = second.notification
+
+    assert (told.event, told.code, told.reason) == (Event.REFUSED, "foreign-secret", "another")
+    assert (told.state, told.hint, told.since) == ("drifted", "mend it", NOW)
+    assert (first.notification.tries, told.tries) == (1, 2)
+    assert told.next_try_at
+    assert told.next_try_at > told.at == LATER
+
+
+def test_the_end_is_told_beside_what_ends_it(writer: LedgerWriter, outbox: Deliveries) -> None:
+    """To a hook that subscribes to both; it says what is over."""
+    happen(writer, STRANGER)
+    claims(outbox)
+    happen(writer, VERIFIED, rotation=ROTATION)
+    found = [each.notification for each in claims(outbox) if each.hook == "two"]
+    [end] = [each for each in found if each.event is Event.RECOVERED]
+
+    assert {each.event for each in found} == {Event.PUSHED, Event.RECOVERED}
+    assert (end.code, end.reason, end.hint) == ("foreign-secret", "over: x", None)
+    assert end.rotation_id == "r"
+
+
+@pytest.mark.parametrize(
+    ("told", "over"),
+    [
+        ({"failed": "vonage"}, ("vonage", "over: failed")),
+        ({"drift": "d: y", "broken": "b: z"}, ("b", "over: z")),
+        ({"trouble": "refused foreign-secret: x"}, ("foreign-secret", "over: x")),
+        ({"trouble": "failed vonage"}, ("vonage", "over: trouble")),
+    ],
+)
+def test_what_is_over_is_named(
+    writer: LedgerWriter,
+    outbox: Deliveries,
+    database: Engine,
+    told: AlertState,
+    over: tuple[str, str],
+) -> None:
+    """The worst of it, and also what an older version has told of."""
+    happen(writer)
+    with database.begin() as connection:
+        connection.execute(update(tables.account).values(told=json.dumps(told)))
+    happen(writer, OVER)
+    [delivery] = claims(outbox)
+
+    assert delivery.notification.event is Event.RECOVERED
+    assert (delivery.notification.code, delivery.notification.reason) == over
 
 
 # -- What is raised by itself. -------------------------------------------------------------
@@ -141,7 +222,7 @@ def test_what_was_told_is_remembered(writer: LedgerWriter, outbox: Deliveries) -
 def test_a_notice_is_recorded_and_told_once(
     writer: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
-    """As long as it is the same; its end is recorded and told nobody."""
+    """As long as it is the same; and so is its end, if it was told."""
     words = [
         writer.set_alert("a", Event.OVERDUE, what, why="late", now=NOW)
         for what in ("due", "due", "max-age", None, None, "due")
@@ -150,7 +231,7 @@ def test_a_notice_is_recorded_and_told_once(
 
     assert words == [True, False, True, True, False, True]
     assert events == ["overdue", "overdue", "overdue-over", "overdue"]
-    assert waiting(outbox) == [("one", "overdue")] * 3
+    assert sorted(waiting(outbox)) == sorted([("one", "overdue")] * 3 + [("two", "recovered")])
     assert LedgerReader(database).verify("a").fault is None
 
 

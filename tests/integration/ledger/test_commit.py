@@ -31,7 +31,6 @@ SIGHTING = AccountSnapshot(
     listed_ids=("old", "new"),
     current_id="new",
     current_since=NOW - timedelta(days=1),
-    drift="current-revoked: gone",
     next_due_at=NOW + timedelta(days=30),
 )
 
@@ -465,7 +464,7 @@ def test_a_sighting_is_kept_for_status(
 
     assert record.listed_ids == ("new", "old")
     assert (record.current_id, record.current_since) == ("new", SIGHTING.current_since)
-    assert (record.seen_at, record.drift) == (NOW, "current-revoked: gone")
+    assert (record.seen_at, record.trouble) == (NOW, None)
     assert record.next_due_at == SIGHTING.next_due_at
 
 
@@ -474,12 +473,12 @@ def test_a_newer_sighting_replaces_the_older(
 ) -> None:
     """Nothing of what was seen before shines through."""
     commit(writer, lease, snapshot=SIGHTING)
-    unclear = AccountSnapshot(listed_ids=(), current_id=None, current_since=None, drift=None)
+    unclear = AccountSnapshot(listed_ids=(), current_id=None, current_since=None)
     commit(writer, lease, LATER, snapshot=unclear)
     [record] = LedgerReader(database).accounts(["a"])
 
     assert record.listed_ids == ()
-    assert (record.current_id, record.current_since, record.drift) == (None, None, None)
+    assert (record.current_id, record.current_since) == (None, None)
     assert record.seen_at == LATER
 
 

@@ -17,7 +17,7 @@ from tests.support.samples import NOW, rotation
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("kind", ["postgresql"])]
 ROTATION = rotation(id="r", account="a")
-SIGHTING = AccountSnapshot(listed_ids=(), current_id=None, current_since=None, drift=None)
+SIGHTING = AccountSnapshot(listed_ids=(), current_id=None, current_since=None)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def commit(writer: LedgerWriter, lease: Lease, number: int) -> str:
         lease,
         rotation=replace(ROTATION, values_generated=number),
         entries=[entry, entry],
-        snapshot=replace(SIGHTING, drift=str(number)),
+        snapshot=replace(SIGHTING, current_id=str(number)),
         now=NOW,
     ).head
 
@@ -46,7 +46,7 @@ def recorded(database: Engine) -> tuple[int, int, str | None]:
     [account] = queries.accounts(["a"])
     assert queries.verify("a").fault is None
     assert account.last_rotation
-    return queries.verify("a").entries, account.last_rotation.values_generated, account.drift
+    return queries.verify("a").entries, account.last_rotation.values_generated, account.current_id
 
 
 @pytest.mark.parametrize("delivers_last", [False, True])

@@ -1,4 +1,6 @@
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ from rotator.ledger.database import open_database, writing
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.model import Step
-from rotator.rotation.ports import NewEntry
+from rotator.rotation.ports import REQUESTED, NewEntry
 from tests.conftest import PostgreSQL
-from tests.support.samples import rotation
+from tests.support.samples import ANN, rotation
 
 NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)
 
@@ -51,11 +53,15 @@ def ledger(database: Engine) -> Engine:
 
 
 def contents(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
-    """Read every row of the ledger's tables."""
+    """Read every row of the ledger's tables, but for the entries of who copied it."""
+    queries = {table.name: select(table) for table in tables.metadata.sorted_tables}
+    signed = ("chain_seq", "chain_head")
+    queries["account"] = select(*(each for each in tables.account.c if each.name not in signed))
+    queries["entry"] = select(tables.entry).where(tables.entry.c.event != REQUESTED)
     with engine.connect() as connection:
         return {
-            table.name: sorted(map(tuple, connection.execute(select(table))), key=repr)
-            for table in tables.metadata.sorted_tables
+            name: sorted(map(tuple, connection.execute(query)), key=repr)
+            for name, query in queries.items()
         }
 
 
@@ -76,7 +82,7 @@ def run(engine: Engine, *statements: str) -> None:
 def test_everything_is_copied_and_the_source_is_left_alone(ledger: Engine, other: Engine) -> None:
     """Every row is the same at both ends, times and all, and each chain is whole."""
     before = contents(ledger)
-    copied = copy(ledger, other, now=NOW)
+    copied = copy(ledger, other, actor=ANN, now=NOW)
 
     assert contents(other) == before == contents(ledger)
     assert copied.rows == {name: len(rows) for name, rows in before.items()}
@@ -86,17 +92,30 @@ def test_everything_is_copied_and_the_source_is_left_alone(ledger: Engine, other
     ]
 
 
+def test_each_chain_of_the_copy_says_who_made_it(ledger: Engine, other: Engine) -> None:
+    """The entry comes after all that was copied, the chain is whole, and the source has none."""
+    copy(ledger, other, actor=replace(ANN, because="moving"), now=NOW)
+    reader = LedgerReader(other)
+    signatures = [reader.history(name, limit=1)[0] for name in ("sms", "voice")]
+
+    assert [(each.seq, each.event, json.loads(each.detail)) for each in signatures] == [
+        (4, "requested", {"operation": "copy", "by": "ann", "from": "there", "because": "moving"})
+    ] * 2
+    assert not any(reader.verify(name).fault for name in ("sms", "voice"))
+    assert LedgerReader(ledger).verify("sms").entries == 3
+
+
 def test_the_copy_goes_on_where_the_source_ended(ledger: Engine, other: Engine) -> None:
     """An open rotation is found again; tokens and chains count on; entries stay unchangeable."""
-    copy(ledger, other, now=NOW)
-    head = LedgerReader(ledger).verify("sms").head
+    copy(ledger, other, actor=ANN, now=NOW)
+    head = LedgerReader(other).verify("sms").head
     writer = LedgerWriter(other, lease_seconds=60)
     lease = writer.claim("sms", datetime.now(UTC))
     entry = NewEntry(event="done", step=None, detail={})
     writer.commit(lease, rotation=None, entries=[entry], snapshot=None, now=NOW, last=True)
     [newest] = LedgerReader(other).history("sms", limit=1)
 
-    assert (lease.token, newest.seq, newest.prev_hash) == (2, 4, head)
+    assert (lease.token, newest.seq, newest.prev_hash) == (2, 5, head)
     assert (
         writer.load("sms").rotation == LedgerWriter(ledger, lease_seconds=60).load("sms").rotation
     )
@@ -107,8 +126,8 @@ def test_the_copy_goes_on_where_the_source_ended(ledger: Engine, other: Engine) 
 def test_it_can_be_copied_back(ledger: Engine, other: Engine, tmp_path: Path) -> None:
     """A ledger that went to the other kind of database and on to a third is still the same."""
     third = open_database(f"sqlite:///{tmp_path / 'third.db'}")
-    copy(ledger, other, now=NOW)
-    copy(other, third, now=NOW)
+    copy(ledger, other, actor=ANN, now=NOW)
+    copy(other, third, actor=ANN, now=NOW)
     found = contents(third)
     third.dispose()
 
@@ -123,18 +142,18 @@ def test_a_held_lease_is_respected(ledger: Engine, other: Engine) -> None:
     writer = LedgerWriter(ledger, lease_seconds=60, owner="another machine")
     lease = writer.claim("sms", datetime.now(UTC))
     with pytest.raises(Busy, match="holds a lease") as caught:
-        copy(ledger, other, now=datetime.now(UTC))
+        copy(ledger, other, actor=ANN, now=datetime.now(UTC))
     writer.release(lease)
 
     assert (caught.value.exit_code, is_untouched(other)) == (75, True)
-    assert copy(ledger, other, now=datetime.now(UTC)).rows["account"] == 2
+    assert copy(ledger, other, actor=ANN, now=datetime.now(UTC)).rows["account"] == 2
 
 
 def test_a_lease_that_ended_is_none(ledger: Engine, other: Engine) -> None:
     """A process that died on another machine long ago keeps nobody from moving."""
     LedgerWriter(ledger, lease_seconds=-60, owner="another machine").claim("sms", datetime.now(UTC))
 
-    assert copy(ledger, other, now=datetime.now(UTC)).rows["account"] == 2
+    assert copy(ledger, other, actor=ANN, now=datetime.now(UTC)).rows["account"] == 2
 
 
 def test_a_lease_of_a_dead_process_is_none(
@@ -145,7 +164,7 @@ def test_a_lease_of_a_dead_process_is_none(
         monkeypatch.setattr(f"rotator.ledger.{module}.is_dead", lambda owner: owner == "killed")
     LedgerWriter(ledger, lease_seconds=60, owner="killed").claim("sms", datetime.now(UTC))
 
-    assert copy(ledger, other, now=datetime.now(UTC)).rows["account"] == 2
+    assert copy(ledger, other, actor=ANN, now=datetime.now(UTC)).rows["account"] == 2
 
 
 def test_nobody_can_begin_meanwhile(
@@ -165,7 +184,7 @@ def test_nobody_can_begin_meanwhile(
 
     found = copying._verdicts
     monkeypatch.setattr(copying, "_verdicts", meanwhile)
-    copy(ledger, other, now=NOW)
+    copy(ledger, other, actor=ANN, now=NOW)
     second.dispose()
 
     assert denied == ["another process keeps the ledger locked"]
@@ -173,10 +192,10 @@ def test_nobody_can_begin_meanwhile(
 
 def test_a_ledger_in_use_is_no_target(ledger: Engine, other: Engine) -> None:
     """A second copy finds the first, names what is there and changes nothing (exit 2)."""
-    copy(ledger, other, now=NOW)
+    copy(ledger, other, actor=ANN, now=NOW)
     before = contents(other)
     with pytest.raises(LedgerUnusable, match="target: it is not empty") as caught:
-        copy(ledger, other, now=NOW)
+        copy(ledger, other, actor=ANN, now=NOW)
 
     assert caught.value.message.endswith("rows in its table account")
     assert (caught.value.exit_code, contents(other)) == (2, before)
@@ -188,7 +207,7 @@ def test_an_older_ledger_in_use_is_not_even_upgraded(ledger: Engine, other: Engi
     run(other, "INSERT INTO account (name) VALUES ('a')")
     run(other, "UPDATE alembic_version SET version_num = '0001'")
     with pytest.raises(LedgerUnusable, match="not empty"):
-        copy(ledger, other, now=NOW)
+        copy(ledger, other, actor=ANN, now=NOW)
 
     assert schema.revision(other) == "0001"
 
@@ -197,7 +216,7 @@ def test_the_ledger_itself_is_no_target(ledger: Engine) -> None:
     """Source and target being the same is noticed by what is in it."""
     same = open_database(ledger.url.render_as_string(hide_password=False))
     with pytest.raises(LedgerUnusable, match="not empty"):
-        copy(ledger, same, now=NOW)
+        copy(ledger, same, actor=ANN, now=NOW)
     same.dispose()
 
 
@@ -205,7 +224,7 @@ def test_a_broken_chain_is_not_copied(ledger: Engine, other: Engine) -> None:
     """A record that was tampered with stays where the evidence is; the first fault is named."""
     run(ledger, "UPDATE account SET chain_seq = 9 WHERE name = 'voice'")
     with pytest.raises(LedgerUnusable, match="voice: 9 entries were written, 3 are there"):
-        copy(ledger, other, now=NOW)
+        copy(ledger, other, actor=ANN, now=NOW)
 
     assert is_untouched(other)
 
@@ -214,7 +233,7 @@ def test_an_older_source_is_not_upgraded(ledger: Engine, other: Engine) -> None:
     """The source is not changed, so that its owner has to upgrade it first."""
     run(ledger, "UPDATE alembic_version SET version_num = '0001'")
     with pytest.raises(LedgerUnusable, match="not up to date") as caught:
-        copy(ledger, other, now=NOW)
+        copy(ledger, other, actor=ANN, now=NOW)
 
     assert caught.value.hint == "run `rotator db upgrade`"
     assert schema.revision(ledger) == "0001"
@@ -232,7 +251,7 @@ def test_all_or_nothing(ledger: Engine, other: Engine, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(copying, "_copied", failing)
     with pytest.raises(LedgerError, match="the target: the disk is gone") as caught:
-        copy(ledger, other, now=NOW)
+        copy(ledger, other, actor=ANN, now=NOW)
 
     assert caught.value.hint == "the old ledger is as it was"
     assert is_untouched(other)
@@ -249,7 +268,7 @@ def test_a_copy_that_reads_back_differently_is_said_to_be_unusable(
 
     monkeypatch.setattr(copying, "_copied", forgetful)
     with pytest.raises(LedgerError, match="does not read back") as caught:
-        copy(ledger, other, now=NOW)
+        copy(ledger, other, actor=ANN, now=NOW)
 
     assert caught.value.hint
     assert "do not use the copy" in caught.value.hint
@@ -272,7 +291,7 @@ def test_a_table_of_a_later_migration_is_copied_and_counts_on(
         later.create(engine)
     with writing(ledger) as connection:
         connection.execute(insert(later), [{"id": number, "what": "kept"} for number in (1, 7)])
-    copied = copy(ledger, other, now=NOW)
+    copied = copy(ledger, other, actor=ANN, now=NOW)
     with writing(other) as connection:
         connection.execute(insert(later), {"what": "new"})
         rows = connection.execute(select(later).order_by(later.c.id)).all()

@@ -16,7 +16,7 @@ from rotator.ledger.holds import Holds
 from rotator.ledger.leases import this_process
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import GateWait, Hold, Rotation, Step
+from rotator.model import Actor, GateWait, Hold, Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, Lease, NewEntry
 from tests.support.samples import NOW, rotation
 
@@ -32,7 +32,7 @@ def put(
     """Record an account with its due time and open rotation."""
     lease = writer.claim(name, NOW)
     snapshot = AccountSnapshot(
-        listed_ids=(), current_id=None, current_since=None, drift=None, next_due_at=due_at
+        listed_ids=(), current_id=None, current_since=None, next_due_at=due_at
     )
     if rotation:
         rotation = replace(rotation, account=name)
@@ -241,7 +241,7 @@ def test_a_held_account_is_due_for_what_it_has_pushed(
     held = [each.name for each in writer.due(NOW)]
     holds.put("a", replace(hold, freeze=True))
     frozen = [each.name for each in writer.due(NOW)]
-    holds.lift("a", by="ops", now=NOW)
+    holds.lift("a", actor=Actor(by="ops", host="there"), now=NOW)
     released = [each.name for each in writer.due(NOW)]
 
     assert "".join(due[0] if due else "-" for due in (held, frozen, released)) == expected
@@ -362,7 +362,7 @@ def test_a_next_try_that_a_clock_ahead_has_told_is_not_waited_for(writer: Ledger
 
 @pytest.mark.parametrize(
     ("event", "step"),
-    [("done", Step.VERIFY), ("closed", Step.COMPLETE), ("drift-over", None)],
+    [("done", Step.VERIFY), ("closed", Step.COMPLETE), ("trouble-over", None)],
 )
 def test_a_success_forgets_the_failures(
     database: Engine, writer: LedgerWriter, event: str, step: Step | None

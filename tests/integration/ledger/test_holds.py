@@ -8,8 +8,9 @@ from sqlalchemy import Engine
 from rotator.ledger.holds import Holds
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import Hold
+from rotator.model import Actor, Hold
 from rotator.rotation.ports import AccountSnapshot, Lease, NewEntry
+from tests.support.samples import ANN
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -45,17 +46,28 @@ def test_a_hold_says_who_and_why(database: Engine, writer: LedgerWriter, holds: 
 def test_holds_and_releases_are_part_of_the_record(database: Engine, holds: Holds) -> None:
     """Each is an entry in the account's chain: who, why, and whether nothing at all is done."""
     holds.put("a", HOLD)
-    replaced = holds.put("a", Hold(reason="incident", by="bob", at=NOW + HOUR, freeze=True))
-    lifted = holds.lift("a", by="eve", now=NOW + 2 * HOUR)
+    incident = Hold(reason="incident", by="bob", at=NOW + HOUR, freeze=True)
+    replaced = holds.put("a", incident, host="here")
+    eve = Actor(by="eve", host="there", because="over")
+    lifted = holds.lift("a", actor=eve, now=NOW + 2 * HOUR)
     queries = LedgerReader(database)
     entries = list(queries.entries("a"))
 
     assert replaced == HOLD
-    assert lifted == Hold(reason="incident", by="bob", at=NOW + HOUR, freeze=True)
+    assert lifted == incident
     assert [(entry.event, json.loads(entry.detail)) for entry in entries] == [
         ("held", {"reason": "audit", "by": "ann", "freeze": False}),
-        ("held", {"reason": "incident", "by": "bob", "freeze": True}),
-        ("released", {"reason": "incident", "by": "eve", "held_by": "bob"}),
+        ("held", {"reason": "incident", "by": "bob", "from": "here", "freeze": True}),
+        (
+            "released",
+            {
+                "reason": "incident",
+                "held_by": "bob",
+                "by": "eve",
+                "from": "there",
+                "because": "over",
+            },
+        ),
     ]
     assert entries[2].at == "2026-11-23T09:28:00.000000Z"
     assert queries.verify("a").fault is None
@@ -64,7 +76,7 @@ def test_holds_and_releases_are_part_of_the_record(database: Engine, holds: Hold
 
 def test_what_is_not_held_is_released_without_a_trace(database: Engine, holds: Holds) -> None:
     """To release twice adds nothing to the record."""
-    assert holds.lift("a", by="ann", now=NOW) is None
+    assert holds.lift("a", actor=ANN, now=NOW) is None
     assert list(LedgerReader(database).entries("a")) == []
 
 
@@ -76,7 +88,7 @@ def test_who_works_on_the_account_hears_of_it_with_the_next_commit(
     before = commit(writer, lease)
     holds.put("a", HOLD)
     held = commit(writer, lease)
-    holds.lift("a", by="ann", now=NOW)
+    holds.lift("a", actor=ANN, now=NOW)
     released = commit(writer, lease)
 
     assert (before, held, released) == (None, HOLD, None)
@@ -85,14 +97,12 @@ def test_who_works_on_the_account_hears_of_it_with_the_next_commit(
 def test_a_release_forgets_what_was_refused(writer: LedgerWriter, holds: Holds) -> None:
     """The account is tried at once: what it waited for was the release."""
     lease = writer.claim("a", NOW)
-    due_now = AccountSnapshot(
-        listed_ids=(), current_id=None, current_since=None, drift=None, next_due_at=NOW
-    )
+    due_now = AccountSnapshot(listed_ids=(), current_id=None, current_since=None, next_due_at=NOW)
     refused = NewEntry(event="refused", step=None, detail={})
     writer.commit(lease, rotation=None, entries=[refused], snapshot=due_now, now=NOW)
     put_off = [each.name for each in writer.due(NOW)]
     holds.put("a", HOLD)
-    holds.lift("a", by="ann", now=NOW)
+    holds.lift("a", actor=ANN, now=NOW)
 
     assert put_off == []
     assert [each.name for each in writer.due(NOW)] == ["a"]

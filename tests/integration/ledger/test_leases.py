@@ -17,6 +17,7 @@ from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.model import Hold
 from rotator.rotation.ports import Lease, NewEntry
+from tests.support.samples import ANN
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -418,17 +419,17 @@ def test_an_operator_ends_the_lease_of_a_process_that_is_dead(
     database: Engine, writer: LedgerWriter, rival: LedgerWriter
 ) -> None:
     """Who had it is told and recorded; should it live, it can write nothing more."""
-    nobody = writer.end_lease("a", by="ann", now=NOW)
+    nobody = writer.end_lease("a", actor=ANN, now=NOW)
     lease = rival.claim("a", NOW)
-    ended = writer.end_lease("a", by="ann", now=NOW)
-    again = writer.end_lease("a", by="ann", now=NOW)
+    ended = writer.end_lease("a", actor=ANN, now=NOW)
+    again = writer.end_lease("a", actor=ANN, now=NOW)
     with pytest.raises(LeaseLost):
         append(rival, lease)
     entries = list(LedgerReader(database).entries("a"))
 
     assert (nobody, ended, again) == (None, "2 on there", None)
     assert [(entry.event, entry.detail) for entry in entries] == [
-        ("lease-ended", '{"by":"ann","owner":"2 on there"}')
+        ("lease-ended", '{"by":"ann","from":"there","owner":"2 on there"}')
     ]
     assert writer.claim("a", NOW).token == lease.token + 2
 
@@ -440,7 +441,7 @@ def test_the_lease_of_a_process_that_runs_is_not_ended(
     here = LedgerWriter(database, lease_seconds=60, owner=leases.this_process())
     lease = here.claim("a", NOW)
     with pytest.raises(Busy, match=f"process {os.getpid()} on .* is running") as caught:
-        writer.end_lease("a", by="ann", now=NOW)
+        writer.end_lease("a", actor=ANN, now=NOW)
 
     assert caught.value.hint is not None
     assert "stop it first" in caught.value.hint

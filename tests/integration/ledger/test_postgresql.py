@@ -21,6 +21,7 @@ from rotator.model import Hold, Outcome
 from rotator.rotation.ports import NewEntry
 from tests.support import pgbouncer
 from tests.support.rotation_fixture import NAME, RotationFixture
+from tests.support.samples import ANN
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 REASON = "moving house \u2013 \u5f85\u3064"
@@ -133,7 +134,7 @@ def test_an_older_ledger_in_one_can_be_moved(
             schema.upgrade(narrow)
         Holds(narrow).put("a", Hold(reason="moving house", by="ann", at=NOW))
         schema.upgrade(narrow)
-        copied = copy(narrow, target, now=NOW)
+        copied = copy(narrow, target, actor=ANN, now=NOW)
         with pytest.raises(LedgerUnusable, match="encoding"):
             schema.ensure(narrow, auto_upgrade=True)
 

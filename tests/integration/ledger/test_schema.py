@@ -16,8 +16,10 @@ from sqlalchemy import (
     Engine,
     MetaData,
     Table,
+    column,
     insert,
     select,
+    table,
     text,
 )
 
@@ -26,7 +28,7 @@ from rotator.ledger import chain, schema, tables
 from rotator.ledger.database import open_database, writing
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import Step
+from rotator.model import State, Step, Trouble
 from rotator.rotation.ports import NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
@@ -382,3 +384,30 @@ def test_migrations_may_lie_in_a_folder_of_any_name(
     schema.upgrade(empty)
 
     assert schema.revision(empty) == schema.HEAD
+
+
+def test_an_older_ledgers_drift_is_kept(empty: Engine) -> None:
+    """With its code and its text, as of the last look; an age is no drift any more."""
+    config, seen_at = schema.alembic_config(), column("seen_at", tables.Instant())
+    rows = {"a": "foreign-secret: both slots", "b": "overdue: old", "c": None}
+    with writing(empty) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0013")
+        account = table("account", column("name"), column("drift"), seen_at)
+        for name, drift in rows.items():
+            row = {"name": name, "drift": drift, "seen_at": NOW}
+            connection.execute(account.insert().values(row))
+        command.upgrade(config, schema.HEAD)
+    found = LedgerReader(empty).accounts(["a", "b", "c"])
+
+    assert [each.trouble for each in found] == [
+        Trouble(
+            state=State.DRIFTED,
+            code="foreign-secret",
+            why="both slots",
+            hint=None,
+            since=NOW,
+        ),
+        None,
+        None,
+    ]

@@ -55,7 +55,6 @@ def seen(**facts: Any) -> AccountSnapshot:  # noqa: ANN401  # of `AccountSnapsho
         "listed_ids": ("i",),
         "current_id": "i",
         "current_since": NOW - DAY,
-        "drift": None,
         "first_due_at": NOW + DAY,
     }
     return AccountSnapshot(**(usual | facts))
@@ -81,7 +80,7 @@ def test_it_knows_what_the_queries_know(
     """Every account of the ledger has the record that `status` reads."""
     write(writer, CLOSED, snapshot=seen())
     write(writer, replace(ROTATION, account="b"), name="b", event="failed")
-    write(writer, name="c", snapshot=seen(drift="drift: x"))
+    write(writer, name="c", snapshot=seen(current_id="x"))
 
     found = cache.read()
 

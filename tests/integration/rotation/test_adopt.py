@@ -52,7 +52,7 @@ def test_where_vault_has_no_entry_it_is_made(tmp_path: Path) -> None:
 
         assert (adopted.secret.id, adopted.vault_version, adopted.is_written) == (only.id, 1, True)
         assert fixture.fields().keys() == {"api_key", "api_secret", "rotator"}
-        assert (record.current_id, record.drift) == (only.id, None)
+        assert (record.current_id, record.trouble) == (only.id, None)
         assert by_hand(fixture) == ["intent push", "done push"]
         assert fixture.attempt().old_secret_id == only.id
 

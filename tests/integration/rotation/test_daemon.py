@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from structlog.contextvars import get_contextvars
 
-from rotator.model import Outcome, Request
+from rotator.model import Outcome, Request, State
+from rotator.reporting.status import AccountStatus
 from tests.support.rotation_fixture import NAME, RotationFixture
 
 
@@ -39,25 +40,26 @@ def test_a_pass_that_is_told_to_stop_ends_between_two_steps(tmp_path: Path, numb
         assert report.outcome is Outcome.COMPLETED
 
 
-def test_drift_is_recorded_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
+def test_trouble_is_recorded_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
     """Looking again and again adds nothing to the record."""
-    with RotationFixture(tmp_path) as fixture:
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
         account = fixture.accounts[NAME]
         fixture.reconciler.refresh(account)
         before = len(fixture.entries(NAME))
         foreign = fixture.make_foreign()
         for _ in range(3):
             fixture.reconciler.refresh(account)
-        drift = fixture.queries.accounts([NAME])[0].drift
+        trouble = fixture.queries.accounts([NAME])[0].trouble
         fixture.revoke(foreign)
         for _ in range(3):
             fixture.reconciler.refresh(account)
 
-        events = [entry.event for entry in fixture.entries(NAME)]
-        assert before == 0
-        assert events == ["drift", "drift-over"]
-        assert drift is not None
-        assert [entry.event for _, entry in fixture.told] == events
+        events = [entry.event for entry in fixture.entries(NAME)[before:]]
+        assert events == ["trouble", "trouble-over"]
+        assert trouble is not None
+        assert (trouble.state, trouble.code) == (State.DRIFTED, "foreign-secret")
+        assert trouble.since == fixture.clock.now()
+        assert [entry.event for _, entry in fixture.told][before:] == events
         assert fixture.queries.last_seen() == {NAME: fixture.clock.now()}
 
 
@@ -85,24 +87,16 @@ def test_what_is_logged_meanwhile_names_account_rotation_and_step(
         assert get_contextvars() == {}
 
 
-def test_a_secret_that_is_too_old_is_told_once(tmp_path: Path) -> None:
-    """Its age is looked at with all the rest; a rotation ends it."""
+def test_a_secret_that_is_too_old_is_overdue_and_nothing_else(tmp_path: Path) -> None:
+    """Nobody changed anything: it is no drift, and a look records nothing of it."""
     with RotationFixture(tmp_path) as fixture:
         account = fixture.accounts[NAME]
         fixture.reconciler.refresh(account)
-        young = fixture.queries.accounts([NAME])[0].drift
         fixture.clock.advance(days=6)
-        for _ in range(3):
-            fixture.reconciler.refresh(account)
-            fixture.clock.advance(hours=6)
-        old = fixture.queries.accounts([NAME])[0].drift
-        events = [entry.event for entry in fixture.entries(NAME)]
-        fixture.attempt()
         fixture.reconciler.refresh(account)
+        [summary] = fixture.queries.accounts([NAME])
+        status = AccountStatus(account=account, summary=summary, now=fixture.clock.now())
 
-        assert young is None
-        assert old is not None
-        assert old.startswith("overdue: ")
-        assert events == ["drift"]
-        assert [entry.detail["code"] for _, entry in fixture.told[:1]] == ["overdue"]
-        assert fixture.queries.accounts([NAME])[0].drift is None
+        assert fixture.events() == []
+        assert summary.trouble is None
+        assert status.state is State.OVERDUE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.model import Outcome
+from rotator.model import Outcome, State
 from rotator.sim import Fault
 from tests.support.rotation_fixture import NAME, SUB, RotationFixture
 
@@ -41,7 +41,9 @@ def test_the_stranger_is_reported_until_somebody_decides(fixture: RotationFixtur
 
     assert again.error is not None
     assert again.error.code == "foreign-secret"
-    assert (fixture.writer.load(SUB).drift or "").startswith("foreign-secret")
+    trouble = fixture.writer.load(SUB).trouble
+    assert trouble
+    assert (trouble.state, trouble.code) == (State.DRIFTED, "foreign-secret")
 
 
 def test_it_is_due_at_once(fixture: RotationFixture) -> None:
@@ -50,7 +52,7 @@ def test_it_is_due_at_once(fixture: RotationFixture) -> None:
     (record,) = fixture.queries.accounts([SUB])
 
     assert record.next_due_at == fixture.clock.now()
-    assert record.drift is None
+    assert record.trouble is None
 
 
 def test_an_entry_that_was_deleted_is_not_made_anew(fixture: RotationFixture) -> None:
@@ -99,7 +101,7 @@ def test_a_first_secret_that_is_refused_is_named_and_goes_on_by_itself(
     """Nothing is deleted, a look keeps what a pass found, and once it works it is pushed."""
     fixture.propagate_in(3600)
     refused = fixture.attempt(SUB, reason="due")
-    found = fixture.writer.load(SUB).drift or ""
+    found = fixture.writer.load(SUB).trouble
     fixture.reconciler.refresh(fixture.accounts[SUB])
     fixture.clock.advance(hours=2)
     report = fixture.attempt(SUB, reason="due")
@@ -107,10 +109,11 @@ def test_a_first_secret_that_is_refused_is_named_and_goes_on_by_itself(
     assert refused.error is not None
     assert refused.error.code == "first-secret-refused"
     assert f"rotator secrets delete {SUB} {report.new_secret_id} --force" in refused.error.hint  # type: ignore[operator]
-    assert found.startswith("first-secret-refused")
+    assert found
+    assert (found.state, found.code) == (State.REFUSED, "first-secret-refused")
     assert report.outcome is Outcome.COMPLETED
     assert len(fixture.history(SUB)) == 2
-    assert fixture.events(SUB).count("drift-over") == 0
+    assert fixture.events(SUB).count("trouble-over") == 0
 
 
 def test_a_first_secret_that_never_works_is_replaced_once_it_is_deleted(

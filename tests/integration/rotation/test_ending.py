@@ -6,16 +6,18 @@ from pathlib import Path
 import pytest
 
 from rotator.cli.commands.adopt import _sentences
-from rotator.model import Outcome
+from rotator.model import Outcome, State, Trouble
 from tests.support.rotation_fixture import NAME, RotationFixture, code
 
 DAY = 86_400
 
 
-def drift(fixture: RotationFixture) -> str:
-    """Look at the account; give what is wrong with it."""
+def found_wrong(fixture: RotationFixture) -> Trouble:
+    """Look at the account; return what is wrong with it."""
     fixture.reconciler.refresh(fixture.accounts[NAME])
-    return fixture.queries.accounts([NAME])[0].drift or ""
+    trouble = fixture.queries.accounts([NAME])[0].trouble
+    assert trouble
+    return trouble
 
 
 def test_what_consumers_read_is_said_to_end_and_to_have_ended(tmp_path: Path) -> None:
@@ -24,16 +26,19 @@ def test_what_consumers_read_is_said_to_end_and_to_have_ended(tmp_path: Path) ->
         path = fixture.accounts[NAME].vault_path
         fixture.let_end(path, DAY)
         fixture.world.vault.write(path, fixture.fields())
-        before = drift(fixture)
+        before = found_wrong(fixture)
         refused = fixture.attempt()
         fixture.clock.advance(days=1)
-        after = drift(fixture)
+        after = found_wrong(fixture)
         broken = fixture.attempt()
 
-        assert before.startswith("version-ends: Vault removes version 2 of")
+        assert before.why.startswith("Vault removes version 2 of")
+        assert (before.state, before.code) == (State.DRIFTED, "version-ends")
         assert code(refused) == "version-ends"
-        assert after.startswith("entry-missing: version 2 of")
-        assert "was removed from Vault at 2" in after
+        assert after.why.startswith("version 2 of")
+        assert "was removed from Vault at 2" in after.why
+        assert (after.state, after.code) == (State.BROKEN, "entry-missing")
+        assert "`vault kv undelete -versions=2 " in str(after.hint)
         assert broken.error is not None
         assert f"`vault kv undelete -versions=2 secret/{path}`" in (broken.error.hint or "")
         assert len(fixture.secrets()) == 1
@@ -110,4 +115,4 @@ def test_who_adopts_is_told_that_the_version_ends(tmp_path: Path) -> None:
 
         assert adopted.ends_at == fixture.clock.now() + timedelta(days=1)
         assert "by itself at" in " ".join(_sentences(adopted, "x"))
-        assert (record.drift or "").startswith("version-ends")
+        assert (record.trouble and record.trouble.code) == "version-ends"

@@ -14,11 +14,12 @@ import pytest
 from rotator.cli.commands.forget import _forget
 from rotator.errors import LedgerError, RotatorError
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, OnForeign
+from rotator.model import Actor, Hold, OnForeign
 from tests.support import faults
 from tests.support.invariant_monitor import Seen
 from tests.support.port_interceptor import MOMENTS, Killed
 from tests.support.rotation_fixture import LEASE, NAME, RotationFixture
+from tests.support.samples import ANN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,13 +109,13 @@ class History:
     def _attempt(self, fixture: RotationFixture) -> None:
         grace = self.chance.choice([None, None, timedelta(), timedelta(hours=2)])
         takes_over = self.chance.random() < 0.3
-        self._pass(fixture, "asked", grace=grace, takes_over=takes_over)
+        self._pass(fixture, "asked", grace=grace, takes_over=takes_over, actor=ANN)
 
     def _resume(self, fixture: RotationFixture) -> None:
         self._pass(fixture, None)
 
     def _compromised(self, fixture: RotationFixture) -> None:
-        self._pass(fixture, "compromised", grace=timedelta())
+        self._pass(fixture, "compromised", grace=timedelta(), actor=ANN)
 
     def _adopt(self, fixture: RotationFixture) -> None:
         secret = self.chance.choice(fixture.secrets())
@@ -128,13 +129,14 @@ class History:
             reason, freeze = f"{self.chance.random()}", self.chance.random() < 0.5
             holds.put(NAME, Hold(reason=reason, by="ann", at=now, freeze=freeze))
         else:
-            holds.lift(NAME, by="bob", now=now)
+            holds.lift(NAME, actor=Actor(by="bob", host="there"), now=now)
 
     def _forget(self, fixture: RotationFixture) -> None:
         application = SimpleNamespace(ledger=SimpleNamespace(writer=fixture.writer))
         lease = fixture.writer.claim(NAME, fixture.clock.now())
         try:
-            _forget(cast("Application", application), lease, abandon=self.chance.random() < 0.5)
+            is_abandoned = self.chance.random() < 0.5
+            _forget(cast("Application", application), lease, ANN, abandon=is_abandoned)
         finally:
             fixture.writer.release(lease)
 

@@ -10,6 +10,7 @@ from rotator.ledger.holds import Holds
 from rotator.model import Hold, Outcome, Step
 from tests.support.clock import START
 from tests.support.rotation_fixture import NAME, RotationFixture, code
+from tests.support.samples import ANN
 
 HOLD = Hold(reason="audit", by="ann", at=START)
 FREEZE = replace(HOLD, freeze=True)
@@ -26,7 +27,7 @@ def hold_before_commit(fixture: RotationFixture, number: int, hold: Hold) -> Non
 
 def release(fixture: RotationFixture) -> None:
     """Release the account as the operator does."""
-    Holds(fixture.database).lift(NAME, by="ann", now=fixture.clock.now())
+    Holds(fixture.database).lift(NAME, actor=ANN, now=fixture.clock.now())
 
 
 @pytest.mark.parametrize("hold", [HOLD, FREEZE])

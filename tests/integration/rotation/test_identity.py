@@ -19,7 +19,7 @@ from rotator.ledger import tables
 from rotator.ledger.database import open_database
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import Account, Identity, Outcome, PassResult, Request, Rotation
+from rotator.model import Account, Identity, Outcome, PassResult, Request, Rotation, State
 from rotator.rotation.manual import manual_operation
 from rotator.rotation.ports import Claimant, Ledger
 from rotator.rotation.steps import bookkeeping
@@ -27,7 +27,7 @@ from tests.support.ledgers import another_ledger
 from tests.support.legacy_ledger import rewrite, without_identity
 from tests.support.port_interceptor import PortInterceptor
 from tests.support.rotation_fixture import LEASE, NAME, SUB, RotationFixture, code
-from tests.support.samples import NOW
+from tests.support.samples import ANN, NOW
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -162,13 +162,14 @@ def test_a_look_says_that_the_account_was_edited(tmp_path: Path) -> None:
         fixture.attempt()
         before = edit(fixture, pending_path="elsewhere/account-1")
         fixture.reconciler.refresh(fixture.accounts[NAME])
-        drift = fixture.writer.load(NAME).drift
+        trouble = fixture.writer.load(NAME).trouble
         fixture.accounts[NAME] = before
         fixture.reconciler.refresh(before)
 
-        assert drift
-        assert drift.startswith("account-changed: ")
-        assert fixture.writer.load(NAME).drift is None
+        assert trouble
+        assert trouble.state is State.REFUSED
+        assert trouble.code == "account-changed"
+        assert fixture.writer.load(NAME).trouble is None
 
 
 def test_nothing_is_adopted_under_the_rotation_of_another_account(tmp_path: Path) -> None:
@@ -192,11 +193,12 @@ def test_nothing_is_changed_by_hand_under_the_rotation_of_another_account(
         fixture.attempt()
         application = cast("Application", _Wiring(fixture))
         account = replace(fixture.accounts[NAME], **(EDITS["api_key"] if is_edited else {}))
+        by_hand = manual_operation(application.reconciler(), account, "create", actor=ANN)
         if not is_edited:
-            with manual_operation(application.reconciler(), account) as by_hand:
-                assert by_hand.account == account
+            with by_hand as operation:
+                assert operation.account == account
             return
-        with pytest.raises(Refused) as caught, manual_operation(application.reconciler(), account):
+        with pytest.raises(Refused) as caught, by_hand:
             pass
 
         assert caught.value.code == "account-changed"
@@ -265,7 +267,7 @@ def test_what_is_forgotten_is_recorded_when_it_is_taken_up_again(tmp_path: Path)
     with RotationFixture(tmp_path) as fixture:
         fixture.attempt()
         lease, now = fixture.writer.claim(NAME, fixture.clock.now()), fixture.clock.now()
-        drafts = [bookkeeping.forgotten("ann")]
+        drafts = [bookkeeping.forgotten(ANN)]
         fixture.writer.commit(lease, rotation=None, entries=drafts, snapshot=None, now=now)
         fixture.writer.register(lease, None, now)
         fixture.writer.release(lease)
@@ -309,7 +311,7 @@ def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: 
         report = fixture.attempt(SUB)
         asked = len(fixture.requests()) - requests
         fixture.reconciler.refresh(fixture.accounts[SUB])
-        drift = fixture.writer.load(SUB).drift
+        trouble = fixture.writer.load(SUB).trouble
 
         assert (code(planned), code(mine_planned)) == ("account-taken", None)
         assert (code(report), report.exit_code) == ("account-taken", 3)
@@ -318,8 +320,9 @@ def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: 
         assert f"of {SUB} is that of account {NAME} already" in report.error.message
         assert f"rotator forget {NAME}" in (report.error.hint or "")
         assert asked == 0
-        assert drift
-        assert drift.startswith("account-taken: ")
+        assert trouble
+        assert trouble.state is State.REFUSED
+        assert trouble.code == "account-taken"
         assert len(fixture.history()) == 2
 
 
@@ -400,7 +403,7 @@ def abandon(fixture: RotationFixture) -> Rotation:
     lease, opened = fixture.writer.claim(NAME, fixture.clock.now()), fixture.rotation()
     assert opened
     ended, entry = bookkeeping.abandoned(opened, fixture.clock.now())
-    forgotten = bookkeeping.forgotten("ann")
+    forgotten = bookkeeping.forgotten(ANN)
     fixture.writer.commit(
         lease, rotation=ended, entries=[entry, forgotten], snapshot=None, now=ended.opened_at
     )

@@ -20,6 +20,7 @@ from rotator.network.exchange import Exchange
 from rotator.sim import Fault
 from tests.support.clock import START
 from tests.support.rotation_fixture import IMPATIENT, LEASE, NAME, RotationFixture, code
+from tests.support.samples import ANN
 
 Act = Callable[[RotationFixture], object]
 Wait = Callable[[RotationFixture, Act, pytest.MonkeyPatch], None]
@@ -150,7 +151,7 @@ def test_no_effect_at_all_is_sent_that_is_not_right_any_more(
         report = fixture.attempt()
         withdrawn = f"withdrawn {EFFECTS[effect]}" in fixture.events()
         sent.append(len(changes(fixture)))
-        Holds(fixture.database).lift(NAME, by="ann", now=fixture.clock.now())
+        Holds(fixture.database).lift(NAME, actor=ANN, now=fixture.clock.now())
         fixture.clock.advance(seconds=3 * LEASE)
         fixture.restart()
         again = fixture.resume()

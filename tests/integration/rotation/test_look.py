@@ -10,7 +10,7 @@ import pytest
 
 from rotator.errors import Busy, CheckAndSetLost, CredentialRefused, LedgerError
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, Outcome, Request
+from rotator.model import Hold, Outcome, Request, State, Trouble
 from rotator.rotation.observation import observe
 from rotator.rotation.passes import Pass
 from rotator.rotation.ports import NewEntry, StoredPending
@@ -96,7 +96,7 @@ def test_a_refresh_is_kept_for_status(tmp_path: Path) -> None:
         assert (record.listed_ids, record.current_id) == ((secret.id,), secret.id)
         assert record.current_since == START - AGE
         assert record.next_due_at == START - AGE + timedelta(days=30)
-        assert (record.seen_at, record.drift) == (START, None)
+        assert (record.seen_at, record.trouble) == (START, None)
 
 
 def test_a_refresh_changes_nothing_else(tmp_path: Path) -> None:
@@ -120,10 +120,10 @@ def test_a_refresh_names_drift(tmp_path: Path) -> None:
         fixture.reconciler.refresh(fixture.accounts[NAME])
         [cured] = fixture.queries.accounts([NAME])
 
-        assert drifted.drift is not None
-        assert drifted.drift.startswith("drift: ")
+        assert drifted.trouble is not None
+        assert drifted.trouble.code == "drift"
         assert drifted.current_id is None
-        assert cured.drift is None
+        assert cured.trouble is None
         assert cured.current_id is not None
 
 
@@ -137,8 +137,11 @@ def test_a_refresh_within_a_grace_sees_what_stopped_working(tmp_path: Path) -> N
         fixture.reconciler.refresh(fixture.accounts[NAME])
         [revoked] = fixture.queries.accounts([NAME])
 
-        assert fine.drift is None
-        assert revoked.drift == "current-refused: Vonage refuses the value that Vault holds"
+        assert fine.trouble is None
+        assert revoked.trouble is not None
+        assert revoked.trouble.state is State.BROKEN
+        assert revoked.trouble.code == "current-refused"
+        assert revoked.trouble.why == "Vonage refuses the value that Vault holds"
 
 
 def test_a_hold_is_no_drift(tmp_path: Path) -> None:
@@ -151,7 +154,7 @@ def test_a_hold_is_no_drift(tmp_path: Path) -> None:
         [record] = fixture.queries.accounts([NAME])
 
         assert record.hold == hold
-        assert record.drift is None
+        assert record.trouble is None
 
 
 def test_an_account_in_work_is_not_refreshed(tmp_path: Path) -> None:
@@ -358,3 +361,72 @@ def test_the_default_clock_is_aware(tmp_path: Path) -> None:
 
         assert datetime.now(UTC) - engine.now() < timedelta(minutes=1)
         assert engine.new_id() != engine.new_id()
+
+
+# -- Cause and cure. -----------------------------------------------------------------------
+
+
+def trouble(fixture: RotationFixture) -> Trouble:
+    """Look at the account; return what is wrong with it."""
+    fixture.reconciler.refresh(fixture.accounts[NAME])
+    [summary] = fixture.queries.accounts([NAME])
+    assert summary.trouble
+    return summary.trouble
+
+
+def test_the_cure_names_the_version_that_still_works(tmp_path: Path) -> None:
+    """Someone wrote rubbish over the value twice: what was there before is brought back at once."""
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        version = fixture.world.vault.current_version(fixture.accounts[NAME].vault_path)
+        fixture.patch(api_secret="Rubbish1234")
+        fixture.patch(api_secret="Rubbish5678")
+        found = trouble(fixture)
+        refused = fixture.attempt()
+
+        path = fixture.accounts[NAME].identity.vault_path
+        cure = f"version {version} still works: `vault kv rollback -version={version} {path}`"
+        assert found.state is State.BROKEN
+        assert str(found.hint).startswith(cure)
+        assert refused.error
+        assert str(refused.error.hint).startswith(cure)
+
+
+def test_no_version_is_named_that_does_not_work(tmp_path: Path) -> None:
+    """Where each older version was revoked, or is gone from Vault, the cure is another one."""
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        for secret in fixture.secrets():
+            fixture.revoke(secret.id)
+        fixture.patch(api_secret="Rubbish1234")
+        revoked = trouble(fixture)
+        fixture.world.vault.destroy(fixture.accounts[NAME].vault_path, [1, 2])
+        fixture.patch(api_secret="Rubbish5678")
+        fixture.clock.advance(days=1)
+        gone = trouble(fixture)
+
+        assert revoked.state is gone.state is State.BROKEN
+        assert "still works" not in f"{revoked.hint} {gone.hint}"
+        assert "rotator adopt" in str(revoked.hint)
+
+
+def test_what_was_never_adopted_is_unmanaged(tmp_path: Path) -> None:
+    """Two secrets and no note: nobody changed anything, rotator does not know which one is used."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.make_foreign()
+        found = trouble(fixture)
+
+        assert (found.state, found.code) == (State.UNMANAGED, "unknown-current")
+        assert f"rotator adopt {NAME}" in str(found.hint)
+
+
+def test_a_clock_that_is_behind_stays_what_is_wrong(tmp_path: Path) -> None:
+    """A look confirms what the pass was refused for, and does not take it for mended."""
+    with RotationFixture(tmp_path, grace=timedelta(days=1)) as fixture:
+        fixture.clock_offset = timedelta(days=-2)
+        refused = fixture.attempt()
+        found = trouble(fixture)
+
+        assert refused.error
+        assert refused.error.code == found.code == "clock-behind"
+        assert found.state is State.REFUSED
+        assert "trouble-over" not in fixture.events()
+        assert fixture.queries.accounts([NAME])[0].failures == 1

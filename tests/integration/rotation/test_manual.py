@@ -31,6 +31,7 @@ def test_who_stood_still_for_too_long_does_nothing(tmp_path: Path, *, stands_sti
             dependencies=fixture.reconciler,
             account=fixture.accounts[NAME],
             session=fixture.reconciler.session(lease),
+            operation="delete",
             hold=None,
         )
         pause = LEASE if stands_still else LEASE / 4
@@ -44,9 +45,9 @@ def test_who_stood_still_for_too_long_does_nothing(tmp_path: Path, *, stands_sti
 
         if stands_still:
             with pytest.raises(LeaseLost):
-                hand.perform("delete", delete, "x")
+                hand.perform(delete, "x")
         else:
-            hand.perform("delete", delete, "x")
+            hand.perform(delete, "x")
 
         assert done == ([] if stands_still else ["deleted"])
         assert [entry.event for entry in fixture.entries()] == (
@@ -71,13 +72,16 @@ def test_what_others_do_meanwhile_is_seen_before_it_is_sent(
         account = fixture.accounts[NAME]
         session = fixture.reconciler.session(lease)
         hand = ManualOperation(
-            dependencies=fixture.reconciler, account=account, session=session, hold=None
+            dependencies=fixture.reconciler,
+            account=account,
+            session=session,
+            operation="delete",
+            hold=None,
         )
         view = hand.observe()
         fixture.calls.plan("before", "issuer.delete_secret", 1, lambda: deeds[meanwhile](fixture))
         with pytest.raises(kind):
             hand.perform(
-                "delete",
                 lambda look: fixture.reconciler.issuer.delete_secret(
                     view.credential, account.api_key, "x", before_send=look
                 ),

@@ -146,7 +146,7 @@ def test_the_next_due_time_counts_from_the_secrets_creation(tmp_path: Path) -> N
         assert waiting.next_due_at == record.next_due_at == START + timedelta(days=30)
         assert record.current_id == report.new_secret_id
         assert record.listed_ids == (report.new_secret_id,)
-        assert (record.drift, record.hold) == (None, None)
+        assert (record.trouble, record.hold) == (None, None)
 
 
 def test_after_a_grace_past_its_due_time_the_next_rotation_begins_at_once(tmp_path: Path) -> None:

@@ -47,16 +47,16 @@ def test_a_foreign_secret_beside_a_noted_one_is_refused(tmp_path: Path) -> None:
         assert fixture.events()[-1] == "refused"
 
 
-def test_a_refusal_is_shown_as_drift(tmp_path: Path) -> None:
+def test_a_refusal_is_what_is_wrong(tmp_path: Path) -> None:
     """`status` names what keeps the account from being rotated, from the ledger alone."""
     with RotationFixture(tmp_path, rotated_before=True) as fixture:
         foreign = fixture.make_foreign()
         fixture.attempt()
         [record] = fixture.queries.accounts([NAME])
 
-        assert record.drift is not None
-        assert record.drift.startswith("foreign-secret: ")
-        assert foreign in record.drift
+        assert record.trouble is not None
+        assert record.trouble.code == "foreign-secret"
+        assert foreign in record.trouble.why
 
 
 def test_two_secrets_without_a_note_are_refused(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_refused_account_recovers_by_itself(tmp_path: Path) -> None:
         [record] = fixture.queries.accounts([NAME])
 
         assert (first.outcome, again.outcome) == (Outcome.REFUSED, Outcome.COMPLETED)
-        assert record.drift is None
+        assert record.trouble is None
 
 
 def test_an_account_unknown_to_vonage_fails_at_once(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_held_account_is_left_alone(tmp_path: Path) -> None:
         assert (code(report), report.exit_code) == ("held", 3)
         assert report.error is not None
         assert "moving house (ann)" in report.error.message
-        assert record.drift is None
+        assert record.trouble is None
         assert len(fixture.history()) == 1
 
 

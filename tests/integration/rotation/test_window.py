@@ -230,7 +230,7 @@ def test_drift_is_found_outside(tmp_path: Path) -> None:
         fixture.make_foreign()
         fixture.reconciler.refresh(fixture.accounts[NAME])
 
-        assert fixture.writer.load(NAME).drift is not None
+        assert fixture.writer.load(NAME).trouble is not None
 
 
 def test_a_dry_run_shows_both(tmp_path: Path) -> None:

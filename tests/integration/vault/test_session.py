@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_a_denial_by_policy_stands(vault: VaultSimulator) -> None:
     """A 403 in a policy's words is the policy's, names the call, and is believed at once."""
     token = vault.issue_token(policies={})
     connection = VaultSession(vault.url, token_source=EnvToken(token), timeout=60)
-    with pytest.raises(StoreForbidden, match="read-current secret/data/x") as caught:
+    with pytest.raises(StoreForbidden, match="reading secret/data/x") as caught:
         connection.call(READ)
 
     assert type(caught.value) is StoreForbidden
@@ -143,7 +144,7 @@ def test_no_client_is_shared_and_none_is_lost(vault: VaultSimulator) -> None:
             meet.wait(60)
             return READ.send(client)
 
-        connection.call(VaultRequest(operation="x", path="x", send=send, repeatable=True))
+        connection.call(replace(READ, send=send))
 
     for count in (4, 3, 1):
         meet = threading.Barrier(count)

@@ -24,6 +24,7 @@ VALUE = "Abcdefgh1"
 CALL = VaultRequest(
     operation="write-current",
     path="secret/data/x",
+    purpose="writing secret/data/x",
     send=lambda client: client.secrets.kv.v2.create_or_update_secret(
         "x", {"value": VALUE}, cas=1, mount_point="secret"
     ),

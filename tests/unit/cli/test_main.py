@@ -333,34 +333,6 @@ def test_the_program_of_its_own_speaks_of_itself(capsys: pytest.CaptureFixture[s
     assert "$ rotate-now --all --json" in capsys.readouterr().out
 
 
-ID = "3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10"
-ROWS = [("a", ID, "waits until the gate opens"), ("b", "-", "-")]
-
-
-@pytest.mark.parametrize(
-    ("width", "expected"),
-    [
-        (
-            40,
-            (
-                f"account  id                                    notes\na        {ID}  "
-                "waits until the gate opens\nb\n"
-            ),
-        ),
-        (70, f"a        {ID}  waits until the gate "),
-    ],
-)
-def test_no_column_is_cut_by_a_narrow_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, expected: str
-) -> None:
-    """Sentences are folded. Where that is not enough, the terminal may break whole lines."""
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", str(width))
-    output.table(("account", "id", "notes"), ROWS)
-
-    assert expected in capsys.readouterr().out
-
-
 def test_plain_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     """Where there is no terminal, a table can be cut by columns."""
     output.table(("a", "bb"), [("long", "x"), ("s", "\x1b[2J")])

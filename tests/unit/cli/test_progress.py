@@ -39,6 +39,7 @@ def entry(event: str, step: Step | None) -> NewEntry:
         ("aborting", Step.ABORT, "undoing the rotation (vonage-unavailable)"),
         ("closed", Step.COMPLETE, "rotation completed"),
         ("refused", None, "refused (vonage-unavailable)"),
+        ("asked", Step.WAIT, "the open rotation goes on as asked for"),
         ("invented", None, "invented (vonage-unavailable)"),
     ],
 )
@@ -52,6 +53,7 @@ def test_a_missing_fact_does_no_harm() -> None:
     bare = NewEntry(event="done", step=Step.CREATE, detail={})
 
     assert progress.in_words(bare) == "new secret created (id -)"
+    assert progress.in_words(NewEntry(event="invented", step=Step.WAIT, detail={})) == "invented"
 
 
 def test_lines_are_for_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,3 +91,21 @@ def test_live_lines_come_and_go() -> None:
 
     assert task.description == "waiting until 2026-11-24 07:28 UTC"
     assert not live._progress.tasks
+
+
+def test_a_line_for_what_takes_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal it shows the newest text; elsewhere there is none."""
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.line() as show:
+        show("12 checks made")
+    silent = capsys.readouterr()
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress.line() as show:
+        show("12 checks made, [/the last]: x")
+    shown = capsys.readouterr()
+
+    assert silent == ("", "")
+    assert "12 checks made, [/the last]: x" in shown.err
+    assert shown.out == ""

@@ -1,11 +1,13 @@
 """When and how an account is rotated: `[policy]`, and what an account says otherwise."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from rotator.model import DiscoveredSubaccount, OnForeign, Policy, SubaccountState
+from rotator.rotation import schedule
 from tests.unit.config.file import SMS, VAULT, VOICE, Read, Refuse
 
 
@@ -37,7 +39,7 @@ def test_account_overrides_the_policy(read: Read) -> None:
     """Any key of the policy may stand in an account and holds for it alone."""
     own = (
         'every = "10d"\ntimezone = "Europe/Berlin"\njitter = "0s"\ngrace = "1h"\n'
-        'max_age = "11d"\nlength = 8\non_foreign = "evict-oldest"\nwindow = "Sun  02:00-05:00"\n'
+        'max_age = "15d"\nlength = 8\non_foreign = "evict-oldest"\nwindow = "Sun  02:00-05:00"\n'
     )
     settings = read(VAULT + '[policy]\ngrace = "2h"\n' + SMS + own + VOICE)
 
@@ -47,7 +49,7 @@ def test_account_overrides_the_policy(read: Read) -> None:
         timezone="Europe/Berlin",
         jitter=timedelta(),
         grace=timedelta(hours=1),
-        max_age=timedelta(days=11),
+        max_age=timedelta(days=15),
         length=8,
         on_foreign=OnForeign.EVICT_OLDEST,
         window=("sun 02:00-05:00",),
@@ -102,12 +104,12 @@ def test_cron_of_an_account_replaces_every(read: Read) -> None:
 
 def test_every_of_an_account_replaces_cron(read: Read) -> None:
     """An account that sets `every` does not inherit `cron`."""
-    settings = read(VAULT + '[policy]\ncron = "0 3 * * *"\n' + SMS + 'every = "7d"\n' + VOICE)
+    settings = read(VAULT + '[policy]\ncron = "0 3 * * sun"\n' + SMS + 'every = "7d"\n' + VOICE)
 
     assert settings.account("sms").policy.every == timedelta(days=7)
     assert settings.account("sms").policy.cron is None
     assert settings.account("voice").policy.every is None
-    assert settings.account("voice").policy.cron == "0 3 * * *"
+    assert settings.account("voice").policy.cron == "0 3 * * sun"
 
 
 @pytest.mark.parametrize("text", [VAULT + "[policy]\n{}" + SMS, VAULT + SMS + "{}"])
@@ -141,11 +143,106 @@ def test_policy_of_an_account_must_be_able_to_work(refuse: Refuse) -> None:
     assert "voice" not in error.message
 
 
-def test_grace_is_not_compared_with_cron(read: Read) -> None:
-    """With `cron` there is no interval that grace or max_age could be compared with."""
-    settings = read(VAULT + '[policy]\ncron = "0 3 1 * *"\ngrace = "40d"\nmax_age = "1d"\n' + SMS)
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (
+            'every = "12h"\ngrace = "1h"\nmax_age = "1d"\nwindow = "sun 02:00-05:00"',
+            (
+                "max_age: every 12h + jitter 1h + up to 6d 11h until the next window "
+                "+ jitter 1h in it = 7d 1h, more than max_age 1d"
+            ),
+        ),
+        (
+            'every = "7d"\nmax_age = "8d"\nwindow = "sun 02:00-05:00"',
+            (
+                "max_age: every 7d + jitter 1h + up to 6d 21h until the next window "
+                "+ jitter 1h in it = 13d 23h, more than max_age 8d"
+            ),
+        ),
+        ('max_age = "30d"', "max_age: every 30d + jitter 1h = 30d 1h, more than max_age 30d"),
+        ('jitter = "16d"', "jitter: every 30d + jitter 16d = 46d, more than max_age 45d"),
+        (
+            'cron = "0 3 1 1 *"\njitter = "0s"',
+            "cron: 366d from one time of cron to the next, more than max_age 45d",
+        ),
+        (
+            'cron = "0 3 1,15 * *"\nmax_age = "17d"',
+            (
+                "max_age: 17d from one time of cron to the next + jitter 1h = 17d 1h, more than "
+                "max_age 17d"
+            ),
+        ),
+        (
+            'cron = "0 3 * * *"',
+            (
+                "cron: grace (1d) is not less than the shortest time between two rotations "
+                "(1d from one time of cron to the next - 1h by which the first is late = 23h), "
+                "so rotations would overlap"
+            ),
+        ),
+        # Once a year the clocks skip an hour.
+        (
+            'cron = "0 3 * * *"\ntimezone = "Europe/Berlin"\njitter = "0s"\ngrace = "23h"',
+            (
+                "grace: grace (23h) is not less than the shortest time between two rotations "
+                "(23h from one time of cron to the next), so rotations would overlap"
+            ),
+        ),
+    ],
+)
+def test_what_can_never_be_kept_is_refused(refuse: Refuse, policy: str, reason: str) -> None:
+    """The message has the arithmetic, the hint what to change."""
+    error = refuse(f"{VAULT}[policy]\n{policy}\n{SMS}")
 
-    assert settings.policy.grace == timedelta(days=40)
+    assert f"policy.{reason}" in error.message
+    assert error.hint
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        # Each secret is made in a window, and is a week old in the next one.
+        'every = "7d"\njitter = "0s"\nmax_age = "7d"\nwindow = "sun 02:00-05:00"',
+        'every = "6d"\ngrace = "5d"\nmax_age = "8d"\nwindow = "sun 02:00-05:00"',
+        'every = "12h"\ngrace = "1h"\nmax_age = "170h"\nwindow = "sun 02:00-05:00"',
+        'max_age = "721h"',
+        'cron = "0 3 * * *"\ngrace = "22h"',
+        'cron = "0 3 31 * *"\njitter = "0s"\nmax_age = "62d"',
+        'cron = "* * * * *"\ngrace = "0s"',
+        # Of the longest jitter, no more is looked at than the windows of some years.
+        'jitter = "20000d"\nmax_age = "36500d"\nwindow = "sun 02:00-05:00"',
+    ],
+)
+def test_what_can_be_kept_is_taken(read: Read, policy: str) -> None:
+    """Nothing is refused that an ideal rotator keeps, even if only just."""
+    assert len(read(f"{VAULT}[policy]\n{policy}\n{SMS}").accounts) == 1
+
+
+def test_a_policy_is_judged_once_where_it_is_written(refuse: Refuse) -> None:
+    """What an account keeps of a policy that is refused is not refused again there."""
+    error = refuse(f'{VAULT}[policy]\nmax_age = "30d"\n{SMS}length = 8\n{VOICE}jitter = "2h"\n')
+
+    assert "sms" not in error.message
+    assert "accounts[1].jitter (voice): every 30d + jitter 2h = 30d 2h" in error.message
+
+
+def test_the_policy_of_thousands_of_accounts_is_judged_once(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The calendar is gone through once for each policy, not for each account."""
+    gone_through: list[str] = []
+    real = schedule.occurrences
+
+    def counted(cron: str, local: datetime) -> Iterator[datetime]:
+        gone_through.append(cron)
+        return real(cron, local)
+
+    monkeypatch.setattr(schedule, "occurrences", counted)
+    account = '[[accounts]]\nname = "a{0}"\napi_key = "k{0}"\nvault_path = "v/{0}"\ncron = "{1}"\n'
+    read(VAULT + "".join(account.format(number, "7 3 * * sat") for number in range(1000)))
+
+    assert gone_through == ["7 3 * * sat"]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +257,9 @@ def test_grace_is_not_compared_with_cron(read: Read) -> None:
 )
 def test_cron_expressions_are_taken(read: Read, text: str) -> None:
     """Five fields of numbers, names, ranges, lists and steps are a cron expression."""
-    assert read(f'{VAULT}{SMS}cron = "{text}"\n').accounts[0].policy.cron == text
+    own = f'cron = "{text}"\ngrace = "0s"\nmax_age = "1500d"\n'
+
+    assert read(f"{VAULT}{SMS}{own}").accounts[0].policy.cron == text
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -7,7 +9,16 @@ from rotator.application import Application
 from rotator.config import load
 from rotator.doctor import accounts, files
 from rotator.doctor.check import Verdict, clock_check
-from rotator.model import CurrentEntry, Note, PendingEntry, Secret, Step
+from rotator.model import (
+    CurrentEntry,
+    Note,
+    OnForeign,
+    PendingEntry,
+    Secret,
+    State,
+    Step,
+    Trouble,
+)
 from rotator.rotation.observation import Observation
 from tests.support.observations import but, observed
 from tests.support.samples import NOW, account, rotation
@@ -50,24 +61,64 @@ def test_each_secret_has_one_role() -> None:
     """Vault's is current; the rotation's own are told from expendable and foreign ones."""
     seen = world("new")
     orphan = Secret(id="orphan", created_at=NOW)
-    (before,) = accounts.slots(account(), world("old"))
+    (before,) = accounts.slots(account(), world("old"), None)
     listed = (*(seen.listing.secrets or ()), orphan)
-    (after,) = accounts.slots(account(), but(seen, listed=listed))
+    (after,) = accounts.slots(account(), but(seen, listed=listed), None)
 
     assert before.finding == "2 of 2 used: new new, old current"
     assert after.finding == "3 of 2 used: new current, old predecessor, orphan expendable"
 
 
-@pytest.mark.parametrize("pending", [None, PendingEntry(rotation_id="r9", listed_ids=frozenset())])
-def test_no_one_is_told_to_delete_what_may_be_the_pending_secret(
-    pending: PendingEntry | None,
-) -> None:
-    """Of two secrets, one is not known: it is another rotation's, while its value is pending."""
-    seen = but(world("old"), rotation=None, pending=pending)
-    (check,) = accounts.slots(account(), seen)
+#: A second secret that nobody knows, beside one that Vault holds and that works.
+STRANGER = but(world("old"), rotation=None, current_authenticated_at=NOW)
+TROUBLE = Trouble(state=State.DRIFTED, code="drift", why="it is", hint="mend it", since=NOW)
 
-    assert ("delete it if nothing uses it" in (check.hint or "")) is (pending is None)
-    assert ("delete none" in (check.hint or "")) is (pending is not None)
+
+@pytest.mark.parametrize(
+    ("changes", "policy", "trouble", "hint"),
+    [
+        ({}, {}, None, "if nothing uses it, `rotator secrets delete sms new`"),
+        ({}, {"on_foreign": OnForeign.EVICT_OLDEST}, None, "the next rotation deletes"),
+        ({"pending": PendingEntry(rotation_id="r9", listed_ids=frozenset())}, {}, None, "none: "),
+        ({}, {}, TROUBLE, None),
+        # Any of them may be in use.
+        ({"current_authenticated_at": None}, {}, None, None),
+        ({"current": None}, {}, None, None),
+        ({"adopted_id": "new"}, {}, None, None),
+        ({"listed": (Secret(id="new", created_at=NOW),), "current": None}, {}, None, None),
+    ],
+)
+def test_only_what_is_certainly_spare_is_advised_to_be_deleted(
+    changes: dict[str, Any], policy: dict[str, Any], trouble: Trouble | None, hint: str | None
+) -> None:
+    """A foreign secret is spare if Vault's works; not the only one, nor one that may be pending."""
+    seen = but(STRANGER, **changes)
+    owner = account(policy=replace(account().policy, **policy))
+    (check,) = accounts.slots(owner, seen, trouble)
+
+    assert "foreign" in check.finding
+    assert (check.hint is None) == (hint is None)
+    assert (hint or "") in (check.hint or "")
+    assert check.verdict is (Verdict.WARNING if hint else Verdict.OK)
+
+
+@pytest.mark.parametrize(
+    ("changes", "trouble", "finding"),
+    [
+        ({}, None, "the value in Vault authenticates"),
+        ({"current_authenticated_at": None}, None, "is refused; another credential works"),
+        ({"current": None, "current_authenticated_at": None}, None, "is not there yet; another"),
+        ({"current_authenticated_at": None}, TROUBLE, None),
+    ],
+)
+def test_a_dead_value_is_reported_once(
+    changes: dict[str, Any], trouble: Trouble | None, finding: str | None
+) -> None:
+    """Where it is what is wrong with the account, that has the cause and the cure."""
+    found = list(accounts.credential(account(), but(STRANGER, **changes), trouble))
+
+    assert [finding in check.finding for check in found if finding] == [True] * len(found)
+    assert len(found) == (0 if finding is None else 1)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,13 @@ def test_a_command_is_told_by_a_clean_environment(tmp_path: Path, script: Script
         "ROTATOR_VAULT_VERSION": "5",
         "ROTATOR_CODE": "",
         "ROTATOR_REASON": "",
+        "ROTATOR_STATE": "",
+        "ROTATOR_HINT": "",
+        "ROTATOR_SINCE": "",
+        "ROTATOR_TRIES": "",
+        "ROTATOR_NEXT_TRY_AT": "",
+        "ROTATOR_COMPONENT": "",
+        "ROTATOR_HOST": "",
     }
 
 

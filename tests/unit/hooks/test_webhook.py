@@ -5,6 +5,7 @@ import hmac
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from rotator.sim.http import Port
 from tests.support.endless_server import BODIES, HEADS, EndlessServer
 from tests.support.webhook_receiver import Answer, WebhookReceiver, receiving, status
 from tests.unit.hooks.calling import NOTICE, NOW, SHORT, call
+
+CAUSE_AND_CURE = "(since 2026-11-24 07:28 UTC): a &lt;b&gt; &amp; c (odd). Do: mend it"
 
 
 def test_a_webhook_posts_json(receiver: WebhookReceiver) -> None:
@@ -41,6 +44,13 @@ def test_a_webhook_posts_json(receiver: WebhookReceiver) -> None:
         "vault_version": 5,
         "code": None,
         "reason": None,
+        "state": None,
+        "hint": None,
+        "since": None,
+        "tries": None,
+        "next_try_at": None,
+        "component": None,
+        "host": None,
     }
 
 
@@ -227,16 +237,20 @@ def test_a_key_that_is_missing_sends_nothing(receiver: WebhookReceiver, tmp_path
         (Event.PUSHED, "sms: a new secret is in Vault, at secret/vonage/sms version 5"),
         (Event.COMPLETED, "sms: rotated: secret old is deleted, new took its place"),
         (Event.GATE, "sms: may secret old be deleted?"),
-        (
-            Event.REFUSED,
-            "sms: rotation refused, an operator must decide: a &lt;b&gt; &amp; c (odd)",
-        ),
-        (Event.OVERDUE, "sms: overdue: a &lt;b&gt; &amp; c"),
+        (Event.REFUSED, f"sms is refused {CAUSE_AND_CURE}"),
+        (Event.BROKEN, f"sms is broken {CAUSE_AND_CURE}"),
+        (Event.OUTAGE, f"vault on h cannot be used {CAUSE_AND_CURE}"),
+        (Event.RECOVERED, "sms has recovered: a &lt;b&gt; &amp; c (odd)"),
     ],
 )
 def test_slack_gets_a_sentence(receiver: WebhookReceiver, event: Event, text: str) -> None:
-    """As {"text": …}, with what Slack would read as markup escaped."""
-    notice = Notification(**vars(NOTICE) | {"event": event, "code": "odd", "reason": "a <b> & c"})
+    """With cause and cure, as {"text": …}; what Slack would read as markup is escaped."""
+    facts: dict[str, Any] = {"code": "odd", "reason": "a <b> & c"}
+    if event in (Event.REFUSED, Event.BROKEN, Event.OUTAGE):
+        facts |= {"hint": "mend it", "since": NOW}
+    if event is Event.OUTAGE:
+        facts |= {"account": "", "component": "vault", "host": "h"}
+    notice = Notification(**vars(NOTICE) | {"event": event} | facts)
     message = Payload(notification=notice, mount="secret", path="vonage/sms")
     assert call(message, url=receiver.url, format=WebhookFormat.SLACK) is None
 
@@ -248,4 +262,16 @@ def test_every_event_has_a_sentence() -> None:
     for event in Event:
         notice = Notification(id="n", event=event, account="sms", at=NOW)
 
-        assert Payload(notification=notice, mount="m", path="").text().startswith("sms: ")
+        assert Payload(notification=notice, mount="m", path="").text().startswith("sms")
+
+
+def test_what_is_no_account_s_names_no_account() -> None:
+    """And the cure of a low balance is known whatever was recorded."""
+    outage = Notification(id="n", event=Event.OUTAGE, account="", at=NOW, host="h", since=NOW)
+    low = Notification(id="n", event=Event.BALANCE, account="sms", at=NOW)
+    found, facts = (
+        Payload(notification=each, mount="m", path="").facts() for each in (outage, low)
+    )
+
+    assert (found["account"], found["since"]) == (None, "2026-11-24T07:28:00Z")
+    assert str(facts["hint"]).startswith("add funds")

@@ -257,6 +257,23 @@ def test_the_newest_version_is_told_by_pushes_and_adoptions() -> None:
     assert read(OPENED, entry("done", Step.PUSH, vault_version="9")).newest_version == 0
 
 
+def test_a_version_was_written_at_the_path_that_its_rotation_was_opened_for() -> None:
+    """Also if the account was moved before it ended; without a recorded path, at an unknown one."""
+    before, after = (
+        dict.fromkeys(("api_key", "issuer", "pending_path"), "x") | {"vault_path": path}
+        for path in ("secret/before", "secret/after")
+    )
+    opened = entry("opened", Step.OPEN, reason="due", **before)
+    moved = entry("registered", **after)
+    pushed = entry("done", Step.PUSH, vault_version=3)
+    adopted = entry("done", Step.PUSH, operation="adopt", secret_id="x", vault_version=7)
+
+    assert read(opened, pushed, moved).written_path == "secret/before"
+    assert read(opened, moved, pushed).written_path == "secret/before"
+    assert read(opened, pushed, moved, adopted).written_path == "secret/after"
+    assert read(OPENED, pushed).written_path is None
+
+
 @pytest.mark.parametrize(
     ("last", "version", "is_found"),
     [

@@ -1,8 +1,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from rotator.reporting.audit import AccountReport, HoldPeriod, Period, Report, SecretUse
+from rotator.reporting.audit import AccountReport, Report
 from rotator.reporting.audit_html import page
+from rotator.reporting.audit_records import HoldPeriod, Period, SecretUse
 from rotator.reporting.verification import LedgerVerification
 from tests.support.samples import account
 
@@ -45,7 +46,14 @@ def test_a_drawing_is_to_scale() -> None:
     """Ten units to a day: the second use in the other colour, its overdue part over it."""
     uses = (
         SecretUse(secret_id="s1", since=None, until=NOW - 60 * DAY, age=None),
-        SecretUse(secret_id="s2", since=NOW - 60 * DAY, until=None, age=60 * DAY, overdue=15 * DAY),
+        SecretUse(
+            secret_id="s2",
+            since=NOW - 60 * DAY,
+            until=None,
+            age=60 * DAY,
+            aged_from=NOW - 60 * DAY,
+            overdue=15 * DAY,
+        ),
     )
     text = rendered(uses=uses)
 

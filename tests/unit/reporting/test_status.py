@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from rotator.model import GateWait, Hold, Step
+from rotator.model import CLOCK, GateWait, Hold, State, Step, Trouble
 from rotator.model.notification import Event, PendingDelivery
-from rotator.reporting.status import AccountStatus, Phase
+from rotator.reporting.status import AccountStatus
 from rotator.rotation.ports import AccountSummary
 from tests.support.samples import account, rotation
 
@@ -28,6 +28,18 @@ ROTATING = replace(COMPLETED, step=Step.STAGE, closed_at=None, outcome=None, ver
 WAITING = replace(ROTATING, step=Step.WAIT, verified_at=NOW - HOUR)
 
 HOLD = Hold(reason="moving house", by="ann", at=NOW - HOUR)
+BROKEN = Trouble(
+    state=State.BROKEN,
+    code="current-refused",
+    why="Vonage refuses the value that Vault holds",
+    hint="`rotator adopt a` puts a working secret there",
+    since=NOW - 2 * HOUR,
+)
+DRIFTED = replace(BROKEN, state=State.DRIFTED, code="foreign-secret", why="both slots are taken")
+REFUSED = replace(DRIFTED, state=State.REFUSED, code="clock-behind")
+FAILURE = replace(BROKEN, state=State.FAILING, code="vonage", why="Vonage failed", hint=None)
+FAILING: dict[str, Any] = {"failures": 3, "failure": FAILURE, "retry_at": NOW + HOUR}
+LATE_DELETION = replace(WAITING, verified_at=NOW - 3 * DAY)
 
 
 def status(
@@ -50,41 +62,96 @@ def status(
 
 
 @pytest.mark.parametrize(
-    ("known", "phase"),
+    ("known", "state"),
     [
-        ({}, Phase.IDLE),
-        ({"last_rotation": None}, Phase.IDLE),
-        ({"last_rotation": None, "seen_at": None}, Phase.NEW),
-        ({"last_rotation": FAILED}, Phase.FAILED),
-        ({"last_rotation": replace(FAILED, error_code="superseded")}, Phase.IDLE),
-        ({"last_rotation": ROTATING}, Phase.ROTATING),
-        ({"last_rotation": WAITING}, Phase.WAITING),
-        ({"last_rotation": WAITING, "drift": "drift: x"}, Phase.DRIFT),
-        ({"last_rotation": FAILED, "drift": "drift: x", "hold": HOLD}, Phase.HELD),
+        ({}, State.HEALTHY),
+        ({"last_rotation": None}, State.HEALTHY),
+        ({"last_rotation": replace(FAILED, error_code="superseded")}, State.HEALTHY),
+        ({"next_due_at": NOW - timedelta(minutes=1)}, State.DUE),
+        ({"last_rotation": ROTATING}, State.ROTATING),
+        ({"last_rotation": WAITING}, State.WAITING),
+        ({"last_rotation": None, "seen_at": None, "current_id": None}, State.UNMANAGED),
+        ({"last_rotation": None, "current_id": None}, State.UNMANAGED),
+        ({"last_rotation": None, "current_id": None, "is_managed": True}, State.HEALTHY),
+        ({"last_rotation": None, "hold": HOLD, "seen_at": None}, State.HELD),
+        ({"last_rotation": FAILED}, State.FAILING),
+        (FAILING, State.FAILING),
+        ({"current_since": NOW - 46 * DAY}, State.OVERDUE),
+        ({"current_since": NOW - 46 * DAY, "hold": HOLD}, State.HELD),
+        ({**FAILING, "current_since": NOW - 46 * DAY}, State.OVERDUE),
+        ({**FAILING, "trouble": REFUSED}, State.REFUSED),
+        ({"trouble": REFUSED, "current_since": NOW - 46 * DAY}, State.REFUSED),
+        ({"trouble": REFUSED, "hold": HOLD}, State.HELD),
+        ({"last_rotation": WAITING, "trouble": DRIFTED}, State.DRIFTED),
+        ({"last_rotation": FAILED, "trouble": DRIFTED, "hold": HOLD}, State.DRIFTED),
+        ({"last_rotation": FAILED, "trouble": BROKEN, "hold": HOLD}, State.BROKEN),
     ],
 )
-def test_a_phase_is_what_matters_most(known: dict[str, Any], phase: Phase) -> None:
-    """What an operator has to do comes before what rotator is doing."""
-    assert status(**known).phase is phase
+def test_the_state_is_the_most_urgent_condition(known: dict[str, Any], state: State) -> None:
+    """What breaks consumers comes before what an operator has to do, and that before the rest."""
+    found = status(**known)
+
+    assert found.state is state
+    assert found.document()["state"] == found.document()["phase"] == found.row()[1] == state
+    assert found.needs_attention is any(each.state.needs_attention for each in found.conditions)
+
+
+def test_each_condition_has_its_cause_and_cure() -> None:
+    """With its code, its beginning, the tries and the next one; the most urgent one comes first."""
+    found = status(trouble=BROKEN, failures=3, retry_at=NOW + HOUR, current_since=NOW - 46 * DAY)
+    document = found.document()
+
+    assert {key: document[key] for key in ("state", "code", "why", "hint", "tries")} == {
+        "state": "broken",
+        "code": "current-refused",
+        "why": "Vonage refuses the value that Vault holds",
+        "hint": "`rotator adopt a` puts a working secret there",
+        "tries": 3,
+    }
+    assert document["since"] == "2026-11-23T10:00:00Z"
+    assert document["next_try_at"] == "2026-11-23T13:00:00Z"
+    assert [each["state"] for each in document["conditions"]] == ["broken", "overdue", "healthy"]
+    assert document["conditions"][1]["why"] == "the secret is 46d old, older than max_age 45d"
+
+
+def test_the_notes_name_each_cause_with_its_code_and_the_tries() -> None:
+    """On one line, for the table."""
+    assert status(**FAILING).row()[-1] == (
+        "Vonage failed (vonage, 3 tries, next try 2026-11-23 13:00 UTC)"
+    )
+    assert status(trouble=DRIFTED, hold=HOLD).row()[-1] == (
+        f"both slots are taken (foreign-secret); held: {HOLD}"
+    )
+    assert status(last_rotation=ROTATING).row()[-1] == "-"
+
+
+def test_failures_of_an_older_version_are_told_without_their_reason() -> None:
+    """It recorded how often, and nothing more."""
+    found = status(failures=2, retry_at=NOW + HOUR).condition
+
+    assert (found.state, found.code, found.tries, found.since) == (State.FAILING, "failed", 2, None)
+    assert "rotator history a" in str(found.hint)
 
 
 @pytest.mark.parametrize(
-    "known",
+    ("known", "code"),
     [
-        {"next_due_at": NOW - HOUR},
-        {"current_since": NOW - 46 * DAY},
-        {"last_rotation": ROTATING, "next_due_at": NOW - HOUR},
-        {"last_rotation": replace(WAITING, verified_at=NOW - 3 * DAY)},
+        ({"next_due_at": NOW - HOUR}, "late"),
+        ({"current_since": NOW - 46 * DAY}, "overdue"),
+        ({"last_rotation": ROTATING, "next_due_at": NOW - HOUR}, "late"),
+        ({"last_rotation": LATE_DELETION}, "late"),
     ],
 )
-def test_what_should_have_happened_is_overdue(known: dict[str, Any]) -> None:
-    """A rotation or a deletion that nobody did, and a secret that is too old, are told."""
+def test_what_should_have_happened_needs_attention(known: dict[str, Any], code: str) -> None:
+    """A rotation or a deletion that nobody did, and a secret that is too old."""
     late = status(**known)
+    condition = next(each for each in late.conditions if each.code == code)
 
-    assert late.overdue_reason
     assert late.needs_attention
+    assert late.overdue_reason == condition.why
     assert late.document()["overdue"] is True
-    assert "overdue: " in late.row()[-1]
+    assert condition.hint
+    assert condition.why in late.row()[-1]
 
 
 def test_what_is_due_has_a_while_to_be_done() -> None:
@@ -94,7 +161,7 @@ def test_what_is_due_has_a_while_to_be_done() -> None:
 
     assert due.overdue_reason is None
     assert due.due_from == NOW - timedelta(minutes=14)
-    assert late.overdue_reason == "due for 16m"
+    assert late.overdue_reason == "a rotation is due for 16m and has not begun"
 
 
 def test_what_came_due_in_a_long_grace_is_due_from_its_end() -> None:
@@ -145,11 +212,13 @@ def test_what_is_under_way_is_not_overdue(known: dict[str, Any]) -> None:
     assert not status(**known).needs_attention
 
 
-@pytest.mark.parametrize("known", [{"hold": HOLD}, {"drift": "x"}, {"last_rotation": FAILED}])
-def test_what_somebody_has_to_look_at(known: dict[str, Any]) -> None:
-    """A hold, a drift and a failure fail the check, overdue or not."""
-    assert status(**known).needs_attention
-    assert status(**known).document()["overdue"] is False
+def test_a_held_account_is_never_late() -> None:
+    """An operator wants it to wait."""
+    held = status(hold=HOLD, next_due_at=NOW - DAY, current_since=NOW - 46 * DAY)
+
+    assert held.late_from is None
+    assert held.overdue_reason is None
+    assert [each.state for each in held.conditions] == [State.HELD]
 
 
 def test_a_row_tells_the_last_rotation() -> None:
@@ -158,7 +227,7 @@ def test_a_row_tells_the_last_rotation() -> None:
     assert status(last_rotation=FAILED).row()[5] == "failed 2d ago (secret-rejected)"
     assert status(last_rotation=WAITING).row()[5] == "open for 3d, at wait"
     assert status(last_rotation=None).row()[5] == "-"
-    assert "waiting until 2026-11-24 11:00 UTC" in status(last_rotation=WAITING).row()[-1]
+    assert "grace until 2026-11-24 11:00 UTC" in status(last_rotation=WAITING).row()[-1]
 
 
 GATED = replace(
@@ -187,7 +256,7 @@ def test_a_gate_is_named_instead_of_the_grace() -> None:
         "waiting for gate consumers since 2026-11-23 11:00 UTC: exit status 1: 3 of 7"
         in (found.row()[-1])
     )
-    assert "waiting until" not in found.row()[-1]
+    assert "grace until" not in found.row()[-1]
     assert found.document()["gate"] == {
         "name": "consumers",
         "reason": "exit status 1: 3 of 7",
@@ -213,3 +282,64 @@ def test_a_gate_is_named_instead_of_the_grace() -> None:
 def test_hooks_that_fail_are_noted(undelivered: list[PendingDelivery], note: str) -> None:
     """One that was not tried yet is no failure; the first that fails is named."""
     assert status(undelivered=tuple(undelivered)).row()[-1] == note
+
+
+def test_what_is_waited_for_is_named() -> None:
+    """The grace, a gate, the clock or a window, each since when; and a deletion that is at hand."""
+    policy = replace(account("a").policy, window=("sun 02:00-05:00",))
+    ended = replace(WAITING, verified_at=NOW - 25 * HOUR)
+    clock = GateWait(gate=CLOCK, reason="it is 3h ahead", shut_since=NOW - HOUR)
+    in_window = replace(
+        status(last_rotation=ended), account=replace(account("a"), policy=policy)
+    ).condition
+
+    assert in_window.why == (
+        "waiting for the window that opens at 2026-11-29 02:00 UTC, then the old secret is deleted"
+    )
+    assert in_window.since == NOW - HOUR
+    assert status(last_rotation=WAITING).condition.since == NOW - HOUR
+    assert status(last_rotation=ended).condition.why == "the old secret is deleted soon"
+    assert status(last_rotation=replace(ended, waiting=clock)).condition.why == (
+        "waiting for the clock since 2026-11-23 11:00 UTC: it is 3h ahead"
+    )
+
+
+def test_a_late_deletion_says_that_a_gate_is_shut() -> None:
+    """Who reads that nothing is deleted needs to know why."""
+    late = replace(LATE_DELETION, waiting=GATED.waiting)
+    found = status(last_rotation=late).condition
+
+    assert found.code == "late"
+    assert "gate consumers" in found.why
+    assert found.hint == "see what the gate says"
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {},
+        {"next_due_at": NOW + HOUR},
+        {"last_rotation": WAITING},
+        {"last_rotation": ROTATING, "next_due_at": NOW + HOUR},
+        {"current_since": NOW - 45 * DAY + HOUR},
+        {"next_due_at": None, "current_since": None},
+    ],
+)
+def test_the_conditions_change_at_the_times_that_are_told(known: dict[str, Any]) -> None:
+    """Between two of them, the clock alone changes nothing."""
+    found, states = status(**known), []
+    for _ in range(9):
+        states.append([(each.state, each.code) for each in found.conditions])
+        at = found.changes_at
+        if at is None:
+            break
+        before = found.at(at)
+        assert [(each.state, each.code) for each in before.conditions] in states[-1:] or (
+            before.now == at
+        )
+        found = found.at(at + timedelta(microseconds=1))
+    assert found.changes_at is None
+    far = found.at(found.now + 400 * DAY)
+    assert [(e.state, e.code) for e in far.conditions] == [
+        (e.state, e.code) for e in found.conditions
+    ]

@@ -41,7 +41,7 @@ def verdict(
     answer: VaultResponse | TransportFailure, *, with_token: bool = True
 ) -> VaultResponse | StoreError:
     """Judge `answer` as that of a read."""
-    return interpret(answer, "read-current secret/data/x", with_token=with_token)
+    return interpret(answer, "reading secret/data/x", with_token=with_token)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_no_answer_is_unavailable(lost: TransportFailure) -> None:
 
     assert type(error) is (StoreNotReady if lost.unsent else StoreUnavailable)
     assert error.hint
-    assert "read-current secret/data/x" in error.message
+    assert "reading secret/data/x" in error.message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,170 @@
+"""How far apart a policy's rotations are, at least and at most. Pure.
+
+What counts is an ideal rotator, which makes each secret exactly when it is due, whatever the
+account's name and thus its jitter. A policy can be kept if its grace is always over before the next
+rotation is due, and if no secret gets older than `max_age` by then. The deletion after the grace
+may have to wait for a window, but the next rotation waits for the same one.
+
+Both bounds are found by trying the times at which they can be reached, each of which the policy
+does lead to: a policy that can be kept is never refused. Those times are looked for in a period
+that begins in 2027: one year for `every`; five for `cron`, and at most four hundred of its times.
+A policy is thus accepted if only a rarer coincidence breaks it: of a `cron` that comes many times a
+day with the end of a month, or of a jitter with the edges of several windows.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from itertools import islice, pairwise, takewhile
+from zoneinfo import ZoneInfo
+
+from rotator.model import Policy
+from rotator.rotation.window import Spans, delayed
+
+_START = datetime(2027, 1, 1, tzinfo=UTC)
+_YEAR = timedelta(days=366)
+#: How long a `cron` is followed, and how many times of it, at least and at most.
+_LONGEST_CRON, _LEAST_TIMES, _MOST_TIMES = 5 * _YEAR, 3, 400
+#: Longer than the windows are ever closed.
+_CLOSED = timedelta(days=16)
+#: A delay is less than the jitter, and a window is closed when it closes.
+_TICK = timedelta(microseconds=1)
+_NONE = timedelta()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """The time from a rotation to the next one, in parts."""
+
+    #: When the first one is, as an example.
+    created_at: datetime
+    #: `every`, or from the time of `cron` for the one to that for the other.
+    schedule: timedelta
+    #: How long after its own time of `cron` the first one was.
+    late: timedelta
+    #: The delay by jitter of the second one.
+    jitter: timedelta
+    #: Its wait for a window.
+    wait: timedelta
+    #: Its delay after the window opened.
+    spread: timedelta
+
+    @property
+    def total(self) -> timedelta:
+        """The whole interval."""
+        return self.schedule - self.late + self.jitter + self.wait + self.spread
+
+
+@lru_cache(maxsize=4096)
+def extremes(policy: Policy) -> tuple[Interval | None, Interval]:
+    """Return the shortest and the longest time between two rotations under `policy`.
+
+    The shortest is None with `every`, which no interval is shorter than.
+    """
+    if policy.cron is None:
+        return None, max(_of_every(policy), key=lambda interval: interval.total)
+    intervals = sorted(_of_cron(policy, policy.cron), key=lambda interval: interval.total)
+    return intervals[0], intervals[-1]
+
+
+def _of_every(policy: Policy) -> Iterator[Interval]:
+    every, longest = policy.every or _NONE, _less(policy.jitter)
+    spans = Spans.of(policy, _START, _START + _YEAR + every + _longest_wait(policy))
+    created = {spans.opens_at(_START)}
+    for closes, opens, closes_again in zip(
+        spans.closes, spans.opens[1:], spans.closes[1:], strict=False
+    ):
+        # The oldest secrets that come due after the window closed: by the longest delay, or by the
+        # longest that the next window takes as well.
+        for delay in (longest, min(longest, _less(closes_again - opens))):
+            created.add(spans.opens_at(max(_START, closes - every - delay)))
+    for at in created:
+        if at < _START + _YEAR:
+            yield from _intervals(policy, spans, at, at, at + every)
+
+
+def _of_cron(policy: Policy, cron: str) -> Iterator[Interval]:
+    from rotator.rotation import schedule  # noqa: PLC0415  # most configurations have no cron
+
+    start = _START.astimezone(ZoneInfo(policy.timezone))
+    coming = schedule.occurrences(cron, start)
+    times = [*islice(coming, _LEAST_TIMES)]
+    times += takewhile(lambda time: time < _START + _LONGEST_CRON, islice(coming, _MOST_TIMES))
+    spans = Spans.of(policy, _START, times[-1] + _longest_wait(policy))
+    # Until then, a secret is made for an earlier time.
+    turns = [time - schedule.moment_before(time, after) for time, after in pairwise(times)]
+    put_off = partial(delayed, spans.opens_at)
+    for time in times[:-1]:
+        delays = {*_delays(policy, spans, time), *_up_to(turns, policy, spans, time)}
+        for at in {put_off(time, delay) for delay in delays}:
+            for due_at in times[bisect_left(turns, at) : len(turns)][:1]:
+                yield from _intervals(policy, spans, time, at, due_at)
+
+
+def _intervals(
+    policy: Policy, spans: Spans, base: datetime, created_at: datetime, due_at: datetime
+) -> Iterator[Interval]:
+    """Yield the intervals from a secret that was due at `base` to one that is due at `due_at`."""
+    for delay in _delays(policy, spans, due_at):
+        opening = spans.opens_at(due_at + delay)
+        if opening + delay >= spans.closes[-1]:
+            # Not known: the jitter is longer than any that makes sense.
+            continue
+        yield Interval(
+            created_at=created_at,
+            schedule=due_at - base,
+            late=created_at - base,
+            jitter=delay,
+            wait=opening - due_at - delay,
+            spread=delayed(spans.opens_at, due_at, delay) - opening,
+        )
+
+
+def _delays(policy: Policy, spans: Spans, base: datetime) -> Iterator[timedelta]:
+    """Yield the delays by jitter that put off what is due at `base` the least and the most."""
+    yield from (_NONE, _less(policy.jitter))
+    for index, earliest, latest in _gaps(policy, spans, base):
+        # As late as possible, but spread over the window.
+        longest = spans.closes[index] - spans.opens[index]
+        yield max(earliest, min(latest, _less(longest)))
+
+
+def _up_to(
+    turns: list[datetime], policy: Policy, spans: Spans, base: datetime
+) -> Iterator[timedelta]:
+    """Yield the delays by jitter with which a secret is made just until one of `turns`, or after.
+
+    It is delayed from `base` on, or once more after a window opened.
+    """
+    gaps = ((spans.opens[index], *bounds) for index, *bounds in _gaps(policy, spans, base))
+    for start, earliest, latest in ((base, _NONE, _less(policy.jitter)), *gaps):
+        for turn in turns[bisect_left(turns, start + earliest) :][:1]:
+            delays = (turn - start, turn - start + _TICK)
+            yield from (delay for delay in delays if delay <= latest)
+
+
+def _gaps(
+    policy: Policy, spans: Spans, base: datetime
+) -> Iterator[tuple[int, timedelta, timedelta]]:
+    """Yield the first and the last gaps between windows into which jitter delays `base`.
+
+    For each, the index of the window after it, and the shortest and longest delay.
+    """
+    first, last = (bisect_right(spans.closes, base + each) for each in (_NONE, policy.jitter))
+    for index in sorted({first, last - 1, last}):
+        if 0 < index < len(spans.opens) and spans.opens[index] > base:
+            earliest = max(_NONE, spans.closes[index - 1] - base)
+            latest = _less(min(policy.jitter, spans.opens[index] - base))
+            if earliest <= latest:
+                yield index, earliest, latest
+
+
+def _longest_wait(policy: Policy) -> timedelta:
+    """Return the longest delay by jitter, windows, and jitter within a window."""
+    return 2 * min(policy.jitter, _YEAR) + _CLOSED
+
+
+def _less(duration: timedelta) -> timedelta:
+    return max(_NONE, duration - _TICK)
