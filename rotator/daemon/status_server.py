@@ -1,7 +1,6 @@
 """The daemon's page and metrics: served at the configured address."""
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -9,10 +8,10 @@ import structlog
 from rotator import own_version
 from rotator.application import Application, Observers
 from rotator.daemon.health import Health, Heartbeat
+from rotator.daemon.outages import Outages
 from rotator.model import SecretValue
 
 if TYPE_CHECKING:
-    from rotator.ledger.daemons import Outage
     from rotator.telemetry.metrics import Metrics
     from rotator.web.access import AccessControl
     from rotator.web.app import WebApp
@@ -26,10 +25,13 @@ _log = structlog.get_logger(__name__)
 class StatusServer:
     """Serves the daemon's status page and metrics; nothing until `show`."""
 
-    def __init__(self, heartbeat: Heartbeat, health: Health, observers: Observers) -> None:
+    def __init__(
+        self, heartbeat: Heartbeat, health: Health, outages: Outages, observers: Observers
+    ) -> None:
         """Store what is to be shown; the metrics join `observers` once they are served."""
         self._heartbeat = heartbeat
         self._health = health
+        self._outages = outages
         self._observers = observers
         self._metrics: Metrics | None = None
         self._app: WebApp | None = None
@@ -84,18 +86,9 @@ class StatusServer:
             version = own_version()
             self._metrics = Metrics(version)
             self._observers.add(self._metrics)
-            pulse = Pulse(is_live=self._heartbeat.is_live, outages=self._outages)
+            pulse = Pulse(is_live=self._heartbeat.is_live, outages=lambda: self._outages.present)
             self._app = WebApp(metrics=self._metrics, pulse=pulse, version=version)
         return self._app
-
-    def _outages(self) -> "dict[str, Outage]":
-        from rotator.ledger.daemons import Outage  # noqa: PLC0415  # only where it listens
-
-        now = datetime.now(UTC)
-        return {
-            name: Outage(code="away", why=f"{name} is unreachable", hint=None, since=now)
-            for name in self._health.down
-        }
 
     def _listen(self, application: Application, token: SecretValue | None) -> None:
         from rotator.web.access import AccessControl  # noqa: PLC0415  # only where it listens
