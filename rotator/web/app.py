@@ -187,8 +187,10 @@ class WebApp:
             version=self._version,
             **values,
         )
-        # Not in the document, where it could not be switched off.
-        return HTMLResponse(text, headers={} if is_paused else {"Refresh": str(seconds)})
+        # Not in the document, where it could not be switched off. With its address: one with a
+        # fragment, as links within the page have it, would only be scrolled to.
+        again = {"Refresh": f"{seconds}; url={_own_address(request)}"}
+        return HTMLResponse(text, headers={} if is_paused else again)
 
     def _file(self, request: Request) -> Response:
         found = files().get(request.path_params["name"])
@@ -362,6 +364,12 @@ def _state(check: Callable[[], object]) -> str:
     except RotatorError as error:
         return error.message
     return "ok"
+
+
+def _own_address(request: Request) -> str:
+    """Return path and query of a request."""
+    path, query = request.url.path, request.url.query
+    return f"{path}?{query}" if query else path
 
 
 def _before(request: Request) -> int | None:

@@ -293,8 +293,11 @@ def test_a_token_is_asked_for_where_there_is_one(
 
 
 def test_a_page_comes_again_by_itself_unless_it_is_paused(visitor: Visitor) -> None:
-    """By a header, which can be left out."""
-    assert visitor.get("/").headers["Refresh"] == "30"
+    """By a header, which can be left out; with its filter, and without jumping to a part of it."""
+    address = "/?q=a%3B%22&state=held&page=1"
+
+    assert visitor.get("/").headers["Refresh"] == "30; url=/"
+    assert visitor.get(address).headers["Refresh"] == f"30; url={address}"
     assert "Refresh" not in visitor.get("/?paused=1").headers
     assert "Refresh" not in visitor.get("/accounts/nobody").headers
 
