@@ -116,6 +116,7 @@ class BalanceCheck(AlertCheck):
         """Read the balance of an account, and alert if it is too low."""
         account, clients = self._application.accounts[name], self._application.clients
         balance = with_own_credential(clients.store, account, clients.accounts.balance)
+        self._application.observer.balance_read(name, balance.value)
         self.interpret(account, balance.value)
 
     def interpret(self, account: Account, euros: Decimal) -> None:

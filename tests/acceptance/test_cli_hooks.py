@@ -1,6 +1,7 @@
 """Hooks, as the real commands call them."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli_fixture import CliFixture
+from tests.support.commands import ROOT
 from tests.support.webhook_receiver import receiving, status
 
 
@@ -99,7 +101,7 @@ def test_a_leaked_secret_is_deleted_with_a_warning(cli: CliFixture) -> None:
 
     assert done.code == 0
     assert done.err.startswith(
-        "warning: account-1: not asked before the old secret is deleted: gate gate\n"
+        "warning: account-1: not asked before the predecessor is deleted: gate gate\n"
     )
     assert "gates-skipped" in history.out
     assert len(cli.secret_ids()) == 1
@@ -150,6 +152,20 @@ def test_a_hook_that_fails_is_shown_and_tried_again(cli: CliFixture) -> None:
     assert events["delivered"]["detail"]["attempts"] == 4
     everything = [rotated, waiting, shown, failed, again, resumed, history]
     assert not [done for done in everything if "T0KEN" in done.out + done.err]
+
+
+def test_a_hook_that_may_fail_fails_no_command(cli: CliFixture) -> None:
+    """The timer's unit runs the command again where it fails, and would rotate again."""
+    unit = (ROOT / "systemd" / "rotator-rotate-now@.service").read_text()
+    [line] = re.findall(r"^ExecStart=/opt/rotator/bin/rotator (.*)$", unit, re.MULTILINE)
+    with receiving() as receiver:
+        receiver.answer = status(500)
+        configure(cli, {"name": "chat", "on": ["pushed"], "url": receiver.url})
+        done = cli.run(*line.replace("%i", "account-1").split(), "--json")
+
+    (report,) = done.json()
+    assert [hook["outcome"] for hook in report["hooks"]] == ["failed"]
+    assert done.code == 0
 
 
 def test_a_refusal_is_told_once(cli: CliFixture) -> None:

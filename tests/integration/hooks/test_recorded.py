@@ -50,6 +50,16 @@ def test_an_event_is_recorded_with_what_has_to_be_told_of_it(
     assert len({each.id for each in found}) == 3
 
 
+def test_what_waits_for_a_hook_is_counted(writer: LedgerWriter, outbox: Deliveries) -> None:
+    """With the time of the oldest; a hook for which nothing waits, or that is not asked, is not."""
+    happen(writer, VERIFIED, COMPLETED, rotation=ROTATION)
+    happen(writer, VERIFIED, rotation=ROTATION, name="b", now=NOW + MINUTE)
+
+    counted = outbox.count_undelivered(["one", "elsewhere"])
+    assert counted == {"one": (3, NOW)}
+    assert outbox.count_undelivered(["two"]) == {"two": (2, NOW)}
+
+
 def test_a_commit_that_fails_records_neither(
     writer: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
