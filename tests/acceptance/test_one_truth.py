@@ -123,8 +123,10 @@ class Surfaces:
         return " ".join(unescape(re.sub(r"<[^>]*>", "", page.text)).split())
 
     def _find_overdue(self, application: Application) -> None:
-        """Look for accounts that are overdue, as a daemon does."""
-        check = OverdueCheck(application, health=Health(), stopping=_never())
+        """Look for accounts that are overdue, as a daemon does that has run for a day."""
+        health = Health()
+        health.clock = lambda: time.monotonic() + 86_400
+        check = OverdueCheck(application, health=health, stopping=_never())
         check.check("overdue")
 
     def _payloads(self) -> Iterator[dict[str, Any]]:
