@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -114,6 +114,7 @@ class Health:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with every component available; `clock` is monotonic, in seconds."""
         self.clock = clock
+        self._began = clock()
         self._down: dict[str, RotatorError | Problem] = {}
         #: Components that were tried.
         self._tried: set[str] = set()
@@ -123,6 +124,11 @@ class Health:
 
     def _throttle(self) -> LogThrottle:
         return LogThrottle(clock=self.clock)
+
+    @property
+    def age(self) -> timedelta:
+        """How long this process has been at work."""
+        return timedelta(seconds=self.clock() - self._began)
 
     @property
     def down(self) -> list[str]:

@@ -102,6 +102,7 @@ REFUSED = draft("refused", State.REFUSED, code="no-slot", why="x")
 STRANGER = draft("refused", State.DRIFTED, code="foreign-secret", why="x")
 HELD = draft("refused", code="held", why="by me")
 DRIFT = draft("trouble", State.DRIFTED, code="foreign-secret", why="x")
+UNMANAGED = draft("trouble", State.UNMANAGED, code="foreign-secret", why="x")
 DEAD = draft("trouble", State.BROKEN, code="current-refused", why="y")
 STUCK = draft("refused", State.BROKEN, code="current-refused", why="y")
 OVER = draft("trouble-over")
@@ -133,6 +134,7 @@ LATE, NO_MORE_LATE = draft("overdue", code="late", why="z"), draft("overdue-over
         ([DRIFT, DEAD], "drift broken drift refused"),
         ([DEAD, OVER, OVER], "broken drift refused recovered"),
         ([DEAD, DRIFT, DEAD], "broken drift refused drift broken drift"),
+        ([UNMANAGED, UNMANAGED, OVER], "refused recovered"),
         ([DEAD, DRIFT, OVER], "broken drift refused drift recovered"),
         ([draft("overdue", code="due")], "overdue"),
         ([LATE, NO_MORE_LATE, NO_MORE_LATE], "overdue recovered"),
