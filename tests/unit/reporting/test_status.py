@@ -110,7 +110,7 @@ def test_each_condition_has_its_cause_and_cure() -> None:
     }
     assert document["since"] == "2026-11-23T10:00:00Z"
     assert document["next_try_at"] == "2026-11-23T13:00:00Z"
-    assert [each["state"] for each in document["conditions"]] == ["broken", "overdue", "healthy"]
+    assert [each["state"] for each in document["conditions"]] == ["broken", "overdue"]
     assert document["conditions"][1]["why"] == "the secret is 46d old, older than max_age 45d"
 
 
