@@ -63,6 +63,11 @@ def test_what_may_be_in_use_is_not_deleted(view: AccountSecrets, secret_id: str,
     assert caught.value.code == "unsafe-delete"
 
 
+def test_a_secret_is_named_by_the_beginning_of_its_id() -> None:
+    """Among the account's own."""
+    assert [VIEW.whole_id(given) for given in ("othe", "held", "none")] == ["other", "held", "none"]
+
+
 def test_what_nobody_uses_is_deleted() -> None:
     """A secret that is not Vault's and of no open rotation may go."""
     VIEW.require_deletable("other", force=False)
