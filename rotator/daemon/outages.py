@@ -188,7 +188,7 @@ class Outages:
         with self._lock:
             notification = self._notification(message, self._watched[message.component].outage)
         try:
-            reason = application.dispatcher.call(message.hook, notification)
+            reason = application.dispatcher.call(message.hook, notification).reason
         except Stopping:
             # The next process tells it, as it is not recorded as told.
             return

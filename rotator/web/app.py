@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from rotator.application import Application
 from rotator.errors import RotatorError
 from rotator.model import State
 from rotator.model.redaction import escaped
+from rotator.reporting.gauges import AccountGauges, hook_gauges
 from rotator.reporting.status import AccountStatus
 from rotator.reporting.verification import verify_ledger
 from rotator.rotation.ports import AccountSummary
@@ -97,7 +98,7 @@ class WebApp:
     def show(self, application: Application) -> None:
         """Show the accounts of this configuration from now on."""
         self._shown = PageData(application)
-        self._metrics.watch(list(application.accounts), self._shown.summaries)
+        self._metrics.watch(list(application.accounts), self._shown.gauges)
         # The first query of thousands of accounts takes a second.
         threading.Thread(target=self._shown.warm_up, name="warm-up", daemon=True).start()
 
@@ -268,12 +269,22 @@ class PageData:
         self.application = application
         self._overview = Overview(application.settings.accounts)
         self._overview_lock = threading.Lock()
+        self._gauges = AccountGauges(application.settings.accounts)
+        self._gauges_lock = threading.Lock()
         self._timeline = Cached(self._read_timeline, seconds=_TIMELINE_CACHED)
         self._vault_state = Cached(self._ask_vault, seconds=_VAULT_CACHED)
 
     def summaries(self) -> Mapping[str, AccountSummary]:
         """Return the summary of each account in the ledger."""
         return self.application.ledger.summaries.read()
+
+    def gauges(self) -> Iterator[str]:
+        """Yield the gauges of accounts and hooks, in Prometheus' text format."""
+        ledger, summaries = self.application.ledger, self.summaries()
+        with self._gauges_lock:
+            yield from self._gauges.lines(summaries, datetime.now(UTC))
+        hooks = [hook.name for hook in self.application.settings.hooks]
+        yield from hook_gauges(hooks, ledger.count_undelivered())
 
     def warm_up(self) -> None:
         """Read all accounts, so that the first request need not wait for that."""

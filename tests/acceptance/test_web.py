@@ -151,6 +151,32 @@ def test_a_reload_keeps_the_address(build: Build) -> None:
         get(url)
 
 
+def test_a_daemon_tells_of_itself_what_alerts_need(build: Build) -> None:
+    """Whether it polls, what it can use, and whether it refused its newest configuration."""
+    run = build(age=timedelta())
+    process = run.start()
+    url = run.url()
+    up = {f'rotator_up{{component="{each}"}}': 1 for each in ("ledger", "vault", "vonage")}
+    until(lambda: up.items() <= samples(url).items())
+    polled = samples(url)["rotator_last_poll_timestamp_seconds"]
+    until(lambda: samples(url)["rotator_last_poll_timestamp_seconds"] > polled)
+    before = samples(url)
+    run.configure(grase="0s")
+    process.send_signal(signal.SIGHUP)
+    until(lambda: samples(url)["rotator_config_last_reload_successful"] == 0)
+    refused = samples(url)
+    run.configure()
+    process.send_signal(signal.SIGHUP)
+    until(lambda: samples(url)["rotator_config_last_reload_successful"] == 1)
+    after = samples(url)
+
+    assert before["rotator_poll_interval_seconds"] == 1
+    assert before["rotator_config_last_reload_successful"] == 1
+    at = "rotator_config_last_reload_success_timestamp_seconds"
+    assert before[at] == refused[at] < after[at]
+    assert 'rotator_account_state{account="account-1",state="healthy"}' in after
+
+
 def test_a_reload_moves_to_another_address(build: Build, tmp_path: Path) -> None:
     """Where the new address cannot be had, the old configuration stays in effect."""
     run = build(age=timedelta())

@@ -20,6 +20,7 @@ from rotator.errors import (
     StoreSealed,
     StoreUnavailable,
 )
+from rotator.hooks.answer import Answer
 from rotator.ledger.daemons import Outage
 from rotator.model.notification import RETENTION, Event, Hook, Notification
 
@@ -67,11 +68,12 @@ class Watch:
             ),
         )
 
-    def call(self, hook: Hook, notification: Notification) -> str | None:
+    def call(self, hook: Hook, notification: Notification) -> Answer:
         """Take a notification, as a hook does."""
         self.told.append(f"{hook.name} {notification.event} {notification.component}")
         self.notifications.append(notification)
-        return self.answer(hook)
+        reason = self.answer(hook)
+        return Answer(succeeded=reason is None, text=reason or "")
 
     @property
     def now(self) -> datetime:
