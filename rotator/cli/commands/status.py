@@ -34,7 +34,7 @@ def status(
     document = {"accounts": [each.document() for each in statuses]}
     output.show_table(document, HEADERS, [each.row() for each in statuses], as_json=as_json)
     if not as_json and (cures := [*_cures(statuses)]):
-        output.write("\n".join(["", *cures]))
+        output.write("\n".join(["", *map(output.fitted, cures)]))
     is_well = not any(each.needs_attention for each in statuses)
     raise typer.Exit(0 if is_complete and (is_well or not check) else 1)
 
