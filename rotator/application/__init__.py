@@ -7,6 +7,7 @@ Everything is built and imported on first use, so that a command loads no more t
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
@@ -60,6 +61,11 @@ class Observers(Observer):
         """See `Observer.pass_finished`."""
         for each in self._observers:
             each.pass_finished(account, result)
+
+    def balance_read(self, account: str, euros: Decimal) -> None:
+        """See `Observer.balance_read`."""
+        for each in self._observers:
+            each.balance_read(account, euros)
 
 
 class Application:

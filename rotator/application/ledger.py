@@ -116,6 +116,11 @@ class LedgerAccess:
                 pending[each.account] = (*pending.get(each.account, ()), each)
         return pending
 
+    def count_undelivered(self) -> dict[str, tuple[int, datetime]]:
+        """Return how many deliveries are pending for each hook, and since when, for pages."""
+        hooks = [hook.name for hook in self._settings.hooks]
+        return _deliveries(self._pages_database).count_undelivered(hooks) if hooks else {}
+
     @cached_property
     def daemons(self) -> "Daemons":
         """The daemons that use the ledger."""

@@ -98,6 +98,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         'sms-prod --no-inbound --reason "ticket 42"',
     ),
     "subaccounts list": ("subaccounts.list_", "parent", "parent --json"),
+    "hooks test": ("hooks.try_", "", "chat", "chat --json"),
     "config check": ("config.check", ""),
     "config show": ("config.show", "", "--json"),
     "db current": ("db.current", ""),
@@ -131,6 +132,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "callbacks sms-prod",
     ),
     "subaccounts": ("A primary account's subaccounts at Vonage.", "list parent"),
+    "hooks": ("The hooks that are called for events.", "test", "test chat"),
     "config": ("The configuration: check it, show what is in effect.", "check", "show --json"),
     "db": ("The ledger's schema, and a copy of the ledger elsewhere.", "current", "upgrade"),
 }

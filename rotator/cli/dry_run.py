@@ -1,5 +1,6 @@
 """Output of `rotate-now --dry-run`: the steps of a rotation, in words."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotator.cli import output, parallel, rotate
 from rotator.model import Account, PassResult, Request
+from rotator.model.rotation import SecretRole
 from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation.observation import Observation
@@ -79,7 +81,8 @@ class Plan:
             yield f"  {number:2}  {step['step']:7} {step['what']}"
         yield f"  calls to Vonage: {self.calls()}"
         for secret_id in self.undecided():
-            yield f"  leaves secret {secret_id}, which may have leaked, too: decide what to do"
+            which = f"secret {secret_id} ({self._role(secret_id)})"
+            yield f"  leaves {which}, which may have leaked, too: decide what to do"
         if self._is_twice:
             yield "  and then rotate once more, as what replaced it may have leaked, too"
 
@@ -121,6 +124,15 @@ class Plan:
         }
         listed = self.observation.listing.ids if self.observation else frozenset()
         return sorted(listed - touched - {self.predecessor_id or ""})
+
+    def _role(self, secret_id: str) -> SecretRole:
+        seen = self.observation
+        return SecretRole.of(
+            secret_id,
+            current_id=seen.current_secret_id if seen else None,
+            opened=seen.rotation if seen else None,
+            expendable_ids=seen.ledger.expendable_ids if seen else (),
+        )
 
     @property
     def _is_compromised(self) -> bool:
@@ -222,12 +234,18 @@ def show(
         output.write_json([result | {"plan": plan.document()} for result, plan in documents])
     for each in plans:
         if not as_json and not each.result.error:
-            output.write("\n".join(each.lines()))
+            output.write("\n".join(map(_shown, each.lines())))
     output.flush()
     rotate.complain(results)
     if not as_json:
         output.say("dry run: nothing was changed")
     return rotate.exit_code(results)
+
+
+def _shown(line: str) -> str:
+    """Return a line of a plan; on a terminal, wrapped below the description."""
+    is_seen = sys.stdout.isatty()
+    return output.folded(line, output.terminal_width(), indent=14) if is_seen else line
 
 
 def _certain(plan: Plan) -> PassResult:

@@ -104,10 +104,12 @@ def carry_out(
     wait: bool = False,
     as_json: bool = False,
     also: Sequence[Account] = (),
+    hooks_may_fail: bool = False,
 ) -> int:
     """Run a pass on each account, print the results, and return the exit code.
 
-    Notifications are delivered for these accounts, and for those in `also`.
+    Notifications are delivered for these accounts, and for those in `also`. A hook that fails
+    counts for the exit code, unless `hooks_may_fail`.
     """
     unready = preflight(application) if accounts else None
     if unready:
@@ -125,7 +127,7 @@ def carry_out(
     show([*results, *idle], delivery, as_json=as_json)
     if request.reason == "compromised":
         _warn_of_other_secrets(application, names)
-    return exit_code(results, hook_failed=delivery.has_failed)
+    return exit_code(results, hook_failed=delivery.has_failed and not hooks_may_fail)
 
 
 def preflight(application: "Application", *, changes_nothing: bool = False) -> RotatorError | None:

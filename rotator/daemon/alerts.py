@@ -1,33 +1,36 @@
 """Alerts that no rotation causes: overdue accounts and low balances."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import structlog
 
 from rotator.daemon.periodic import PeriodicCheck
-from rotator.model import Account
+from rotator.model import Account, State, Trouble
 from rotator.model.notification import Event
-from rotator.reporting.status import AccountStatus
+from rotator.reporting.status import LATE, AccountStatus, Condition
 from rotator.rotation.observation import with_own_credential
 
 _log = structlog.get_logger(__name__)
 
 #: How often overdue accounts are looked for: an account that is late now was due days ago.
 INTERVAL = timedelta(minutes=5)
-#: How long an account must be overdue: one that is due is being rotated, perhaps after a retry.
+#: How long an account must be overdue or late: one that is due is being rotated, perhaps after a
+#: retry.
 PATIENCE = timedelta(hours=1)
 
 
 class AlertCheck(PeriodicCheck):
     """Alerts hooks once, each time that a condition begins."""
 
-    def _alert(self, name: str, event: Event, state: str | None, why: str) -> None:
+    def _alert(
+        self, name: str, event: Event, state: str | None, why: str, trouble: Trouble | None = None
+    ) -> None:
         """Record the condition's present state, or None for its end; nothing if it is the same."""
         now = datetime.now(UTC)
-        self._application.ledger.writer.set_alert(name, event, state, why=why, now=now)
+        writer = self._application.ledger.writer
+        writer.set_alert(name, event, state, why=why, now=now, trouble=trouble)
 
     def _has_subscribers(self, event: Event) -> bool:
         return any(event in hook.on for hook in self._application.settings.hooks)
@@ -54,12 +57,45 @@ class OverdueCheck(AlertCheck):
         summaries = self._application.ledger.reader.accounts(list(accounts))
         for account, summary in zip(accounts.values(), summaries, strict=True):
             status = AccountStatus(account=account, summary=summary, now=now)
-            why = status.overdue_reason
-            before = replace(status, now=now - PATIENCE).overdue_reason
-            if why is None and account.name in alerted:
-                self._alert(account.name, Event.OVERDUE, None, "")
-            elif why and before and account.name not in alerted:
-                self._alert(account.name, Event.OVERDUE, "late", why)
+            if summary.hold:
+                # An operator wants it to wait; what was told is not over by that.
+                continue
+            if account.name in alerted:
+                if not _overdue(status):
+                    self._alert(account.name, Event.OVERDUE, None, "")
+            elif found := self._worth_telling(status):
+                self._alert(account.name, Event.OVERDUE, found.code, found.why, found)
+
+    def _worth_telling(self, status: AccountStatus) -> Trouble | None:
+        """Return what has been overdue or late for long, unless a rotation is mending it.
+
+        What is late is what no daemon did. That counts from this one's start: it has just begun
+        with what became due while none was running.
+        """
+        opened, now = status.opened, status.now
+        if opened and not opened.verified_at and now - opened.opened_at < PATIENCE:
+            return None
+        lasting = _overdue(status.at(now - PATIENCE))
+        for code, each in _overdue(status).items():
+            if code in lasting and self._health.age >= _UNTIL_BEGUN[code]:
+                return Trouble(
+                    state=each.state,
+                    code=code,
+                    why=each.why,
+                    hint=each.hint,
+                    since=each.since or now,
+                )
+        return None
+
+
+#: How long after a daemon's start hooks are told, by code: rotations have begun by then.
+_UNTIL_BEGUN = {LATE: PATIENCE, State.OVERDUE.value: INTERVAL}
+
+
+def _overdue(status: AccountStatus) -> dict[str, Condition]:
+    """Return the conditions that hooks are told of as overdue, the worst first, by code."""
+    found = {each.code: each for each in status.conditions if each.code}
+    return {code: each for code, each in found.items() if code in _UNTIL_BEGUN}
 
 
 class BalanceCheck(AlertCheck):
@@ -80,6 +116,7 @@ class BalanceCheck(AlertCheck):
         """Read the balance of an account, and alert if it is too low."""
         account, clients = self._application.accounts[name], self._application.clients
         balance = with_own_credential(clients.store, account, clients.accounts.balance)
+        self._application.observer.balance_read(name, balance.value)
         self.interpret(account, balance.value)
 
     def interpret(self, account: Account, euros: Decimal) -> None:

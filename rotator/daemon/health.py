@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -113,7 +114,10 @@ class Health:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with every component available; `clock` is monotonic, in seconds."""
         self.clock = clock
+        self._began = clock()
         self._down: dict[str, RotatorError | Problem] = {}
+        #: Components that were tried.
+        self._tried: set[str] = set()
         self._throttles = defaultdict[str, LogThrottle](self._throttle)
         self._changes = ChangeDetector(allows=lambda subject: self._throttles[subject].allows())
         self._lock = threading.Lock()
@@ -122,10 +126,21 @@ class Health:
         return LogThrottle(clock=self.clock)
 
     @property
+    def age(self) -> timedelta:
+        """How long this process has been at work."""
+        return timedelta(seconds=self.clock() - self._began)
+
+    @property
     def down(self) -> list[str]:
         """The components that cannot be used."""
         with self._lock:
             return sorted(self._down)
+
+    @property
+    def components(self) -> dict[str, bool]:
+        """Whether each component can be used, of those that were tried."""
+        with self._lock:
+            return {each: each not in self._down for each in self._tried}
 
     @property
     def problems(self) -> dict[str, RotatorError | Problem]:
@@ -143,6 +158,7 @@ class Health:
     def mark_down(self, component: str, error: RotatorError | Problem) -> None:
         """Take note that a component cannot be used, for what `error` says."""
         with self._lock:
+            self._tried.add(component)
             self._down[component] = error
             is_change = self._changes.is_change(component, error.code)
         if is_change:
@@ -152,6 +168,7 @@ class Health:
         """Take note that these components are available."""
         for component in components:
             with self._lock:
+                self._tried.add(component)
                 self._down.pop(component, None)
                 is_change = self._changes.is_change(component, None)
             if is_change:
@@ -196,11 +213,13 @@ class Heartbeat:
 
     #: Seconds between two ticks.
     every: float = 0.0
+    #: By the wall clock; None before the first time.
+    beat_at: datetime | None = None
     _beat_at: float = field(default_factory=time.monotonic)
 
     def tick(self) -> None:
         """Record that the scheduler runs its jobs."""
-        self._beat_at = time.monotonic()
+        self._beat_at, self.beat_at = time.monotonic(), datetime.now(UTC)
 
     def is_live(self) -> bool:
         """Return whether it still runs them."""

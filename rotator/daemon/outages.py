@@ -104,6 +104,13 @@ class Outages:
                 self._health.mark_down(component, problem)
 
     @property
+    def present(self) -> dict[str, Outage]:
+        """What is away now, even if it has not been for long enough to be told."""
+        with self._lock:
+            found = {name: watched.outage for name, watched in self._watched.items()}
+        return {name: outage for name, outage in found.items() if outage.over_at is None}
+
+    @property
     def recorded(self) -> dict[str, Outage]:
         """What is to be recorded: outages that last, and those of whose end a hook must hear."""
         with self._lock:
@@ -188,7 +195,7 @@ class Outages:
         with self._lock:
             notification = self._notification(message, self._watched[message.component].outage)
         try:
-            reason = application.dispatcher.call(message.hook, notification)
+            reason = application.dispatcher.call(message.hook, notification).reason
         except Stopping:
             # The next process tells it, as it is not recorded as told.
             return

@@ -64,7 +64,7 @@ class Daemon:
         self._recorder = PollRecorder(self._outages, datetime.now(UTC))
         self._heartbeat = Heartbeat()
         self._observers = Observers(EntryLog())
-        self._page = StatusServer(self._heartbeat, self._health, self._observers)
+        self._page = StatusServer(self._heartbeat, self._health, self._outages, self._observers)
         self._notifier = SystemdNotifier(environ)
         self._jobs = BackgroundScheduler(timezone=UTC)
         self._clock = ClockWatch()
@@ -213,12 +213,14 @@ class Daemon:
                 self._show(application)
         except ConfigError as error:
             _log.error("configuration refused", reason=error.message, hint=error.hint)
+            self._page.note_reload(is_accepted=False)
             self._outages.refuse(error)
         else:
             with self._polling:
                 self._replace(application)
                 self._discovered_version = None
             self._schedule()
+            self._page.note_reload(is_accepted=True)
             self._outages.accept()
             _log.info("reloaded", accounts=len(application.accounts))
         self._notifier.ready()

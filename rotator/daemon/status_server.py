@@ -1,6 +1,7 @@
 """The daemon's page and metrics: served at the configured address."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -8,10 +9,12 @@ import structlog
 from rotator import own_version
 from rotator.application import Application, Observers
 from rotator.daemon.health import Health, Heartbeat
+from rotator.daemon.outages import Outages
 from rotator.model import SecretValue
+from rotator.telemetry.vitals import Vitals
 
 if TYPE_CHECKING:
-    from rotator.telemetry.metrics import Metrics
+    from rotator.vault import VaultSession
     from rotator.web.access import AccessControl
     from rotator.web.app import WebApp
     from rotator.web.listener import ListenAddress
@@ -20,16 +23,24 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+#: Components in the metrics; not the page, as nobody could read that it is down.
+_SHOWN = ("ledger", "vault", "vonage")
+
 
 class StatusServer:
     """Serves the daemon's status page and metrics; nothing until `show`."""
 
-    def __init__(self, heartbeat: Heartbeat, health: Health, observers: Observers) -> None:
+    def __init__(
+        self, heartbeat: Heartbeat, health: Health, outages: Outages, observers: Observers
+    ) -> None:
         """Store what is to be shown; the metrics join `observers` once they are served."""
         self._heartbeat = heartbeat
         self._health = health
+        self._outages = outages
         self._observers = observers
-        self._metrics: Metrics | None = None
+        self._vault: VaultSession | None = None
+        self._configured_at = datetime.now(UTC)
+        self._is_newer_refused = False
         self._app: WebApp | None = None
         self._address: ListenAddress | None = None
         self._access: AccessControl | None = None
@@ -51,17 +62,35 @@ class StatusServer:
             self._ready_app().show(application)
         else:
             self._listen(application, token)
-        self._keep_expiry(application)
+        self._vault = application.clients.vault
 
     def follow(self, application: Application) -> None:
         """Show the accounts of `application` if the page is served; the address stays the same."""
         if self._app and self._server:
             self._app.show(application)
-        self._keep_expiry(application)
+        self._vault = application.clients.vault
 
-    def _keep_expiry(self, application: Application) -> None:
-        if self._metrics:
-            self._metrics.set_token_expiry(lambda: application.clients.vault.token_expires_at)
+    def note_reload(self, *, is_accepted: bool) -> None:
+        """Take note of whether a new configuration is in effect, or was refused."""
+        self._is_newer_refused = not is_accepted
+        if is_accepted:
+            self._configured_at = datetime.now(UTC)
+
+    def _vitals(self) -> Vitals:
+        heartbeat, vault = self._heartbeat, self._vault
+        known = self._health.components
+        return Vitals(
+            # Not the page: nobody could read that it is down.
+            components={
+                name: known[name] for name in ("ledger", "vault", "vonage") if name in known
+            },
+            polled_at=heartbeat.beat_at,
+            poll=timedelta(seconds=heartbeat.every) or None,
+            configured_at=self._configured_at,
+            is_newer_refused=self._is_newer_refused,
+            token_expires_at=vault.token_expires_at if vault else None,
+            token_lifetime=vault.token_lifetime if vault else None,
+        )
 
     def close(self, deadline: float) -> bool:
         """Stop serving; return whether all requests ended by `deadline` (monotonic seconds)."""
@@ -80,10 +109,11 @@ class StatusServer:
             from rotator.web.app import Pulse, WebApp  # noqa: PLC0415  # only where it listens
 
             version = own_version()
-            self._metrics = Metrics(version)
-            self._observers.add(self._metrics)
-            pulse = Pulse(is_live=self._heartbeat.is_live, away=lambda: self._health.down)
-            self._app = WebApp(metrics=self._metrics, pulse=pulse, version=version)
+            metrics = Metrics(version)
+            metrics.set_vitals(self._vitals)
+            self._observers.add(metrics)
+            pulse = Pulse(is_live=self._heartbeat.is_live, outages=lambda: self._outages.present)
+            self._app = WebApp(metrics=metrics, pulse=pulse, version=version)
         return self._app
 
     def _listen(self, application: Application, token: SecretValue | None) -> None:

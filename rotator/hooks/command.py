@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from rotator.errors import Stopping
+from rotator.hooks.answer import Answer, failed
 from rotator.model.redaction import MASK, printable, redact
 
 #: The name of a secret, unless it ends as that of an id or a location. Matched once per run of its
@@ -94,8 +95,8 @@ def run(
     timeout: timedelta,
     should_stop: Callable[[], bool] = lambda: False,
     owner: Owner | None = None,
-) -> str | None:
-    """Run a command to its end: None where it exits with 0, else the reason of its failure.
+) -> Answer:
+    """Run a command to its end; it succeeds by exiting with 0.
 
     It gets no input, its output is discarded, and the first line of its standard error is kept.
     Once its time is up, its whole process group is killed. Processes that it leaves running on a
@@ -120,7 +121,7 @@ def run(
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no reason"
-        return f"it cannot be run: {reason.lower()}"
+        return failed(f"it cannot be run: {reason.lower()}")
     try:
         deadline = time.monotonic() + timeout.total_seconds()
         output, has_ended = _output(process, deadline, should_stop)
@@ -132,12 +133,13 @@ def run(
         if process.returncode is None:
             _kill(process)
     if not has_ended:
-        reason = f"timed out after {timeout.total_seconds():.0f} s, and was killed"
+        text = f"timed out after {timeout.total_seconds():.0f} s, and was killed"
     elif process.returncode < 0:
-        reason = f"killed by signal {-process.returncode}"
+        text = f"killed by signal {-process.returncode}"
     else:
-        reason = f"exit status {process.returncode}"
-    return f"{reason}{_first_line(output)}" if process.returncode or not has_ended else None
+        text = f"exit status {process.returncode}"
+    has_succeeded = has_ended and not process.returncode
+    return Answer(succeeded=has_succeeded, text=f"{text}{_first_line(output)}")
 
 
 def _output(

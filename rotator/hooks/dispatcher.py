@@ -1,13 +1,14 @@
 """Delivers notifications to hooks, and asks gates."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
 from rotator.errors import Stopping
+from rotator.hooks.answer import Answer
 from rotator.hooks.payload import Payload
 from rotator.hooks.runner import HookRunner
 from rotator.model import Account, Rotation
@@ -123,7 +124,7 @@ class HookDispatcher(Hooks):
     def _try(self, hook: Hook, delivery: Delivery) -> Attempt:
         notification = delivery.notification
         try:
-            reason = self.call(hook, notification)
+            reason = self.call(hook, notification).reason
         except Stopping:
             self.outbox().give_back(delivery)
             raise
@@ -164,10 +165,10 @@ class HookDispatcher(Hooks):
             old_secret_id=rotation.predecessor_id,
             vault_version=rotation.vault_version,
         )
-        return self.call(hook, notification)
+        return self.call(hook, notification).reason
 
-    def call(self, hook: Hook, notification: Notification) -> str | None:
-        """Call a hook once; return None, or the reason of its failure. Records nothing.
+    def call(self, hook: Hook, notification: Notification) -> Answer:
+        """Call a hook once; return what comes back. Records nothing.
 
         Raises:
             Stopping: this process is to end; the hook may still have been called.
@@ -177,6 +178,6 @@ class HookDispatcher(Hooks):
         payload = Payload(
             notification=notification, mount=self.mount, path=account.vault_path if account else ""
         )
-        reason = self.runner.run(hook, payload, at=self.now())
+        answer = self.runner.run(hook, payload, at=self.now())
         # The ledger keeps a command's output for good, and the command may know consumers' secrets.
-        return None if reason is None else redact(reason)
+        return replace(answer, text=redact(answer.text))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rotator.errors import reason_of
 from rotator.hooks import command, webhook
+from rotator.hooks.answer import Answer, failed
 from rotator.hooks.payload import Payload
 from rotator.model.notification import Hook
 
@@ -26,8 +27,8 @@ class HookRunner:
     #: The ledger's file, whose owner is the daemon's user; None for a database server.
     ledger_file: Path | None = None
 
-    def run(self, hook: Hook, payload: Payload, *, at: datetime) -> str | None:
-        """Call `hook` with `payload` at the time `at`; return None, or the reason of its failure.
+    def run(self, hook: Hook, payload: Payload, *, at: datetime) -> Answer:
+        """Call `hook` with `payload` at the time `at`; return what comes back.
 
         A command succeeds by exiting with 0, a webhook by answering 2xx. Blocks for the hook's
         timeout at most.
@@ -46,7 +47,7 @@ class HookRunner:
         try:
             url, key = address(hook), signing_key(hook)
         except Unreadable as error:
-            return str(error)
+            return failed(str(error))
         body = payload.body(hook.format)
         headers = {
             "Content-Type": "application/json",

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from rotator.errors import Stopping
+from rotator.hooks.answer import Answer, failed
 from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
 
 _OK = range(200, 300)
@@ -21,8 +22,8 @@ def post(
     *,
     timeout: timedelta,
     should_stop: Callable[[], bool] = lambda: False,
-) -> str | None:
-    """POST `body`: None where the answer is 2xx, else the reason. Does not read the answer's body.
+) -> Answer:
+    """POST `body`; an answer of 2xx is success. Does not read the answer's body.
 
     `timeout` bounds the whole exchange, however slowly the other side sends. Redirects are not
     followed: the body would go to another host.
@@ -46,13 +47,12 @@ def post(
             interrupt=stop,
         )
     except ExchangeFailed as error:
-        return _reason(error, timeout)
+        return failed(_reason(error, timeout))
     except ValueError:
-        return "its URL is not valid"
+        return failed("its URL is not valid")
     status = reply.status
-    if status in _OK:
-        return None
-    return f"answered {status}{', and no redirect is followed' if status in _REDIRECTS else ''}"
+    more = ", and no redirect is followed" if status in _REDIRECTS else ""
+    return Answer(succeeded=status in _OK, text=f"answered {status}{more}")
 
 
 def signature(key: bytes, body: bytes, at: datetime) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     delete,
+    func,
     or_,
     select,
     update,
@@ -180,6 +181,19 @@ class Deliveries:
             )
             for row in rows
         ]
+
+    def count_undelivered(self, hooks: Collection[str]) -> dict[str, tuple[int, datetime]]:
+        """Return how many deliveries are pending for each of these hooks, and since when.
+
+        Without those hooks that have none.
+        """
+        query = (
+            select(_ROW.hook, func.count(), func.min(_ROW.at))
+            .where(_ROW.hook.in_(hooks))
+            .group_by(_ROW.hook)
+        )
+        with reading(self._engine) as connection:
+            return {hook: (count, since) for hook, count, since in connection.execute(query)}
 
     def _take(self, connection: Connection, row: RowMapping, *, expiry: datetime) -> Delivery:
         delivery = replace(_delivery(row), attempts=row["attempts"] + 1, owner=self._owner)

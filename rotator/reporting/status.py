@@ -81,7 +81,8 @@ class AccountStatus:
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
         """Everything that is the case, the most urgent first; never empty."""
-        return tuple(sorted(self._conditions(), key=lambda found: _ORDER[found.state]))
+        found = sorted(self._conditions(), key=lambda each: _ORDER[each.state])
+        return tuple(found) or (Condition(state=State.HEALTHY),)
 
     @property
     def condition(self) -> Condition:
@@ -136,7 +137,8 @@ class AccountStatus:
             yield self._unmanaged()
         if since := self._too_old_since:
             yield self._overdue(since)
-        yield self._course()
+        if course := self._course():
+            yield course
 
     def _of_trouble(self, trouble: Trouble) -> Condition:
         return Condition(
@@ -237,8 +239,8 @@ class AccountStatus:
             hint=f"`rotator rotate-now {self.account.name}` replaces it now, or says why not",
         )
 
-    def _course(self) -> Condition:
-        """Return where the account is in its normal course."""
+    def _course(self) -> Condition | None:
+        """Return where a rotation of the account is; None where none is due or open."""
         if self.opened and self.opened.verified_at:
             return self._waiting(self.opened)
         if self.opened:
@@ -257,7 +259,7 @@ class AccountStatus:
                 ),
                 "a rotation is due for {age} and has not begun",
             )
-        return Condition(state=State.HEALTHY)
+        return None
 
     def _late_from(self, condition: Condition, late: str) -> Condition:
         """Return the condition, or that it lasts for too long."""
@@ -399,8 +401,12 @@ class AccountStatus:
             yield hook
 
     def told(self, condition: Condition) -> str:
-        """Return the cause of a condition for people, with its code and the tries so far."""
-        facts = [condition.code] if condition.code and condition.state is not State.HELD else []
+        """Return the cause of a condition for people: code, beginning, tries, the next one."""
+        if condition.code is None or condition.state is State.HELD:
+            return condition.why
+        facts = [condition.code]
+        if condition.since:
+            facts.append(f"since {moment(condition.since)}")
         if condition.tries > 1:
             facts.append(f"{condition.tries} tries")
         if condition.next_try_at and condition.next_try_at > self.now:

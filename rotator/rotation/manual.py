@@ -16,6 +16,7 @@ from uuid import UUID
 from rotator.errors import CredentialRefused, Refused, RotatorError, SecretNotFound
 from rotator.model import Account, Actor, Credential, Hold, Rotation, Secret, Written
 from rotator.model.rotation import SecretRole
+from rotator.model.secret import whole_id
 from rotator.rotation import identity
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.observation import Observed, observe, require_unchanged
@@ -81,6 +82,10 @@ class AccountSecrets:
             adopted_id=observation.ledger.adopted_id,
             ends_at=entry.ends_at if entry else None,
         )
+
+    def whole_id(self, given: str) -> str:
+        """Return the id that `given` is, or begins; raises as `model.secret.whole_id`."""
+        return whole_id(given, (secret.id for secret in self.secrets))
 
     def role(self, secret_id: str) -> SecretRole:
         """Return what rotator knows a secret as."""

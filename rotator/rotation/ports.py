@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Protocol, Self
 
 from rotator.model import (
@@ -423,6 +424,10 @@ class Observer(Protocol):
 
     def pass_finished(self, account: str, result: PassResult | None) -> None:
         """Take note of the end of a pass; None where an unexpected error or a signal ended it."""
+        return
+
+    def balance_read(self, account: str, euros: Decimal) -> None:
+        """Take note of an account's balance."""
         return
 
 

@@ -31,7 +31,7 @@ _ABORTED = {
     "it what may be the only copy of a new secret",
     "taken-over": "what another ledger has pending is carried on instead, from the next run on",
     "pending-lost": "the pending entry in Vault was removed by someone else; what Vonage may "
-    "have made of it, `rotator secrets list {name}` shows as unknown",
+    "have made of it, `rotator secrets list {name}` shows as foreign",
 }
 
 

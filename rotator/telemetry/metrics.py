@@ -1,41 +1,24 @@
 """The daemon's metrics, in Prometheus' text format.
 
-Counters count what this process did. Gauges show the ledger's state, whichever process changed it;
-they are read on request. Every label set exists from the start, and their number is bounded by
-accounts, operations and codes.
+Counters count what this daemon did, and every label set of theirs exists from the start. Gauges
+show what is the case when they are read; what is not known is absent. The number of label sets is
+bounded by accounts, operations, codes and hooks.
 """
 
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import prometheus_client
 
 from rotator.errors import RotatorError
-from rotator.model import Outcome, PassResult, State, Step
-from rotator.rotation.ports import AccountSummary, NewEntry, Observer
-
-
-def labels(**values: str) -> str:
-    """Return labels in Prometheus's text format, without the braces."""
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in values.items())
-
-
-def family(
-    name: str, kind: str, meaning: str, samples: Iterable[tuple[str, float]]
-) -> Iterator[str]:
-    """Yield the lines of a metric of this kind (`counter`, `gauge`): labels and value of each."""
-    yield f"# HELP {name} {meaning}\n"
-    yield f"# TYPE {name} {kind}\n"
-    for of, value in samples:
-        yield f"{name}{{{of}}} {float(value)!r}\n"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
+from rotator.model import Outcome, PassResult, Step
+from rotator.rotation.ports import NewEntry, Observer
+from rotator.telemetry.exposition import Family, Scope, labels
+from rotator.telemetry.vitals import Vitals
 
 #: The outcomes of a pass that are counted.
 _OUTCOMES = (Outcome.COMPLETED, Outcome.FAILED, Outcome.REFUSED)
@@ -66,7 +49,8 @@ _BUCKETS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 #: Number of openings stored for that; a rotation with that many later openings is not timed.
 _MOST_OPEN = 10_000
 
-Summaries = Callable[[], Mapping[str, AccountSummary]]
+#: Yields the gauges of what the ledger knows, as text, or raises that it cannot be read.
+Gauges = Callable[[], Iterable[str]]
 
 
 class Metrics(Observer):
@@ -79,13 +63,14 @@ class Metrics(Observer):
         self._registry = prometheus_client.CollectorRegistry()
         self._duration = prometheus_client.Histogram(
             "rotator_rotation_duration_seconds",
-            "From opening a rotation until Vault holds the new secret, its grace left out",
+            "From opening a rotation until Vault holds the new secret, without its grace "
+            f"({Scope.DAEMON})",
             buckets=_BUCKETS,
             registry=self._registry,
         )
         self._requests = prometheus_client.Counter(
             "rotator_api_requests",
-            "HTTP requests to Vonage and Vault by what came back",
+            f"HTTP requests to Vonage and Vault by what came back ({Scope.DAEMON})",
             ["api", "operation", "code"],
             registry=self._registry,
         )
@@ -95,31 +80,31 @@ class Metrics(Observer):
         #: Number of passes by account and outcome.
         self._ended: Counter[tuple[str, Outcome]] = Counter()
         self._accounts: Mapping[str, str] = {}
-        self._summaries: Summaries = dict
+        #: The balance of each account, and when it was read.
+        self._balances: dict[str, tuple[Decimal, datetime]] = {}
+        self._gauges: Gauges = tuple
+        self._vitals: Callable[[], Vitals] = Vitals
         self._opened: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._token_expiry: Callable[[], datetime | None] = lambda: None
-        build = prometheus_client.Info("rotator_build", "This version", registry=self._registry)
-        build.info({"version": version})
-        expiry = prometheus_client.Gauge(
-            "rotator_vault_token_expiry_timestamp_seconds",
-            "When the Vault token expires; 0 where that is not known",
-            registry=self._registry,
+        build = prometheus_client.Info(
+            "rotator_build", f"The version, as a label ({Scope.DAEMON})", registry=self._registry
         )
-        expiry.set_function(lambda: _seconds(self._token_expiry()) or 0)
+        build.info({"version": version})
 
-    def watch(self, accounts: Iterable[str], summaries: Summaries) -> None:
-        """Report these accounts and no others, as `summaries` reads them."""
+    def watch(self, accounts: Iterable[str], gauges: Gauges) -> None:
+        """Report these accounts and no others, and the gauges that `gauges` yields."""
         watched = {name: labels(account=name) for name in accounts}
         with self._lock:
             for name, outcome in [*self._ended]:
                 if name not in watched:
                     del self._ended[name, outcome]
-            self._accounts, self._summaries = watched, summaries
+            for name in self._balances.keys() - watched:
+                del self._balances[name]
+            self._accounts, self._gauges = watched, gauges
 
-    def set_token_expiry(self, read: Callable[[], datetime | None]) -> None:
-        """Set `read` as the source of the Vault token's expiry; None where that is not known."""
-        self._token_expiry = read
+    def set_vitals(self, read: Callable[[], Vitals]) -> None:
+        """Set the source of what the daemon knows of itself."""
+        self._vitals = read
 
     def call_finished(self, api: str, operation: str, code: str, seconds: float) -> None:
         """Count a request by its answer."""
@@ -132,6 +117,12 @@ class Metrics(Observer):
         if result and result.outcome in _OUTCOMES and account in self._accounts:
             with self._lock:
                 self._ended[account, result.outcome] += 1
+
+    def balance_read(self, account: str, euros: Decimal) -> None:
+        """Keep an account's balance."""
+        with self._lock:
+            if account in self._accounts:
+                self._balances[account] = euros, datetime.now(UTC)
 
     def entry_recorded(self, account: str, entry: NewEntry) -> None:
         """Measure a rotation's duration from its ledger entries."""
@@ -152,68 +143,89 @@ class Metrics(Observer):
 
     def rendered(self) -> bytes:
         """Return all metrics as text."""
-        text = "".join(self._of_accounts())
-        return prometheus_client.generate_latest(self._registry) + text.encode()
-
-    def _of_accounts(self) -> Iterator[str]:
-        """Yield each account's metrics; without the ledger, those that do not need it."""
-        accounts, ended = self._accounts, self._ended
-        yield from family(
-            "rotator_rotations_total",
-            "counter",
-            "Passes of this process that completed a rotation, failed or were refused",
-            (
-                (f'{of},outcome="{outcome.value}"', ended[name, outcome])
-                for name, of in accounts.items()
-                for outcome in _OUTCOMES
-            ),
-        )
+        own = "".join((*self._passes(), *self._of_balances(), *_of_vitals(self._vitals())))
         try:
-            summaries = self._summaries()
+            gauges = "".join(self._gauges())
         except RotatorError:
-            # An alert on a missing metric is more informative than outdated values.
-            return
-        known = [(of, summaries.get(name)) for name, of in accounts.items()]
-        for metric, meaning, value in _OF_SUMMARY:
-            samples = ((of, (value(summary) if summary else None) or 0) for of, summary in known)
-            yield from family(metric, "gauge", meaning, samples)
+            # An alert on a component that is down is more informative than outdated values.
+            gauges = ""
+        return prometheus_client.generate_latest(self._registry) + (own + gauges).encode()
+
+    def _passes(self) -> Iterator[str]:
+        accounts, ended = self._accounts, self._ended
+        yield from _PASSES.lines(
+            _PASSES.sample(f'{of},outcome="{outcome.value}"', ended[name, outcome])
+            for name, of in accounts.items()
+            for outcome in _OUTCOMES
+        )
+
+    def _of_balances(self) -> Iterator[str]:
+        with self._lock:
+            found = [(labels(account=name), *read) for name, read in self._balances.items()]
+        yield from _BALANCE.lines(_BALANCE.sample(of, float(euros)) for of, euros, _ in found)
+        yield from _BALANCE_AT.lines(_BALANCE_AT.sample(of, at.timestamp()) for of, _, at in found)
 
 
-def _seconds(at: datetime | None) -> float | None:
-    return at.timestamp() if at else None
+def _of_vitals(vitals: Vitals) -> Iterator[str]:
+    """Yield what a daemon knows of itself."""
+    yield from _UP.lines(
+        _UP.sample(labels(component=component), is_up)
+        for component, is_up in sorted(vitals.components.items())
+    )
+    for family, value in (
+        (_POLLED, vitals.polled_at),
+        (_POLL, vitals.poll),
+        (_CONFIGURED, vitals.configured_at),
+        (_ACCEPTED, vitals.configured_at and float(not vitals.is_newer_refused)),
+        (_TOKEN_EXPIRY, vitals.token_expires_at),
+        (_TOKEN_LIFETIME, vitals.token_lifetime),
+    ):
+        yield from family.lines([] if value is None else [family.sample("", _seconds(value))])
 
 
-_OF_SUMMARY: tuple[tuple[str, str, Callable[[AccountSummary], float | None]], ...] = (
-    (
-        "rotator_last_success_timestamp_seconds",
-        "When a rotation was last completed; 0 for never",
-        lambda summary: _seconds(summary.last_success_at),
-    ),
-    (
-        "rotator_next_due_timestamp_seconds",
-        "When the next rotation is due; 0 where that is not known",
-        lambda summary: _seconds(summary.next_due_at),
-    ),
-    (
-        "rotator_secret_created_timestamp_seconds",
-        "When the current secret was created; 0 where that is not known",
-        lambda summary: _seconds(summary.current_since),
-    ),
-    (
-        "rotator_active_secrets",
-        "Secrets that Vonage listed when it was last asked",
-        lambda summary: len(summary.listed_ids),
-    ),
-    (
-        "rotator_account_held",
-        "Whether an operator holds the account",
-        lambda summary: summary.hold is not None,
-    ),
-    (
-        "rotator_account_drift",
-        "Whether someone else changed something that keeps it from being rotated",
-        lambda summary: bool(summary.trouble and summary.trouble.state is State.DRIFTED),
-    ),
+def _seconds(value: datetime | timedelta | float) -> float:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _own(name: str, meaning: str, *, kind: str = "gauge") -> Family:
+    return Family(name=name, meaning=meaning, kind=kind, scope=Scope.DAEMON)
+
+
+_PASSES = _own(
+    "rotator_rotations_total",
+    "Passes of this daemon that completed a rotation, failed or were refused",
+    kind="counter",
+)
+_BALANCE = _own(
+    "rotator_account_balance_euros",
+    "The account's balance as this daemon last read it; absent before, and without min_balance",
+)
+_BALANCE_AT = _own(
+    "rotator_account_balance_timestamp_seconds", "When this daemon last read the account's balance"
+)
+_UP = _own(
+    "rotator_up",
+    "Whether this daemon could use the component when it last tried; absent before the first try",
+)
+_POLLED = _own("rotator_last_poll_timestamp_seconds", "When this daemon last looked for work")
+_POLL = _own("rotator_poll_interval_seconds", "Time from one look for work to the next")
+_CONFIGURED = _own(
+    "rotator_config_last_reload_success_timestamp_seconds",
+    "When this daemon was last started or reloaded with a valid configuration",
+)
+_ACCEPTED = _own(
+    "rotator_config_last_reload_successful",
+    "1 if this daemon uses the newest configuration that it was told to read, 0 if it refused that",
+)
+_TOKEN_EXPIRY = _own(
+    "rotator_vault_token_expiry_timestamp_seconds",
+    "When the Vault token expires; absent where it never does, or that is not known",
+)
+_TOKEN_LIFETIME = _own(
+    "rotator_vault_token_lifetime_seconds",
+    "Lifetime of the Vault token from its issue or last renewal; absent where it never expires",
 )
 
 

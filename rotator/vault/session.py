@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rotator.errors import StoreNotReady
 from rotator.network import Trust
@@ -105,6 +105,14 @@ class VaultSession:
         if lifetime is None or lifetime.expires_at is None:
             return None
         return datetime.fromtimestamp(lifetime.expires_at, UTC)
+
+    @property
+    def token_lifetime(self) -> timedelta | None:
+        """The token's lifetime from its issue or last renewal; None as in `token_expires_at`."""
+        lifetime = self._token_source.lifetime
+        if lifetime is None or lifetime.expires_at is None:
+            return None
+        return timedelta(seconds=lifetime.span)
 
     def keep_token(self) -> bool:
         """Keep the token alive while no calls are made: renew it, or log in again, if it is time.

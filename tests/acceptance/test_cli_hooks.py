@@ -1,6 +1,7 @@
 """Hooks, as the real commands call them."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli_fixture import CliFixture
+from tests.support.commands import ROOT
 from tests.support.webhook_receiver import receiving, status
 
 
@@ -99,7 +101,7 @@ def test_a_leaked_secret_is_deleted_with_a_warning(cli: CliFixture) -> None:
 
     assert done.code == 0
     assert done.err.startswith(
-        "warning: account-1: not asked before the old secret is deleted: gate gate\n"
+        "warning: account-1: not asked before the predecessor is deleted: gate gate\n"
     )
     assert "gates-skipped" in history.out
     assert len(cli.secret_ids()) == 1
@@ -152,6 +154,20 @@ def test_a_hook_that_fails_is_shown_and_tried_again(cli: CliFixture) -> None:
     assert not [done for done in everything if "T0KEN" in done.out + done.err]
 
 
+def test_a_hook_that_may_fail_fails_no_command(cli: CliFixture) -> None:
+    """The timer's unit runs the command again where it fails, and would rotate again."""
+    unit = (ROOT / "systemd" / "rotator-rotate-now@.service").read_text()
+    [line] = re.findall(r"^ExecStart=/opt/rotator/bin/rotator (.*)$", unit, re.MULTILINE)
+    with receiving() as receiver:
+        receiver.answer = status(500)
+        configure(cli, {"name": "chat", "on": ["pushed"], "url": receiver.url})
+        done = cli.run(*line.replace("%i", "account-1").split(), "--json")
+
+    (report,) = done.json()
+    assert [hook["outcome"] for hook in report["hooks"]] == ["failed"]
+    assert done.code == 0
+
+
 def test_a_refusal_is_told_once(cli: CliFixture) -> None:
     """However often it is tried; as a message that Slack takes."""
     with receiving() as receiver:
@@ -162,7 +178,8 @@ def test_a_refusal_is_told_once(cli: CliFixture) -> None:
 
     assert codes == [3, 3]
     assert json.loads(taken.body).keys() == {"text"}
-    assert b"account-1: rotation refused, an operator must decide" in taken.body
+    assert b"account-1 is unmanaged (since " in taken.body
+    assert b". Do: " in taken.body
 
 
 def test_config_check_warns_of_what_cannot_be_called(cli: CliFixture) -> None:
@@ -187,3 +204,71 @@ def test_a_dry_run_names_hooks_and_gates(cli: CliFixture) -> None:
     assert "hooks   tell of the new secret" in done.out
     assert "gates   ask gate" in done.out
     assert not cli.ledger.exists()
+
+
+# -- Trying hooks. -------------------------------------------------------------------------
+
+
+def test_hooks_are_tried(cli: CliFixture) -> None:
+    """Each is called with a marked event, whatever it subscribes to, and nothing is recorded."""
+    told = cli.folder / "told"
+    program = cli.folder / "reload"
+    program.write_text(
+        f'#!/bin/sh\necho "$ROTATOR_EVENT $ROTATOR_ACCOUNT" >> {told}\necho fine >&2\n'
+    )
+    program.chmod(0o700)
+    with receiving() as receiver:
+        chat = {"name": "chat", "on": ["failed"], "url": f"{receiver.url}/T0KEN"}
+        configure(cli, chat, {"on": ["pushed"], "command": [str(program)]})
+        done = cli.run("hooks", "test")
+        [taken] = receiver.taken
+    body = json.loads(taken.body)
+
+    assert done.code == 0
+    assert [line.split() for line in done.out.splitlines()] == [
+        ["hook", "test", "answer"],
+        ["chat", "ok", "answered", "204"],
+        ["reload", "ok", "exit", "status", "0:", "fine"],
+    ]
+    assert (body["event"], body["account"]) == ("test", "account-1")
+    assert body["reason"] == "a test; nothing has happened"
+    assert told.read_text() == "test account-1\n"
+    assert "T0KEN" not in done.out + done.err
+    assert cli.run("history", "--json").json() == []
+
+
+def test_a_hook_that_fails_is_found(cli: CliFixture) -> None:
+    """With its reason, and an exit code for scripts; a gate's answer is not used."""
+    with receiving() as receiver:
+        receiver.answer = status(500)
+        configure(cli, {"name": "chat", "on": ["failed"], "url": receiver.url}, gate(cli))
+        every = cli.run("hooks", "test", "--json")
+        (cli.folder / "open").touch()
+        one = cli.run("hooks", "test", "gate")
+
+    assert every.code == 1
+    assert every.json() == {
+        "hooks": [
+            {"name": "chat", "outcome": "failed", "answer": "answered 500", "gate": False},
+            {
+                "name": "gate",
+                "outcome": "failed",
+                "answer": "exit status 1: 3 of 7 consumers",
+                "gate": True,
+            },
+        ]
+    }
+    assert every.err == "note: hook gate is a gate; its answer to a test is not used\n"
+    assert one.code == 0
+    assert len(receiver.taken) == 1
+
+
+def test_a_hook_that_is_not_configured_is_bad_usage(cli: CliFixture) -> None:
+    """And without hooks there is nothing to try."""
+    none = cli.run("hooks", "test")
+    configure(cli, {"name": "chat", "on": ["failed"], "url": "https://example.com/"})
+    unknown = cli.run("hooks", "test", "chta")
+
+    assert (none.code, unknown.code) == (0, 2)
+    assert none.err == "no hook is configured\n"
+    assert unknown.err == "error: no hook 'chta' is configured\nhint: configured are chat\n"

@@ -164,3 +164,21 @@ def test_what_is_done_is_told_to_programs(cli: CliFixture) -> None:
     assert made.keys() == {"account", "secret_id", "created_at"}
     assert gone == {"account": "account-1", "secret_id": made["secret_id"], "deleted": True}
     assert made["secret_id"] not in cli.secret_ids()
+
+
+def test_the_beginning_of_an_id_is_enough(cli: CliFixture) -> None:
+    """As tables show it; what is recorded and printed is the whole one."""
+    cli.rotate()
+    cli.run("rotate-now", "account-1", "--grace", "0s")
+    foreign = cli.world.vonage.add_secret(cli.account.api_key, VALUE)
+    shown = cli.run("secrets", "show", "account-1", foreign[:8], "--json")
+    short = cli.run("secrets", "delete", "account-1", foreign[:3], "--yes")
+    done = cli.run("secrets", "delete", "account-1", foreign[:8], "--yes", "--json")
+    recorded = cli.sql("SELECT detail FROM entry WHERE event = 'done' AND detail LIKE '%operator%'")
+
+    assert shown.json()["id"] == foreign
+    assert short.code == 2
+    assert foreign in short.err
+    assert done.json()["secret_id"] == foreign
+    assert foreign not in cli.secret_ids()
+    assert foreign in str(recorded)

@@ -114,7 +114,8 @@ def test_what_is_broken_is_named(cli: CliFixture) -> None:
     done = cli.run("status", "--refresh", "--check")
 
     assert done.out.splitlines()[1].split()[1] == "broken"
-    assert "Vonage refuses the value that Vault holds (current-refused)" in done.out
+    assert "Vonage refuses the value that Vault holds (current-refused, since 2" in done.out
+    assert "\n\naccount-1 is broken: `rotator adopt account-1` puts a working secret" in done.out
     assert done.code == 1
 
 
@@ -125,7 +126,7 @@ def test_what_cannot_be_seen_is_shown_as_recorded(tmp_path: Path, sqlite_templat
         cli.token_file.write_text(cli.world.vault.issue_token(policies=rules))
         done = cli.run("status", "--refresh")
 
-        rows = [line.split()[:2] for line in done.out.splitlines()[1:]]
+        rows = [line.split()[:2] for line in done.out.splitlines()[1:3]]
         assert rows == [["account-1", "unmanaged"], ["account-2", "healthy"]]
         assert done.err.startswith("error: account-1: Vault denied permission")
         assert done.code == 1

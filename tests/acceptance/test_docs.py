@@ -17,6 +17,7 @@ from rotator.cli import main
 from rotator.cli.app import command_of
 from rotator.config.validation import TABLES
 from rotator.errors import Busy, ConfigError, Refused, RotatorError
+from rotator.model import State
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {name: command_of(name) for name in ("rotator", "rotate-now")}
@@ -207,3 +208,10 @@ def test_the_quick_start_works_from_its_first_line_to_its_last(tmp_path: Path) -
     assert "export ROTATOR_CONFIG=sim.toml" in page.read_text()
     assert len(others) == 8
     assert "account-1" in done[-1].stdout
+
+
+def test_the_states_are_explained_with_the_words_of_the_page() -> None:
+    """Every state, in order of urgency, in the very sentence that every surface uses."""
+    rows = [f"| {state.value} | {state.meaning} |" for state in State]
+
+    assert "\n".join(rows) in (ROOT / "docs" / "concepts.md").read_text()

@@ -1,6 +1,7 @@
 """What the real daemon serves."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -120,7 +121,7 @@ def renewals(run: Service) -> int:
 
 
 def test_it_says_what_is_not_ready(build: Build) -> None:
-    """Without Vault the process is well and not ready, and says which is not."""
+    """Without Vault the process is well and not ready, and says which is not; so does the page."""
     run = build(age=timedelta())
     run.start()
     url = run.url()
@@ -131,6 +132,8 @@ def test_it_says_what_is_not_ready(build: Build) -> None:
     assert answer.json()["ledger"] == "ok"
     assert "Vault" in answer.json()["vault"]
     assert get(f"{url}/healthz").text == "ok\n"
+    until(lambda: "Vault cannot be used" in get(url).text)
+    assert re.search(r"last poll [0-9 ms]+ ago by ", get(url).text)
 
 
 def test_a_reload_keeps_the_address(build: Build) -> None:
@@ -151,6 +154,32 @@ def test_a_reload_keeps_the_address(build: Build) -> None:
         get(url)
 
 
+def test_a_daemon_tells_of_itself_what_alerts_need(build: Build) -> None:
+    """Whether it polls, what it can use, and whether it refused its newest configuration."""
+    run = build(age=timedelta())
+    process = run.start()
+    url = run.url()
+    up = {f'rotator_up{{component="{each}"}}': 1 for each in ("ledger", "vault", "vonage")}
+    until(lambda: up.items() <= samples(url).items())
+    polled = samples(url)["rotator_last_poll_timestamp_seconds"]
+    until(lambda: samples(url)["rotator_last_poll_timestamp_seconds"] > polled)
+    before = samples(url)
+    run.configure(grase="0s")
+    process.send_signal(signal.SIGHUP)
+    until(lambda: samples(url)["rotator_config_last_reload_successful"] == 0)
+    refused = samples(url)
+    run.configure()
+    process.send_signal(signal.SIGHUP)
+    until(lambda: samples(url)["rotator_config_last_reload_successful"] == 1)
+    after = samples(url)
+
+    assert before["rotator_poll_interval_seconds"] == 1
+    assert before["rotator_config_last_reload_successful"] == 1
+    at = "rotator_config_last_reload_success_timestamp_seconds"
+    assert before[at] == refused[at] < after[at]
+    assert 'rotator_account_state{account="account-1",state="healthy"}' in after
+
+
 def test_a_reload_moves_to_another_address(build: Build, tmp_path: Path) -> None:
     """Where the new address cannot be had, the old configuration stays in effect."""
     run = build(age=timedelta())
@@ -161,6 +190,7 @@ def test_a_reload_moves_to_another_address(build: Build, tmp_path: Path) -> None
     process.send_signal(signal.SIGHUP)
     until(lambda: run.logged("configuration refused"))
     assert get(f"{url}/healthz").status_code == 200
+    until(lambda: "The new configuration is refused" in get(url).text)
     path = tmp_path / "http.sock"
     run.daemon = f'listen = "unix:{path}"'
     run.configure(grace="0s")

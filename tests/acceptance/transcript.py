@@ -13,6 +13,7 @@ value.
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -114,7 +115,12 @@ class Terminal:
         for key, name in self._keys.items():
             text = text.replace(key, f"<key of {name}>")
         text = text.replace(f"({login_name()})", "(<login>)")
-        text = text.replace(f'"by": "{login_name()}"', '"by": "<login>"')
+        for key, found, sign in (
+            ("by", login_name(), "<login>"),
+            ("from", socket.gethostname(), "<host>"),
+        ):
+            # As in the history, in JSON, and while a rotation goes on.
+            text = re.sub(rf'(\b{key}(=|": ?"| )){re.escape(found)}\b', rf"\1{sign}", text)
         text = re.sub(_TIME, _time, text)
         for pattern, sign in _VARYING:
             text = re.sub(pattern, sign, text, flags=re.MULTILINE)

@@ -1,9 +1,7 @@
 """The status page as people see it, with a keyboard, on a phone, and by a screen reader."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,14 +9,10 @@ from playwright.sync_api import Page, expect
 
 from rotator.ledger.writer import LedgerWriter
 from tests.acceptance.service import Service, until
-from tests.browser.conftest import ROOT, Serve, Visit, picture
+from tests.browser.conftest import AXE, Serve, Visit, picture, problems
 
 if TYPE_CHECKING:
     from rotator.rotation.ports import Lease
-
-AXE = ROOT / "build" / "axe" / "axe.min.js"
-#: All that is found wrong by the rules of WCAG 2.2 A and AA, and by good practice.
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 pytestmark = pytest.mark.browser
 
@@ -46,7 +40,10 @@ def settle(visit: Visit) -> None:
 
 
 def test_a_rotation_is_watched_from_due_to_complete(serve: Serve) -> None:
-    """One window that nobody touches shows it due, then its steps with times, then the end."""
+    """One window that nobody touches shows it due, then its steps with times, then the end.
+
+    It stays where it was, with its filter, also where a link has led to the list.
+    """
     leases: list[Lease] = []
 
     def elsewhere(run: Service) -> LedgerWriter:
@@ -58,7 +55,9 @@ def test_a_rotation_is_watched_from_due_to_complete(serve: Serve) -> None:
 
     age = timedelta(days=30, minutes=1)
     visit = serve(age=age, prepare=due_but_busy, propagation=3600.0)
-    page = visit.open()
+    page = visit.open("/?q=account-1#accounts")
+    page.set_viewport_size({"width": 1280, "height": 400})
+    page.evaluate("scrollTo(0, 200)")
     row = page.get_by_role("row").filter(has_text="account-1")
     expect(row.locator(".badge")).to_have_text("due")
     picture(page, "rotation-1-due")
@@ -67,6 +66,8 @@ def test_a_rotation_is_watched_from_due_to_complete(serve: Serve) -> None:
     expect(row.locator(".badge")).to_have_text("rotating")
     expect(row.locator(".step.is-done", has_text="create")).to_contain_text(":")
     expect(row.locator("[aria-current=step]")).to_contain_text("probe")
+    expect(page.get_by_label("Name, API key")).to_have_value("account-1")
+    assert page.evaluate("scrollY") > 100
     picture(page, "rotation-2-rotating")
     settle(visit)
     expect(row.locator(".badge")).to_have_text("healthy")
@@ -192,7 +193,7 @@ def test_it_is_accessible(serve: Serve) -> None:
         (path, view, problem)
         for view in views
         for path in paths
-        for problem in _problems(visit.open(path, **view))
+        for problem in problems(visit.open(path, **view))
     ]
 
     assert not found
@@ -207,15 +208,3 @@ def _error_page(visit: Visit, width: int) -> Page:
     page = visit.open("/nothing", width=width)
     visit.complaints.clear()
     return page
-
-
-def _problems(page: Page) -> list[str]:
-    """Check a page by axe, brought in past the page's policy, which forbids scripts."""
-    page.evaluate(Path(AXE).read_text())
-    run = f"axe.run(document, {{runOnly: {json.dumps(RULES)}}})"
-    violations = page.evaluate(f"{run}.then(result => result.violations)")
-    return [
-        f"{each['id']}: {node['html'][:200]} {node['failureSummary'][:200]}"
-        for each in violations
-        for node in each["nodes"][:2]
-    ]

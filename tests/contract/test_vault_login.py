@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -218,6 +219,7 @@ def test_a_token_is_renewed_before_it_ends(
     assert first
     assert renewed
     assert 399 <= (renewed - first).total_seconds() <= 402
+    assert client.connection.token_lifetime == timedelta(seconds=600)
 
 
 @pytest.mark.parametrize("kind", ["batch", "service"])
@@ -255,8 +257,9 @@ def test_a_held_token_is_kept(server: "Real") -> None:
     clock = FakeTimer(1_000_000_000.0)
     token = server.issue_token(GRANTED, ttl=600)
     connection = link(server.url, EnvToken(token, clock=clock))
+    assert connection.token_lifetime is None
     kept = [connection.keep_token(), connection.keep_token()]
-    before = connection.token_expires_at
+    before, lifetime = connection.token_expires_at, connection.token_lifetime
     clock.now += 401
     kept.append(connection.keep_token())
     after = connection.token_expires_at
@@ -264,6 +267,7 @@ def test_a_held_token_is_kept(server: "Real") -> None:
     assert kept == [True, False, True]
     assert before
     assert after
+    assert lifetime == timedelta(seconds=600)
     # What went by before it was looked up counts, too.
     assert 399 <= (after - before).total_seconds() <= 460
 

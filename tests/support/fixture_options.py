@@ -25,6 +25,8 @@ class FixtureOptions:
     #: Seconds in which a new or revoked secret becomes known all over Vonage.
     propagation: float = 0.0
     propagation_timeout: timedelta = timedelta(minutes=2)
+    #: Accounts of their own, and subaccounts of the first one.
+    accounts: int = 1
     subaccounts: int = 0
     full_status: int = 403
     #: The account was rotated before, so that its Vault entry has a note.
@@ -45,7 +47,8 @@ class FixtureOptions:
             ),
             vault=VaultSimulator(clock=clock.nanoseconds),
         )
-        world._add(NAME, None, START - AGE)
+        for number in range(1, self.accounts + 1):
+            world._add(f"account-{number}", None, START - AGE)
         for number in range(1, self.subaccounts + 1):
             world._add(f"{NAME}-sub-{number}", world.accounts[0], START - AGE)
         return world

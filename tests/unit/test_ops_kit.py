@@ -1,95 +1,18 @@
-"""The operations kit: its rules, dashboard, policies, units and image, held against the project."""
+"""The operations kit: its policies, units and image, held against the project.
 
-import json
+Its alert rules and dashboard are in `test_alerts.py`.
+"""
+
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # pre-commit brings it
-
-from tests.unit.telemetry.test_metrics import made
 
 ROOT = Path(__file__).parents[2]
 OPS = ROOT / "ops"
-#: What an operator wants to be woken for.
-ALERTS = {
-    "RotatorAbsent",
-    "RotatorDrift",
-    "RotatorFailing",
-    "RotatorHeldTooLong",
-    "RotatorLedgerVerificationFailed",
-    "RotatorOverdue",
-    "RotatorRefused",
-    "RotatorSecretTooOld",
-    "RotatorTokenNearExpiry",
-    "RotatorTwoSecretsBeyondGrace",
-}
-
-
-def rules() -> list[dict[str, Any]]:
-    """Return the alert rules."""
-    document = yaml.safe_load((OPS / "alerts.yml").read_text())
-    return [rule for group in document["groups"] for rule in group["rules"]]
-
-
-def served() -> tuple[set[str], set[str]]:
-    """Return the metrics that `/metrics` serves, and those that the ledger's check leaves."""
-    text = made("a").rendered().decode()
-    names = {re.split(r"[{ ]", line)[0] for line in text.splitlines() if not line.startswith("#")}
-    unit = (OPS / "rotator-ledger-verify.service").read_text()
-    return names, set(re.findall(r"rotator_ledger_verify_\w+", unit))
-
-
-def named(expression: str) -> set[str]:
-    """Return the metrics in an expression."""
-    return set(re.findall(r"\brotator_\w+", expression))
-
-
-def test_every_trouble_has_its_alert() -> None:
-    """Each has a severity, a summary, and says what to do."""
-    found = rules()
-
-    assert {rule["alert"] for rule in found} == ALERTS
-    for rule in found:
-        assert rule["labels"]["severity"] in {"warning", "critical"}
-        assert set(rule["annotations"]) == {"summary", "description"}
-
-
-def test_rules_ask_for_metrics_that_are_served() -> None:
-    """A name that nobody serves would never fire."""
-    from_daemon, from_check = served()
-    asked = {rule["alert"]: named(rule["expr"]) for rule in rules()}
-
-    assert all(asked.values())
-    assert set().union(*asked.values()) <= from_daemon | from_check
-    assert asked["RotatorLedgerVerificationFailed"] == from_check
-
-
-def test_the_dashboard_shows_metrics_that_are_served() -> None:
-    """Every panel asks for something, and for nothing that is not there."""
-    panels = json.loads((OPS / "grafana-dashboard.json").read_text())["panels"]
-    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
-
-    assert len(panels) > 10
-    assert all(named(expression) for expression in expressions)
-    assert set().union(*map(named, expressions)) <= served()[0]
-
-
-@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool on PATH")
-def test_promtool_accepts_the_rules() -> None:
-    """Prometheus itself takes the file."""
-    done = subprocess.run(
-        ["promtool", "check", "rules", str(OPS / "alerts.yml")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_policy_is_the_one_that_the_readme_shows() -> None:

@@ -60,6 +60,9 @@ def rotate_now(
     actor: ActorOption = None,
     reason: ReasonOption = None,
     yes: YesOption = False,
+    hooks_may_fail: Annotated[
+        bool, flag("--hooks-may-fail", "exit with 0 even if a hook that was called has failed")
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
@@ -99,7 +102,15 @@ def rotate_now(
                 output.say(line)
             prompts.confirm(f"rotate these {len(accounts)} accounts without a grace?")
         raise typer.Exit(
-            rotate.carry_out(command, application, accounts, request, wait=wait, as_json=as_json)
+            rotate.carry_out(
+                command,
+                application,
+                accounts,
+                request,
+                wait=wait,
+                as_json=as_json,
+                hooks_may_fail=hooks_may_fail,
+            )
         )
 
 
@@ -159,5 +170,5 @@ def _named(secret_id: str | None, role: SecretRole) -> str:
 def _warn_of_gates(settings: "Settings", accounts: list[Account]) -> None:
     for account in accounts:
         if gates := subscribers(settings.hooks, Event.GATE, account.name):
-            warning = f"{account.name}: not asked before the old secret is deleted: gate "
+            warning = f"{account.name}: not asked before the predecessor is deleted: gate "
             output.say(f"warning: {warning}{', '.join(gates)}", level="warning")

@@ -1,6 +1,6 @@
 """`status`: the state of every account."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,8 +33,25 @@ def status(
         statuses = _statuses(application, accounts, datetime.now(UTC))
     document = {"accounts": [each.document() for each in statuses]}
     output.show_table(document, HEADERS, [each.row() for each in statuses], as_json=as_json)
+    if not as_json and (cures := [*_cures(statuses)]):
+        output.write("\n".join(["", *cures]))
     is_well = not any(each.needs_attention for each in statuses)
     raise typer.Exit(0 if is_complete and (is_well or not check) else 1)
+
+
+#: Accounts whose cures are written below the table.
+_MOST_CURES = 20
+
+
+def _cures(statuses: Sequence[AccountStatus]) -> Iterator[str]:
+    """Yield the cures of the accounts that need attention, as hints."""
+    wrong = [each for each in statuses if each.needs_attention]
+    for status in wrong[:_MOST_CURES]:
+        for condition in status.conditions:
+            if condition.needs_attention and condition.hint:
+                yield f"{status.account.name} is {condition.state.value}: {condition.hint}"
+    if left := len(wrong[_MOST_CURES:]):
+        yield f"{left} more need attention; `rotator status NAME` says what to do about each"
 
 
 def _statuses(

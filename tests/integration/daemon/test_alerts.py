@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,11 @@ from rotator.daemon.health import Health
 from rotator.daemon.workers import DeliveryWorkers, WorkerPool
 from rotator.ledger import tables
 from rotator.ledger.reader import LedgerReader
+from rotator.model import Step
+from rotator.model.times import rfc3339
+from rotator.reporting.status import AccountStatus
+from rotator.rotation.ports import NewEntry
+from tests.support.samples import rotation
 from tests.support.webhook_receiver import WebhookReceiver, receiving, status
 
 CONFIG = """
@@ -31,7 +37,7 @@ api_key = "abcd1234"
 vault_path = "vonage/a"
 min_balance = 5
 [[hooks]]
-on = ["overdue", "balance"]
+on = ["overdue", "balance", "recovered"]
 url = "{receiver}"
 """
 DAY = timedelta(days=1)
@@ -68,9 +74,11 @@ def events(database: Engine) -> list[str]:
     return [entry.event for entry in LedgerReader(database).entries("a")]
 
 
-def look_for_overdue(application: Application) -> None:
-    """Look for overdue accounts, as a daemon does that was just started."""
-    OverdueCheck(application, health=Health(), stopping=threading.Event()).run()
+def look_for_overdue(application: Application, *, hours: float = 2) -> None:
+    """Look for overdue accounts, as a daemon does that was started some hours ago."""
+    health = Health()
+    health.clock = lambda: time.monotonic() + hours * 3600
+    OverdueCheck(application, health=health, stopping=threading.Event()).run()
 
 
 def have(application: Application, euros: str) -> None:
@@ -96,18 +104,93 @@ def test_an_overdue_account_is_told_of_once(application: Application, database: 
         ["overdue", "overdue-over"],
         ["overdue", "overdue-over", "overdue"],
     ]
-    assert len(application.ledger.deliveries.undelivered(["127.0.0.1"])) == 2
+    told = application.ledger.deliveries.undelivered(["127.0.0.1"])
+    assert [each.event for each in told] == ["overdue", "recovered", "overdue"]
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_it_is_looked_every_few_minutes(application: Application, database: Engine) -> None:
     """Not at every poll: with many accounts it would be most of what an idle daemon does."""
-    check = OverdueCheck(application, health=Health(), stopping=threading.Event())
+    health = Health()
+    health.clock = lambda: time.monotonic() + 7200
+    check = OverdueCheck(application, health=health, stopping=threading.Event())
     check.run()
     know(database, next_due_at=datetime.now(UTC) - DAY)
     check.run()
 
     assert events(database) == []
+
+
+def test_a_daemon_that_was_just_started_tells_nobody_of_what_it_begins_with(
+    application: Application, database: Engine
+) -> None:
+    """What became due while none was running is late only if it stays so for an hour."""
+    know(database, next_due_at=datetime.now(UTC) - 7 * DAY)
+    look_for_overdue(application, hours=0.9)
+    early = events(database)
+    look_for_overdue(application, hours=1.1)
+
+    assert (early, events(database)) == ([], ["overdue"])
+
+
+def test_a_secret_that_is_too_old_is_told_soon_after_a_start(
+    application: Application, database: Engine, receiver: WebhookReceiver
+) -> None:
+    """With cause and cure, as `status` has them."""
+    now = datetime.now(UTC)
+    know(database, current_id="x", current_since=now - 60 * DAY, next_due_at=now - 30 * DAY)
+    look_for_overdue(application, hours=0.05)
+    early = events(database)
+    look_for_overdue(application, hours=0.1)
+    delivered(application)
+    [taken] = receiver.taken
+    told = json.loads(taken.body)
+    [summary] = application.ledger.reader.accounts(["a"])
+    shown = AccountStatus(account=application.accounts["a"], summary=summary, now=now).condition
+
+    assert early == []
+    assert (told["state"], told["code"], told["account"]) == ("overdue", "overdue", "a")
+    assert (told["reason"], told["hint"]) == (shown.why, shown.hint)
+    assert told["since"] == rfc3339(shown.since)
+
+
+@pytest.mark.parametrize("minutes", [5, 90])
+def test_what_is_being_rotated_is_not_told_of(
+    application: Application, database: Engine, minutes: int
+) -> None:
+    """Unless the rotation does not get anywhere."""
+    now = datetime.now(UTC)
+    know(database, current_id="x", current_since=now - 60 * DAY, next_due_at=now - 30 * DAY)
+    lease = application.ledger.writer.claim("a", now)
+    opened = rotation(account="a", opened_at=now - timedelta(minutes=minutes))
+    entry = NewEntry(event="opened", step=Step.OPEN, detail={}, rotation_id=opened.id)
+    application.ledger.writer.commit(
+        lease, rotation=opened, entries=[entry], snapshot=None, now=now, last=True
+    )
+    look_for_overdue(application)
+
+    assert ("overdue" in events(database)) is (minutes > 60)
+
+
+def test_an_account_with_a_hold_is_not_overdue(
+    application: Application, database: Engine, receiver: WebhookReceiver
+) -> None:
+    """And a hold is no end of what was told; the release may show that it goes on."""
+    now = datetime.now(UTC)
+    know(database, current_id="x", current_since=now - 60 * DAY, hold_reason="audit", held_at=now)
+    look_for_overdue(application)
+    held = events(database)
+    know(database, hold_reason=None)
+    look_for_overdue(application)
+    know(database, hold_reason="audit")
+    look_for_overdue(application)
+    know(database, hold_reason=None, current_since=now)
+    look_for_overdue(application)
+    delivered(application)
+
+    assert held == []
+    assert events(database)[:2] == ["overdue", "overdue-over"]
+    assert [json.loads(taken.body)["event"] for taken in receiver.taken] == ["overdue", "recovered"]
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])

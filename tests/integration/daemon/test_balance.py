@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from rotator.application import Application
 from rotator.config import load
 from rotator.daemon.alerts import BalanceCheck
 from rotator.daemon.health import Health
+from rotator.rotation.ports import Observer
 from rotator.sim import Environment
 
 
@@ -28,8 +30,20 @@ def application(world: Environment, tmp_path: Path) -> Iterator[Application]:
     text = world.config(f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "token")
     text = text.replace('name = "account-1"\n', 'name = "account-1"\nmin_balance = 20.5\n')
     (tmp_path / "config.toml").write_text(text)
-    with Application(load(tmp_path / "config.toml", {}), {}) as application:
+    settings = load(tmp_path / "config.toml", {})
+    with Application(settings, {}, observer=Balances()) as application:
         yield application
+
+
+class Balances(Observer):
+    """Keeps the balances that it hears of."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, Decimal]] = []
+
+    def balance_read(self, account: str, euros: Decimal) -> None:
+        """Keep it."""
+        self.heard.append((account, euros))
 
 
 class Watch:
@@ -69,6 +83,18 @@ def test_a_low_balance_is_said_once(watch: Watch) -> None:
     events = [watch.look(euros) for euros in (20.5, 20.49, 5.0, 30.0, 1.0)]
 
     assert events == [[], ["balance low"], [], ["balance recovered"], ["balance low"]]
+
+
+def test_each_balance_is_told_to_observers(watch: Watch, application: Application) -> None:
+    """Low or not, for the metrics."""
+    for euros in (30.0, 5.25):
+        watch.look(euros)
+
+    assert isinstance(application.observer, Balances)
+    assert application.observer.heard == [
+        ("account-1", Decimal(30)),
+        ("account-1", Decimal("5.25")),
+    ]
 
 
 def test_only_watched_accounts_are_read_and_only_in_their_turn(watch: Watch) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from rotator.errors import Stopping
+from rotator.hooks.answer import Answer
 from rotator.hooks.dispatcher import HookDispatcher
 from rotator.ledger import deliveries as deliveries_module
 from rotator.ledger import tables
@@ -171,14 +172,14 @@ class Counting:
         self.clashes = 0
         self._lock = threading.Lock()
 
-    def run(self, hook: Hook, message: object, *, at: datetime) -> str | None:
+    def run(self, hook: Hook, message: object, *, at: datetime) -> Answer:
         """Take a call; every third fails."""
         del at
         notice = message.notification  # type: ignore[attr-defined]  # a `Payload`
         key = (hook.name, notice.id, notice.account)
         with self._lock, self._alone(key):
             self.told[key] += 1
-            return "why" if sum(self.told.values()) % 3 == 0 else None
+            return Answer(succeeded=sum(self.told.values()) % 3 != 0, text="why")
 
     @contextmanager
     def _alone(self, key: tuple[str, str, str]) -> Iterator[None]:

@@ -50,6 +50,16 @@ def test_an_event_is_recorded_with_what_has_to_be_told_of_it(
     assert len({each.id for each in found}) == 3
 
 
+def test_what_waits_for_a_hook_is_counted(writer: LedgerWriter, outbox: Deliveries) -> None:
+    """With the time of the oldest; a hook for which nothing waits, or that is not asked, is not."""
+    happen(writer, VERIFIED, COMPLETED, rotation=ROTATION)
+    happen(writer, VERIFIED, rotation=ROTATION, name="b", now=NOW + MINUTE)
+
+    counted = outbox.count_undelivered(["one", "elsewhere"])
+    assert counted == {"one": (3, NOW)}
+    assert outbox.count_undelivered(["two"]) == {"two": (2, NOW)}
+
+
 def test_a_commit_that_fails_records_neither(
     writer: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
@@ -92,6 +102,7 @@ REFUSED = draft("refused", State.REFUSED, code="no-slot", why="x")
 STRANGER = draft("refused", State.DRIFTED, code="foreign-secret", why="x")
 HELD = draft("refused", code="held", why="by me")
 DRIFT = draft("trouble", State.DRIFTED, code="foreign-secret", why="x")
+UNMANAGED = draft("trouble", State.UNMANAGED, code="foreign-secret", why="x")
 DEAD = draft("trouble", State.BROKEN, code="current-refused", why="y")
 STUCK = draft("refused", State.BROKEN, code="current-refused", why="y")
 OVER = draft("trouble-over")
@@ -123,6 +134,7 @@ LATE, NO_MORE_LATE = draft("overdue", code="late", why="z"), draft("overdue-over
         ([DRIFT, DEAD], "drift broken drift refused"),
         ([DEAD, OVER, OVER], "broken drift refused recovered"),
         ([DEAD, DRIFT, DEAD], "broken drift refused drift broken drift"),
+        ([UNMANAGED, UNMANAGED, OVER], "refused recovered"),
         ([DEAD, DRIFT, OVER], "broken drift refused drift recovered"),
         ([draft("overdue", code="due")], "overdue"),
         ([LATE, NO_MORE_LATE, NO_MORE_LATE], "overdue recovered"),

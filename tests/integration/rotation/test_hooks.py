@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rotator.errors import Stopping
+from rotator.hooks.answer import Answer
 from rotator.hooks.runner import HookRunner
 from rotator.ledger.deliveries import Deliveries
 from rotator.model import Outcome, Request
@@ -205,7 +206,7 @@ def test_what_a_process_was_telling_when_it_ended_is_told_by_the_next(
     class Ending(HookRunner):
         """Calls for a process that is to end."""
 
-        def run(self, *_arguments: object, **_named: object) -> str | None:
+        def run(self, *_arguments: object, **_named: object) -> Answer:
             """Break off."""
             raise Stopping
 

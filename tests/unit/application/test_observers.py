@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 from rotator.application import Observers
 from rotator.model import Outcome, PassResult
 from rotator.rotation.ports import NewEntry, Observer
@@ -30,6 +32,10 @@ class Kept(Observer):
         """Keep it."""
         self.heard.append((account, result))
 
+    def balance_read(self, account: str, euros: Decimal) -> None:
+        """Keep it."""
+        self.heard.append((account, euros))
+
 
 def test_each_of_several_observers_hears_everything() -> None:
     """Also one within others; one that is added later hears what comes then."""
@@ -41,12 +47,14 @@ def test_each_of_several_observers_hears_everything() -> None:
     inner.add(late)
     observers.entry_recorded("a", ENTRY)
     observers.pass_finished("a", RESULT)
+    observers.balance_read("a", Decimal(7))
 
     assert first.heard == [
         ("a",),
         ("vault", "read-current", "200", 0.1),
         ("a", ENTRY),
         ("a", RESULT),
+        ("a", Decimal(7)),
     ]
     assert second.heard == first.heard
     assert late.heard == first.heard[2:]

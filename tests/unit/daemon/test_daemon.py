@@ -49,6 +49,17 @@ def test_what_is_away_is_told_once() -> None:
     ]
 
 
+def test_whether_a_component_can_be_used_is_known_once_it_was_tried() -> None:
+    """What was not tried is neither up nor down."""
+    health = Health()
+    untried = health.components
+    health.mark_up("ledger", "vault")
+    health.note_failure(StoreUnavailable())
+
+    assert untried == {}
+    assert health.components == {"ledger": True, "vault": False}
+
+
 def test_what_comes_and_goes_all_the_time_is_told_now_and_then() -> None:
     """An hour of it is some lines, and in the end it is told how things are."""
     seconds = [0.0]

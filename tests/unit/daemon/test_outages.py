@@ -20,6 +20,7 @@ from rotator.errors import (
     StoreSealed,
     StoreUnavailable,
 )
+from rotator.hooks.answer import Answer
 from rotator.ledger.daemons import Outage
 from rotator.model.notification import RETENTION, Event, Hook, Notification
 
@@ -67,11 +68,12 @@ class Watch:
             ),
         )
 
-    def call(self, hook: Hook, notification: Notification) -> str | None:
+    def call(self, hook: Hook, notification: Notification) -> Answer:
         """Take a notification, as a hook does."""
         self.told.append(f"{hook.name} {notification.event} {notification.component}")
         self.notifications.append(notification)
-        return self.answer(hook)
+        reason = self.answer(hook)
+        return Answer(succeeded=reason is None, text=reason or "")
 
     @property
     def now(self) -> datetime:
@@ -110,6 +112,21 @@ def test_a_short_outage_is_not_told() -> None:
     watch = Watch()
 
     assert watch.polls(3, "down") == watch.polls(20, "up") == []
+
+
+def test_a_page_shows_what_is_away_now() -> None:
+    """From the first poll that finds it out until it has been back for a minute."""
+    watch = Watch()
+    watch.polls(1, "down")
+    during = watch.outages.present
+    watch.polls(9, "down", "up")
+
+    assert [(name, each.code, each.since) for name, each in during.items()] == [
+        ("vault", "vault-sealed", NOW + timedelta(seconds=15))
+    ]
+    assert watch.outages.present
+    watch.polls(9, "up")
+    assert watch.outages.present == {}
 
 
 def test_what_comes_and_goes_is_one_outage() -> None:

@@ -110,17 +110,17 @@ def test_each_condition_has_its_cause_and_cure() -> None:
     }
     assert document["since"] == "2026-11-23T10:00:00Z"
     assert document["next_try_at"] == "2026-11-23T13:00:00Z"
-    assert [each["state"] for each in document["conditions"]] == ["broken", "overdue", "healthy"]
+    assert [each["state"] for each in document["conditions"]] == ["broken", "overdue"]
     assert document["conditions"][1]["why"] == "the secret is 46d old, older than max_age 45d"
 
 
 def test_the_notes_name_each_cause_with_its_code_and_the_tries() -> None:
     """On one line, for the table."""
     assert status(**FAILING).row()[-1] == (
-        "Vonage failed (vonage, 3 tries, next try 2026-11-23 13:00 UTC)"
+        "Vonage failed (vonage, since 2026-11-23 10:00 UTC, 3 tries, next try 2026-11-23 13:00 UTC)"
     )
     assert status(trouble=DRIFTED, hold=HOLD).row()[-1] == (
-        f"both slots are taken (foreign-secret); held: {HOLD}"
+        f"both slots are taken (foreign-secret, since 2026-11-23 10:00 UTC); held: {HOLD}"
     )
     assert status(last_rotation=ROTATING).row()[-1] == "-"
 
