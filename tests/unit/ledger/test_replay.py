@@ -259,12 +259,13 @@ def test_the_newest_version_is_told_by_pushes_and_adoptions() -> None:
 
 def test_a_version_was_written_at_the_path_that_its_rotation_was_opened_for() -> None:
     """Also if the account was moved before it ended; without a recorded path, at an unknown one."""
+    facts = {"api_key": "x", "issuer": "x", "pending_path": "x"}
     before, after = (
-        dict.fromkeys(("api_key", "issuer", "pending_path"), "x") | {"vault_path": path}
-        for path in ("secret/before", "secret/after")
+        {**facts, "vault_path": "secret/before"},
+        {**facts, "vault_path": "secret/after"},
     )
-    opened = entry("opened", Step.OPEN, reason="due", **before)
-    moved = entry("registered", **after)
+    opened = entry("opened", Step.OPEN, **before)
+    moved = entry("registered", None, **after)
     pushed = entry("done", Step.PUSH, vault_version=3)
     adopted = entry("done", Step.PUSH, operation="adopt", secret_id="x", vault_version=7)
 
