@@ -71,7 +71,7 @@ class Surfaces:
         with ExitStack() as open_:
             application = open_.enter_context(Application(load(self.config, {}), {}))
             metrics = Metrics("1")
-            pulse = Pulse(is_live=lambda: True, away=list)
+            pulse = Pulse(is_live=lambda: True, outages=dict)
             web = WebApp(metrics=metrics, pulse=pulse, version="1")
             web.show(application)
             address = ListenAddress(text="127.0.0.1:0")
