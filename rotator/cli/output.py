@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -78,6 +80,30 @@ def table(headers: Row, rows: Sequence[Row]) -> None:
 def brief(identifier: str | None) -> str:
     """Return an id for a table: short on a terminal, whole in plain columns for programs."""
     return short(identifier) if sys.stdout.isatty() else identifier or NOTHING
+
+
+def brief_time(at: str) -> str:
+    """Return a time for a table: to the second on a terminal, whole for programs."""
+    return f"{at[:19]}Z" if sys.stdout.isatty() else at
+
+
+def folded(text: str, width: int, *, indent: int = 0) -> str:
+    """Return a line wrapped at words, every line of it but the first indented.
+
+    A longer word stays whole: the terminal wraps it, so that it can still be copied.
+    """
+    return textwrap.fill(
+        text,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def terminal_width() -> int:
+    """Return the terminal's width, or what $COLUMNS says."""
+    return shutil.get_terminal_size().columns
 
 
 def flush() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rotator.cli import output
 from rotator.reporting.text import NOTHING
 
 Row = Sequence[str]
@@ -88,7 +88,7 @@ def _blocks(headers: Row, rows: Sequence[Row], width: int) -> Iterator[Text]:
             [Text(cell, _colour(header, cell)) for header, cell in named[:count]], widths
         )
         for header, cell in named[count:]:
-            if cell != NOTHING:
+            if cell not in {"", NOTHING}:
                 yield _labelled(header, cell, width)
 
 
@@ -112,14 +112,7 @@ def _heading(cells: Sequence[Text], widths: Sequence[int]) -> Text:
 def _labelled(header: str, cell: str, width: int) -> Text:
     """Return `header: cell`, wrapped at words, with every line but the first indented further."""
     label = f"  {header}: "
-    lines = textwrap.fill(
-        f"{label}{cell}",
-        width,
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    labelled = Text(lines)
+    labelled = Text(output.folded(f"{label}{cell}", width, indent=4))
     labelled.stylize("dim", 0, len(label))
     labelled.stylize(_colour(header, cell), len(label))
     return labelled

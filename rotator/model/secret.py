@@ -3,10 +3,12 @@
 import hashlib
 import hmac
 import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, NoReturn
 
+from rotator.errors import ConfigError
 from rotator.model.account import _WORDS, Identity
 
 #: External times are clamped to this range, so that a duration can be added to them.
@@ -18,6 +20,35 @@ LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 def believable(at: datetime) -> datetime:
     """Return a server's time in UTC, clamped to `EARLIEST` and `LATEST`."""
     return min(max(at, EARLIEST), LATEST).astimezone(UTC)
+
+
+#: As many characters of an id are enough where they are unambiguous.
+SHORTEST_ID = 4
+
+
+def whole_id(given: str, listed: Iterable[str]) -> str:
+    """Return the listed id that is `given`, or the only one that begins with it.
+
+    An id that is not listed is returned as it is.
+
+    Raises:
+        ConfigError: several begin with it, or it is too short. It is not repeated, as it may be a
+            misplaced value.
+    """
+    ids = sorted(listed)
+    found = [secret_id for secret_id in ids if secret_id.startswith(given)]
+    if given in ids or not found:
+        return given
+    if len(given) < SHORTEST_ID:
+        raise ConfigError(
+            "the secret's id is too short",
+            hint=f"give {SHORTEST_ID} characters of it or more: {' or '.join(found)}",
+        )
+    if len(found) > 1:
+        raise ConfigError(
+            "the secret's id is ambiguous", hint=f"give more of it: {' or '.join(found)}"
+        )
+    return found[0]
 
 
 class SecretValue:

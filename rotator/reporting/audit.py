@@ -78,7 +78,7 @@ class AccountReport:
     observed_at: datetime | None = None
     #: What is the case now, the most urgent first; empty where it is no longer configured.
     conditions: tuple[Condition, ...] = ()
-    #: The secrets that Vonage listed then.
+    #: The secrets that Vonage listed then; empty where it accepted no credential.
     live: tuple[LiveSecret, ...] = ()
     #: Rotations that were open in the period, oldest first.
     rotations: tuple[RotationHistory, ...]
@@ -139,7 +139,7 @@ class AccountReport:
             return
         if self.overdue:
             yield "overdue"
-        if self.is_age_unknown:
+        if self.is_age_unknown or not self.live:
             yield "not known"
 
     @property
@@ -270,7 +270,12 @@ def _use(
 def _fate(
     summary: AccountSummary, secret_id: str, used_at: datetime | None
 ) -> tuple[bool | None, Revocation | None]:
-    """Return whether a secret is live that no entry has revoked, and its revocation by others."""
+    """Return whether a secret is live that no entry has revoked, and its revocation by others.
+
+    An account always has a secret: an empty list means that none could be had.
+    """
+    if not summary.listed_ids:
+        return None, None
     opened = _opened(summary)
     is_own = secret_id in (summary.current_id, opened.new_id if opened else None)
     if is_own or secret_id in summary.listed_ids:

@@ -64,7 +64,7 @@ def revoked(use: SecretUse) -> str:
         return "still live" if use.is_live else "not known"
     if found.by == "someone else":
         return f"by someone else, found gone {moment(found.at)}"
-    return f"{moment(found.at)}, {found.how}"
+    return f"{moment(found.at)} by {found.by}"
 
 
 _AGAINST_VAULT = {

@@ -261,7 +261,12 @@ def _trouble_after(known: TroublePeriod | None, event: AuditEvent) -> TroublePer
         if event.event == "drift" and code == State.OVERDUE:
             # Older versions of rotator took a secret's age for drift.
             return None
-        if event.event == "refused" and known and known.code == code:
+        if (
+            event.event == "refused"
+            and known
+            and known.code == code
+            and "state" not in event.detail
+        ):
             return known
         return TroublePeriod(
             state=event.text("state") or _STATES[event.event].value,

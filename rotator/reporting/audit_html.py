@@ -47,6 +47,7 @@ def page(report: Report) -> str:
             overview=audit_tables.overview,
             live=audit_tables.live,
             tables=audit_tables.of_account,
+            shown=_shown,
             about=_about,
         )
     )
@@ -67,6 +68,11 @@ def _urgency(account: AccountReport) -> tuple[bool, bool, int, int]:
         _VERDICTS.index(account.verdict),
         _STATES.index(account.state),
     )
+
+
+def _shown(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """Return the conditions to show: that nothing else is wrong is not shown as a condition."""
+    return tuple(each for each in conditions if each.state is not State.HEALTHY) or conditions
 
 
 def _about(condition: Condition) -> str:
@@ -97,7 +103,7 @@ def _tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     yield str(overdue), "with an overdue secret", "bad" if overdue else ""
     yield str(broken), "broken now: consumers have no working secret", "bad" if broken else ""
     yield str(unmanaged), f"unmanaged live {credentials} now", "bad" if unmanaged else ""
-    yield str(unknown), "with a secret whose age is not known", "warn" if unknown else ""
+    yield str(unknown), "not known: a secret's age, or what is live", "warn" if unknown else ""
     yield (
         "verified" if report.is_proven else "NOT VERIFIED",
         f"the ledger's chains of hashes and rows; {matches} Vault",

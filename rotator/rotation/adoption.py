@@ -23,6 +23,7 @@ from rotator.model import (
     Step,
     Written,
 )
+from rotator.model.secret import whole_id
 from rotator.rotation import identity, refusals
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.ports import (
@@ -62,8 +63,8 @@ class Adoption:
     lease: Lease
     #: None for the value in Vault's entry.
     given: SecretValue | None
-    #: Id that the operator named; None to determine it.
-    secret_id: str | None
+    #: Id that the operator named, or its beginning; None to determine it.
+    given_id: str | None
     actor: Actor
 
     def carry_out(self) -> Adopted:
@@ -99,6 +100,11 @@ class Adoption:
             rotation=rotation,
             ends_at=written.ends_at,
         )
+
+    @cached_property
+    def secret_id(self) -> str | None:
+        """Id that the operator named, whole."""
+        return self.given_id and whole_id(self.given_id, (secret.id for secret in self._listed))
 
     @cached_property
     def _session(self) -> LedgerSession:

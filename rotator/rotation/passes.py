@@ -237,9 +237,11 @@ class Pass:
         if self.observed:
             observation = self.observed.observation
             action = with_working_version(self.dependencies, self.account, self.observed, action)
+        detail = {"code": action.code, "why": action.why}
         if action.code != "held":
             trouble = trouble_of(self.account, action, observation, self.dependencies.now())
-        self._record("refused", trouble, code=action.code, why=action.why)
+            detail["state"] = trouble.state.value
+        self._record("refused", trouble, **detail)
         self._commit(last=True)
         raise action.error()
 

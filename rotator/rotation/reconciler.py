@@ -136,7 +136,7 @@ class Reconciler(Dependencies):
                 account=account,
                 lease=lease,
                 given=value,
-                secret_id=secret_id,
+                given_id=secret_id,
                 actor=actor,
             )
             adopted = adoption.carry_out()

@@ -76,6 +76,19 @@ def test_the_rotations_own_secret_carries_it_on(cli: CliFixture) -> None:
     assert done.out.endswith("is open; `rotator resume account-1` continues it\n")
 
 
+def test_a_secret_may_be_named_by_the_beginning_of_its_id(cli: CliFixture) -> None:
+    """As tables show it, where it is that of one secret alone; what is recorded is the whole id."""
+    (ours,) = cli.secret_ids()
+    cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
+    done = cli.run("adopt", "account-1", "--from-vault", "--secret-id", ours[:8], "--json")
+    short = cli.run("adopt", "account-1", "--from-vault", "--secret-id", ours[:3])
+
+    assert done.json()["secret_id"] == ours
+    assert (cli.world.vault.read(cli.account.vault_path) or {})["rotator"]["secret_id"] == ours
+    assert short.code == 2
+    assert "too short" in short.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "text", "code", "message"),
     [

@@ -1,6 +1,7 @@
 """`report`, as the real process, on a ledger of half a year."""
 
 import csv
+import html
 import io
 import json
 import os
@@ -220,6 +221,48 @@ def test_without_vault_it_says_so(cli: CliFixture) -> None:
     assert away.json()["accounts"][0]["ledger"]["vault_unread"].startswith("Vault is sealed")
     assert (away.code, offline.code, offline.err) == (0, 0, "")
     assert offline.json()["accounts"][0]["ledger"]["vault"] == "not compared"
+
+
+def test_it_says_what_status_says_and_who_did_what(tmp_path: Path, sqlite_template: Path) -> None:
+    """State, cause and cure word for word; revocations, live credentials and acts beside them."""
+    with CliFixture(tmp_path, ledger=sqlite_template, subaccounts=1) as cli:
+        account = cli.world.accounts[1]
+        (first,) = (secret.id for secret in cli.world.vonage.secrets(account.api_key))
+        cli.rotate(account.name, "--actor", "ann", "--reason", "it leaked")
+        foreign = cli.world.vonage.add_secret(account.api_key, "MadeByHand1")
+        entry = cli.world.vault.read(account.vault_path) or {}
+        cli.world.vault.write(
+            account.vault_path, entry | {"api_secret": "Mistyped0ByHandxxxxxxxxxx"}
+        )
+        # What is wrong is found by a pass, which records that it is broken.
+        assert cli.run("rotate-now", account.name, "--actor", "bob").code == 3
+        cli.run("status", "--refresh")
+        done = cli.run("report", account.name, "--format", "json")
+        status = cli.run("status", account.name, "--json").json()
+        page = cli.run("report", account.name).out
+        cli.world.vault.write(account.vault_path, entry)
+    (told,), (shown,) = done.json()["accounts"], status["accounts"]
+    now = told["now"]
+
+    assert told["verdicts"] == ["broken", "unmanaged live credential"]
+    assert now["state"] == shown["state"] == "broken"
+    assert now["conditions"] == shown["conditions"]
+    assert {key: now[key] for key in ("code", "why", "since", "tries", "next_try_at", "hint")} == {
+        key: shown[key] for key in ("code", "why", "since", "tries", "next_try_at", "hint")
+    }
+    assert html.escape(shown["hint"]) in page
+    assert html.escape(shown["why"]) in page
+    assert now["observed_at"].startswith("20")
+    assert [secret["id"] for secret in now["live_secrets"] if not secret["managed"]] == [foreign]
+    assert [(each["secret_id"], each["by"]) for each in told["revocations"]] == [(first, "rotator")]
+    assert [(use["id"] == first, use["live"], use["revoked_by"]) for use in told["secrets"]] == [
+        (True, False, "rotator"),
+        (False, True, None),
+    ]
+    assert [
+        (act["operation"], act["by"], act["because"], bool(act["from"])) for act in told["acts"]
+    ] == [("rotate", "ann", "it leaked", True), ("rotate", "bob", None, True)]
+    assert [(each["state"], each["until"]) for each in told["troubles"]] == [("broken", None)]
 
 
 @pytest.mark.parametrize(

@@ -104,19 +104,28 @@ def test_create_does_not_take_the_last_slot_from_a_rotation(cli: CliFixture) -> 
 
 
 def test_delete_refuses_what_may_be_in_use(cli: CliFixture) -> None:
-    """What Vault holds, what a rotation owns and the only one stay, unless forced."""
+    """What Vault holds and what a rotation owns stay, unless forced; the only one stays anyway.
+
+    The hint is what is right for each, and never what Vonage would refuse.
+    """
     (only,) = cli.secret_ids()
     last = cli.run("secrets", "delete", "account-1", only, "--yes")
+    forced = cli.run("secrets", "delete", "account-1", only, "--yes", "--force")
     cli.rotate()
     before = cli.snapshot()
     old, new = (
         cli.run("secrets", "delete", "account-1", each, "--yes") for each in cli.secret_ids()
     )
 
-    assert (last.code, old.code, new.code) == (3, 3, 3)
-    assert "the account's only one" in last.err
-    assert "belongs to an open rotation" in old.err
+    assert (last.code, forced.code, old.code, new.code) == (3, 3, 3, 3)
+    assert last.err == forced.err
+    assert "the account's only one, which Vonage always keeps" in last.err
+    assert "hint: `rotator rotate-now account-1` makes another one" in last.err
+    assert "--force" not in last.err
+    assert "is in its grace" in old.err
+    assert "hint: `rotator rotate-now account-1 --grace 0s` ends the grace now" in old.err
     assert "the one that Vault holds" in new.err
+    assert "hint: `rotator rotate-now account-1` replaces it first; --force" in new.err
     assert cli.snapshot() == before
 
 
@@ -155,3 +164,21 @@ def test_what_is_done_is_told_to_programs(cli: CliFixture) -> None:
     assert made.keys() == {"account", "secret_id", "created_at"}
     assert gone == {"account": "account-1", "secret_id": made["secret_id"], "deleted": True}
     assert made["secret_id"] not in cli.secret_ids()
+
+
+def test_the_beginning_of_an_id_is_enough(cli: CliFixture) -> None:
+    """As tables show it; what is recorded and printed is the whole one."""
+    cli.rotate()
+    cli.run("rotate-now", "account-1", "--grace", "0s")
+    foreign = cli.world.vonage.add_secret(cli.account.api_key, VALUE)
+    shown = cli.run("secrets", "show", "account-1", foreign[:8], "--json")
+    short = cli.run("secrets", "delete", "account-1", foreign[:3], "--yes")
+    done = cli.run("secrets", "delete", "account-1", foreign[:8], "--yes", "--json")
+    recorded = cli.sql("SELECT detail FROM entry WHERE event = 'done' AND detail LIKE '%operator%'")
+
+    assert shown.json()["id"] == foreign
+    assert short.code == 2
+    assert foreign in short.err
+    assert done.json()["secret_id"] == foreign
+    assert foreign not in cli.secret_ids()
+    assert foreign in str(recorded)

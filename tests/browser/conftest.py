@@ -1,5 +1,6 @@
 """A real browser on the pages of the real daemon."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +17,9 @@ from tests.acceptance.service import Service, service
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
+AXE = ROOT / "build" / "axe" / "axe.min.js"
+#: All that is found wrong by the rules of WCAG 2.2 A and AA, and by good practice.
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 Serve = Callable[..., "Visit"]
@@ -57,6 +61,18 @@ def picture(page: Page, name: str) -> None:
     """Keep a picture of the whole page."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def problems(page: Page) -> list[str]:
+    """Check a page by axe, brought in past the page's policy, which forbids scripts."""
+    page.evaluate(Path(AXE).read_text())
+    run = f"axe.run(document, {{runOnly: {json.dumps(RULES)}}})"
+    violations = page.evaluate(f"{run}.then(result => result.violations)")
+    return [
+        f"{each['id']}: {node['html'][:200]} {node['failureSummary'][:200]}"
+        for each in violations
+        for node in each["nodes"][:2]
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """The status page as people see it, with a keyboard, on a phone, and by a screen reader."""
 
-import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,14 +11,10 @@ from playwright.sync_api import Page, expect
 from rotator.ledger.daemons import DaemonRecord, Daemons, Outage
 from rotator.ledger.writer import LedgerWriter
 from tests.acceptance.service import Service, until
-from tests.browser.conftest import ROOT, Serve, Visit, picture
+from tests.browser.conftest import AXE, Serve, Visit, picture, problems
 
 if TYPE_CHECKING:
     from rotator.rotation.ports import Lease
-
-AXE = ROOT / "build" / "axe" / "axe.min.js"
-#: All that is found wrong by the rules of WCAG 2.2 A and AA, and by good practice.
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 pytestmark = pytest.mark.browser
 
@@ -227,7 +221,7 @@ def test_it_is_accessible(serve: Serve) -> None:
         (path, view, problem)
         for view, paths in views
         for path in paths
-        for problem in _problems(visit.open(path, **view))
+        for problem in problems(visit.open(path, **view))
     ]
 
     assert not found
@@ -242,15 +236,3 @@ def _error_page(visit: Visit, width: int) -> Page:
     page = visit.open("/nothing", width=width)
     visit.complaints.clear()
     return page
-
-
-def _problems(page: Page) -> list[str]:
-    """Check a page by axe, brought in past the page's policy, which forbids scripts."""
-    page.evaluate(Path(AXE).read_text())
-    run = f"axe.run(document, {{runOnly: {json.dumps(RULES)}}})"
-    violations = page.evaluate(f"{run}.then(result => result.violations)")
-    return [
-        f"{each['id']}: {node['html'][:200]} {node['failureSummary'][:200]}"
-        for each in violations
-        for node in each["nodes"][:2]
-    ]

@@ -145,6 +145,9 @@ def half_a_year(database: Engine) -> None:
     past.rotated("held", TODAY - 20 * DAY, "c0ffee01", "c0ffee02", TODAY - 48 * DAY)
     past.held("held", Hold(reason="=1+1", by="eve", at=TODAY - 3 * DAY))
     past.seen("new", "abad1dea", TODAY - 12 * DAY)
+    past.seen("good", "secret-6", TODAY - 20 * DAY)
+    past.seen("late", "beef0002", TODAY - 37 * DAY)
+    past.seen("held", "c0ffee02", TODAY - 20 * DAY)
 
 
 def end_graces(database: Engine) -> None:

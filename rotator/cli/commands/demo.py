@@ -4,17 +4,18 @@ Simulated servers on loopback and a ledger in a temporary folder; the rest is th
 command shown runs as its own process, and is really killed.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-import textwrap
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotator.cli import output
+from rotator.cli.signals import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
 LATENCY = 0.05
 #: Number of entries of a rotation that was killed once.
 _STEPS = "14"
+#: Characters of a line where the terminal has as many.
+_WIDTH = 88
 
 
 def demo() -> None:
     """See a whole rotation on this machine: lost answers, a kill -9, and the record of it.
 
-    Needs no configuration: Vonage and Vault are simulated, all else is the product.
+    Needs no configuration: Vonage and Vault are simulated, all else is the product. On a terminal
+    it ends with the status page, which is served until Ctrl-C.
     """
     from rotator.sim import Environment  # noqa: PLC0415  # other commands do without
 
@@ -67,6 +71,13 @@ class Demo:
             'That was the product itself, on simulated servers. For real: "From zero to '
             'a first rotation" in README.md, five steps from here to your own Vonage and Vault.'
         )
+        if sys.stdout.isatty():
+            self._serve()
+        else:
+            _say(
+                "The same is on a page, which `rotator run` serves, by default at "
+                "http://127.0.0.1:9470/. On a terminal, `rotator demo` ends by showing it."
+            )
 
     def _plain(self) -> None:
         _say(
@@ -113,6 +124,18 @@ class Demo:
         violations = self._environment.violations()
         _say("; ".join(violations) or "seen from outside: every Vault value authenticates")
 
+    def _serve(self) -> None:
+        """Serve the status page until Ctrl-C."""
+        with self._process("--log-level", "info", "run") as daemon:
+            try:
+                # Read to the end, as the daemon would wait for a full pipe.
+                for line in daemon.stderr or ():
+                    if url := _url_in(line):
+                        _say(f"The page is at {url}, Ctrl-C ends.")
+            except Interrupted:
+                daemon.terminate()
+                output.write("")
+
     def _kill_after_create(self, name: str, api_key: str) -> None:
         with self._started("rotate-now", name) as process:
 
@@ -139,13 +162,32 @@ class Demo:
         """
         output.write(f"$ rotator {' '.join(arguments)}")
         output.flush()
-        command = [sys.executable, "-m", "rotator", "--config", str(self._config), *arguments]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        with self._process(*arguments) as process:
             yield process
             for line in process.stderr or ():
-                output.say(line.rstrip())
+                output.say(_step(line.rstrip()))
+
+    def _process(self, *arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "rotator", "--config", str(self._config), *arguments]
+        environment = os.environ | {"ROTATOR_DAEMON__LISTEN": "127.0.0.1:0"}
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def _say(text: str) -> None:
-    output.write(f"{textwrap.fill(text, width=88)}\n")
+    width = min(_WIDTH, output.terminal_width()) if sys.stdout.isatty() else _WIDTH
+    output.write(f"{output.folded(text, width)}\n")
     output.flush()
+
+
+def _step(line: str) -> str:
+    """Return a line of a command: no wider than the terminal, if it goes there."""
+    is_seen = sys.stderr.isatty()
+    return output.folded(line, output.terminal_width(), indent=4) if is_seen else line
+
+
+def _url_in(line: str) -> str | None:
+    """Return the page's address if that is what a line of the daemon's log is about."""
+    with suppress(ValueError):
+        entry = json.loads(line)
+        return str(entry["url"]) if entry.get("event") == "serving" else None
+    return None

@@ -44,7 +44,7 @@ def require_known(application: "Application", names: list[str]) -> None:
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     detail = (f"{key}={_text(value)}" for key, value in sorted(entry["detail"].items()))
     return (
-        entry["at"],
+        output.brief_time(entry["at"]),
         entry["account"],
         text.short(entry["rotation_id"]),
         entry["step"] or text.NOTHING,

@@ -61,9 +61,10 @@ def report(
     """Write evidence for an auditor: each account's rotations and ages against its policy.
 
     For a period, 90 days by default: which secrets were in use, how old they became, for how long
-    one was overdue, what was refused and why, who held the account. Says whether the ledger's
-    chains are whole and its rows match, and compares it with Vault where that can be reached. Exits
-    1 if it did not verify.
+    one was overdue, when each was revoked, what was wrong and refused, who acted and why. And for
+    now: each account's state, with cause and cure, and live credentials that rotator does not
+    manage. Says whether the ledger's chains are whole and its rows match, and compares it with
+    Vault where that can be reached. Exits 1 if it did not verify.
     """
     now = datetime.now(UTC)
     period = Period(since=_moment("--since", since, now), until=now)

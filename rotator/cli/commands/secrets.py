@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 _SLOTS = 2
 HEADERS = ("id", "created", "age", "role")
 
-SecretId = Annotated[str, typer.Argument(metavar="ID", help="the secret's id at Vonage")]
+SecretId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="the secret's id at Vonage, or its first 4 characters or more"
+    ),
+]
 JsonDone = Annotated[bool, typer.Option("--json", help="print what was done as a JSON document")]
 
 
@@ -48,6 +53,7 @@ def show(
     """Show one secret of an account: when it was made and what rotator knows of it."""
     with _account(context, name) as (application, account):
         view = _observed(application, account)
+        secret_id = view.whole_id(secret_id)
         secret = application.clients.secrets.get_secret(view.credential, account.api_key, secret_id)
     output.show_table(_document(view, secret), HEADERS, [_row(view, secret)], as_json=as_json)
 
@@ -103,6 +109,7 @@ def delete(
     with _account(context, name) as (application, account):
         if not yes:
             view = _observed(application, account)
+            secret_id = view.whole_id(secret_id)
             view.require_deletable(secret_id, force=force)
             asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
             prompts.confirm(asked)
@@ -110,6 +117,7 @@ def delete(
             application.reconciler(), account, "delete", actor=acting, secret_id=secret_id
         ) as operation:
             view = operation.observe()
+            secret_id = view.whole_id(secret_id)
             view.require_deletable(secret_id, force=force)
             operation.perform(
                 lambda look: application.clients.secrets.delete_secret(

@@ -134,7 +134,9 @@ def test_a_leak_may_have_been_of_any_secret() -> None:
     after_leak = plan([*WHOLE, *REST], observation, LEAKED).lines()
 
     left = [line for line in after_leak if "leaves" in line]
-    assert left == ["  leaves secret foreign (foreign), which may have leaked, too: decide what to do"]
+    assert left == [
+        "  leaves secret foreign (foreign), which may have leaked, too: decide what to do"
+    ]
     assert not [line for line in plan([*WHOLE, *REST], observation).lines() if "leaves" in line]
 
 

@@ -21,6 +21,7 @@ from rotator.reporting.audit_records import (
     SecretUse,
     TroublePeriod,
 )
+from rotator.rotation.ports import AccountSummary
 from tests.support import samples
 from tests.support.audit_samples import DAY, NOW, PERIOD, entry, made, rotation, seen
 
@@ -321,13 +322,29 @@ def test_a_secret_that_vonage_does_not_list_was_revoked_by_someone_else() -> Non
     )
 
 
-@pytest.mark.parametrize("at", [None, NOW - 81 * DAY])
-def test_what_was_not_looked_at_since_is_not_known(at: datetime | None) -> None:
+@pytest.mark.parametrize(
+    "known",
+    [
+        seen(),
+        replace(seen(), seen_at=None),
+        seen("s1", at=NOW - 81 * DAY),
+        # Vonage accepted no credential.
+        seen(at=NOW - DAY),
+    ],
+)
+def test_what_was_not_looked_at_since_is_not_known(known: AccountSummary) -> None:
     """Neither live nor revoked."""
-    events = rotation(NOW - 80 * DAY, "s1", "s2")
-    report = made(*events, summary=replace(seen("s1"), seen_at=at))
+    report = made(*rotation(NOW - 80 * DAY, "s1", "s2"), summary=known)
 
     assert [(each.is_live, each.revocation) for each in report.uses[1:]] == [(None, None)]
+
+
+def test_an_account_whose_live_secrets_are_not_known_is_not_within_policy() -> None:
+    """There may be one that nobody manages."""
+    events = rotation(NOW - DAY, "s1", "s2", since="2026-09-20T00:00:00Z")
+
+    assert made(*events, summary=seen()).verdict == "not known"
+    assert made(*events, summary=seen("s2", current_id="s2")).verdict == "within policy"
 
 
 def test_what_was_undone_evicted_or_deleted_by_hand_is_a_revocation_of_its_own() -> None:
@@ -400,7 +417,7 @@ def test_what_was_adopted_is_not_revoked_by_the_rotation_that_it_was_to_be_repla
 
 def test_a_foreign_secret_is_an_unmanaged_live_credential() -> None:
     """Beside the current one, and what rotator deletes by itself."""
-    current = {"current_id": "s2", "current_since": NOW - DAY}
+    current: dict[str, Any] = {"current_id": "s2", "current_since": NOW - DAY}
     events = rotation(NOW - DAY, "s1", "s2", since="2026-09-20T00:00:00Z")
     report = made(*events, summary=seen("s2", "x9", **current))
     orphan = made(*events, summary=seen("s2", "x9", **current), expendable_ids=frozenset({"x9"}))
@@ -435,7 +452,7 @@ def test_a_broken_account_is_broken() -> None:
     trouble = Trouble(
         state=State.BROKEN, code="drift", why="Vonage refuses it", hint="roll back", since=NOW - DAY
     )
-    current = {"current_id": "s2", "current_since": NOW - DAY}
+    current: dict[str, Any] = {"current_id": "s2", "current_since": NOW - DAY}
     report = made(
         *rotation(NOW - DAY, "s1", "s2", since="2026-09-20T00:00:00Z"),
         summary=seen("s2", "x9", **current, trouble=trouble, failures=3),

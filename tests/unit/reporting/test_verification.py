@@ -173,7 +173,8 @@ def test_a_note_that_is_written_meanwhile_has_not_vanished() -> None:
 def test_a_note_that_cannot_be_read_has_not_vanished() -> None:
     """Nor has one that could not be read the second time; why is told."""
     gone = RotatorError("Vault is sealed")
-    found = [compared(Vault(answers), written_version=2) for answers in ([gone], [None, gone])]
+    vaults = Vault([gone]), Vault([None, gone])
+    found = [compared(vault, written_version=2) for vault in vaults]
 
     assert [(each.vault, each.unread, each.faults) for each in found] == [
         ("not compared", gone, [])

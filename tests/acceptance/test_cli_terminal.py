@@ -1,0 +1,99 @@
+"""What a terminal of 80 columns shows: every table readable, no word broken."""
+
+import re
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cli_fixture import CliFixture
+from tests.support.terminal import run_at_terminal
+
+COLUMNS = 80
+#: They go on while a test runs.
+_AGE = re.compile(r"\d+[smh],?")
+#: What moves the cursor, beside colours.
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+TABLES = (
+    ("status",),
+    ("history", "--limit", "9"),
+    ("secrets", "list", "account-1"),
+    ("ledger", "verify"),
+    ("account", "balance"),
+    ("account", "callbacks", "account-1"),
+    ("subaccounts", "list", "account-1"),
+    ("doctor",),
+    ("doctor", "--all"),
+    ("rotate-now", "account-1"),
+)
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliFixture]:
+    """Two accounts, one of which waits in its grace, and one that is held for a long reason."""
+    folder = tmp_path_factory.mktemp("terminal")
+    with CliFixture(folder, subaccounts=1, policy={"grace": "1d"}) as cli:
+        cli.rotate("account-1")
+        reason = "the consumers of this one are being moved to another data centre, see the plan"
+        cli.run("hold", "account-1-sub-1", "--reason", reason)
+        yield cli
+
+
+def shown(cli: CliFixture, *arguments: str, columns: int = COLUMNS, **others: str) -> str:
+    """Return what a command shows at a terminal."""
+    environment = cli.environment | {"TERM": "xterm", **others}
+    command = [sys.executable, "-m", "rotator", *arguments]
+    return run_at_terminal(command, environment, columns=columns).out
+
+
+@pytest.mark.parametrize("arguments", TABLES, ids=" ".join)
+def test_every_table_fits_and_breaks_no_word(cli: CliFixture, arguments: tuple[str, ...]) -> None:
+    """What a pipe gets is all there, word by word; a line is longer only if it is one long word."""
+    text = _CONTROL.sub("", shown(cli, *arguments, NO_COLOR="1"))
+    header, rows = _parts(cli.run(*arguments).out)
+    if arguments[0] == "rotate-now":
+        rows = re.sub("([0-9a-f]{8})-[0-9a-f-]{27}", r"\1", rows)
+    # Times of the history are cut to the second.
+    words = {*re.sub(r"\.\d{6}Z", "Z", rows).split()} - {"-"}
+    words = {word for word in words if not _AGE.fullmatch(word)}
+    lines = [
+        line for line in re.split("[\r\n]", text) if not line.startswith(("error: ", "hint: "))
+    ]
+
+    assert words <= {*text.split()}
+    assert header.split()[0] in text
+    assert not [line for line in lines if len(line) > COLUMNS and len(line.split()) > 1]
+
+
+def test_a_plan_is_wrapped_below_its_descriptions(cli: CliFixture) -> None:
+    """`--dry-run` fits, too; in a pipe each step is one line."""
+    arguments = ("rotate-now", "account-1", "--grace", "0s", "--dry-run")
+    text, piped = shown(cli, *arguments), cli.run(*arguments).out
+
+    assert max(len(line) for line in text.splitlines()) <= COLUMNS
+    assert {*piped.split()} <= {*text.split()}
+
+
+def _parts(piped: str) -> tuple[str, str]:
+    """Return the header of a table in a pipe, and its rows; doctor has its verdict before it."""
+    lines = piped.splitlines()
+    start = lines.index("") + 1 if "" in lines else 0
+    return lines[start], "\n".join(lines[start + 1 :])
+
+
+def test_a_state_has_a_colour_on_a_terminal_alone(cli: CliFixture) -> None:
+    """Yellow for what is held; not in a pipe, nor with $NO_COLOR, nor on a dumb terminal."""
+    held = "\x1b[33mheld"
+
+    assert held in shown(cli, "status")
+    assert "\x1b[" not in shown(cli, "status", NO_COLOR="1")
+    assert "\x1b[" not in shown(cli, "status", TERM="dumb")
+    assert "\x1b" not in cli.run("status").out
+
+
+def test_a_wide_terminal_has_a_table(cli: CliFixture) -> None:
+    """One line for each account, under a ruled header."""
+    lines = shown(cli, "status", columns=250, NO_COLOR="1").splitlines()
+
+    assert [line.split()[0] for line in lines[2:]] == ["account-1", "account-1-sub-1"]
+    assert set(lines[1]) == {"─"}
