@@ -55,7 +55,11 @@ def test_history_shows_the_newest_the_oldest_first(cli: CliFixture) -> None:
 
     lines = table.out.splitlines()
     assert lines[0].split() == ["time", "account", "rotation", "step", "event", "detail"]
-    assert lines[1].split()[3:5] == ["open", "opened"]
+    assert [line.split()[3:5] for line in lines[1:4]] == [
+        ["-", "requested"],
+        ["-", "registered"],
+        ["open", "opened"],
+    ]
     assert "outcome=completed" in lines[-1]
     assert [(entry["step"], entry["event"]) for entry in newest] == [
         ("delete", "done"),
