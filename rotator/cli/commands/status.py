@@ -44,7 +44,7 @@ def status(
     document = {"accounts": [each.document() for each in statuses]} | of_daemons
     output.show_table(document, HEADERS, [each.row() for each in statuses], as_json=as_json)
     if not as_json and (cures := [*_cures(statuses)]):
-        output.write("\n".join(["", *cures]))
+        output.write("\n".join(["", *map(output.fitted, cures)]))
     late = [warning for each in statuses for warning in each.late_deliveries()]
     for text, hint in (*warnings(daemons, now), *late):
         output.say(f"warning: {text}", level="warning")

@@ -264,7 +264,7 @@ def test_a_version_was_written_at_the_path_that_its_rotation_was_opened_for() ->
         for path in ("secret/before", "secret/after")
     )
     opened = entry("opened", Step.OPEN, reason="due", **before)
-    moved = entry("registered", **after)
+    moved = entry("registered", None, **after)
     pushed = entry("done", Step.PUSH, vault_version=3)
     adopted = entry("done", Step.PUSH, operation="adopt", secret_id="x", vault_version=7)
 
@@ -378,3 +378,12 @@ def test_what_is_put_off_for_too_long_is_named(
     assert [each for each in found if named and named in each] == found
     assert bool(found) == (named is not None)
     assert unknown == ([] if not named or due_in else found)
+
+
+@pytest.mark.parametrize("operation", ["delete", "adopt", "rotate"])
+def test_a_request_says_nothing_of_what_became_of_it(operation: str) -> None:
+    """What was deleted stays deleted, and nothing is adopted, whoever asks for it again."""
+    deleted = entry("done", operation="delete", secret_id="old")
+    request = entry("requested", operation=operation, secret_id="old", by="ann")
+
+    assert read(deleted, request) == read(deleted)
