@@ -48,8 +48,9 @@ def main() -> None:
 
 
 def _time(application: Application) -> None:
-    pulse = Pulse(is_live=lambda: True, outages=dict)
-    site = WebApp(metrics=Metrics("x"), pulse=pulse, version="x")
+    site = WebApp(
+        metrics=Metrics("x"), pulse=Pulse(is_live=lambda: True, outages=dict), version="x"
+    )
     site.show(application)
     listening = ListenAddress(text="127.0.0.1:0").listen()
     url = url_of(listening)

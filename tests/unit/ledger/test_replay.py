@@ -264,7 +264,7 @@ def test_a_version_was_written_at_the_path_that_its_rotation_was_opened_for() ->
         for path in ("secret/before", "secret/after")
     )
     opened = entry("opened", Step.OPEN, reason="due", **before)
-    moved = entry("registered", **after)
+    moved = entry("registered", None, **after)
     pushed = entry("done", Step.PUSH, vault_version=3)
     adopted = entry("done", Step.PUSH, operation="adopt", secret_id="x", vault_version=7)
 
