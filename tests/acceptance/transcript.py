@@ -119,8 +119,9 @@ class Terminal:
             ("by", login_name(), "<login>"),
             ("from", socket.gethostname(), "<host>"),
         ):
-            # As in the history, in JSON, and while a rotation goes on.
+            # As in the history, in JSON, while a rotation goes on, and in CSV.
             text = re.sub(rf'(\b{key}(=|": ?"| )){re.escape(found)}\b', rf"\1{sign}", text)
+            text = text.replace(f",{found},", f",{sign},")
         text = re.sub(_TIME, _time, text)
         for pattern, sign in _VARYING:
             text = re.sub(pattern, sign, text, flags=re.MULTILINE)
