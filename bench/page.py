@@ -48,7 +48,9 @@ def main() -> None:
 
 
 def _time(application: Application) -> None:
-    site = WebApp(metrics=Metrics("x"), pulse=Pulse(is_live=lambda: True, away=list), version="x")
+    site = WebApp(
+        metrics=Metrics("x"), pulse=Pulse(is_live=lambda: True, outages=dict), version="x"
+    )
     site.show(application)
     listening = ListenAddress(text="127.0.0.1:0").listen()
     url = url_of(listening)

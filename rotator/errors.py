@@ -255,6 +255,7 @@ class LastSecret(IssuerRefusal):
     """Vonage does not delete an account's only secret."""
 
     code = "last-secret"
+    default_hint = "make another one first: `rotator rotate-now NAME`"
 
 
 class SecretNotFound(IssuerRefusal):

@@ -104,6 +104,13 @@ class Outages:
                 self._health.mark_down(component, problem)
 
     @property
+    def present(self) -> dict[str, Outage]:
+        """What is away now, even if it has not been for long enough to be told."""
+        with self._lock:
+            found = {name: watched.outage for name, watched in self._watched.items()}
+        return {name: outage for name, outage in found.items() if outage.over_at is None}
+
+    @property
     def recorded(self) -> dict[str, Outage]:
         """What is to be recorded: outages that last, and those of whose end a hook must hear."""
         with self._lock:

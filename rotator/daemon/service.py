@@ -64,7 +64,7 @@ class Daemon:
         self._recorder = PollRecorder(self._outages, datetime.now(UTC))
         self._heartbeat = Heartbeat()
         self._observers = Observers(EntryLog())
-        self._page = StatusServer(self._heartbeat, self._health, self._observers)
+        self._page = StatusServer(self._heartbeat, self._health, self._outages, self._observers)
         self._notifier = SystemdNotifier(environ)
         self._jobs = BackgroundScheduler(timezone=UTC)
         self._clock = ClockWatch()

@@ -9,6 +9,7 @@ import structlog
 from rotator import own_version
 from rotator.application import Application, Observers
 from rotator.daemon.health import Health, Heartbeat
+from rotator.daemon.outages import Outages
 from rotator.model import SecretValue
 from rotator.telemetry.vitals import Vitals
 
@@ -29,10 +30,13 @@ _SHOWN = ("ledger", "vault", "vonage")
 class StatusServer:
     """Serves the daemon's status page and metrics; nothing until `show`."""
 
-    def __init__(self, heartbeat: Heartbeat, health: Health, observers: Observers) -> None:
+    def __init__(
+        self, heartbeat: Heartbeat, health: Health, outages: Outages, observers: Observers
+    ) -> None:
         """Store what is to be shown; the metrics join `observers` once they are served."""
         self._heartbeat = heartbeat
         self._health = health
+        self._outages = outages
         self._observers = observers
         self._vault: VaultSession | None = None
         self._configured_at = datetime.now(UTC)
@@ -108,7 +112,7 @@ class StatusServer:
             metrics = Metrics(version)
             metrics.set_vitals(self._vitals)
             self._observers.add(metrics)
-            pulse = Pulse(is_live=self._heartbeat.is_live, away=lambda: self._health.down)
+            pulse = Pulse(is_live=self._heartbeat.is_live, outages=lambda: self._outages.present)
             self._app = WebApp(metrics=metrics, pulse=pulse, version=version)
         return self._app
 

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
+from pathlib import Path
+from shlex import quote
 from threading import Lock, current_thread, main_thread
 from typing import Any, ParamSpec, TypeVar
 
@@ -40,38 +42,46 @@ BUSY_TIMEOUT = 10
 LONGEST_READ = 10.0
 #: Rows fetched at a time from a long result, to bound the memory.
 BATCH = 5_000
-#: What a database error says, and which error it becomes. SQLite's texts are from its
-#: `sqlite3ErrStr`; PostgreSQL's messages are in the server's language, so its SQLSTATE is matched
-#: instead: a standby answers with 0A000 when a transaction tries to write.
+#: What a database error says, and which error it becomes: `{ledger}` is the ledger with its file's
+#: path, `{file}` and `{folder}` are paths for a shell. SQLite's texts are from its `sqlite3ErrStr`;
+#: PostgreSQL's messages are in the server's language, so its SQLSTATE is matched instead: a standby
+#: answers with 0A000 when a transaction tries to write.
 _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ...] = (
     (
         ("file is not a database",),
         LedgerUnusable,
-        "the ledger file is not a SQLite database",
+        "{ledger} is not a SQLite database",
         "correct ledger.url, or move the file away to start a new ledger",
     ),
     (
         ("database disk image is malformed",),
         LedgerUnusable,
-        "the ledger file is damaged",
+        "{ledger} is damaged",
         "restore it from a backup; `rotator ledger verify` then reports what is missing",
     ),
     (
         ("unable to open database file",),
         LedgerUnusable,
-        "the ledger file cannot be opened or created",
-        "let this user write to it and its directory (`chown --reference=DIRECTORY FILE`)",
+        "{ledger} cannot be opened or created",
+        "let this user write to it and its directory (`chown --reference={folder} {file}`)",
     ),
     (
-        ("attempt to write a readonly database", "sqlstate 25006", "sqlstate 0a000"),
+        ("attempt to write a readonly database",),
         LedgerUnusable,
-        "the ledger is read-only",
-        "let this user write to the file and its directory; PostgreSQL: use the primary server",
+        "{ledger} is read-only",
+        "let this user write to the file and its directory",
+    ),
+    (
+        # A standby becomes the primary server once a failover is over.
+        ("sqlstate 25006", "sqlstate 0a000"),
+        LedgerError,
+        "the ledger is read-only: its server is a standby",
+        "wait until a failover is over, or let ledger.url name the primary server",
     ),
     (
         ("database or disk is full", "disk i/o error", "sqlstate 53100"),
         LedgerFull,
-        "the disk that holds the ledger is full or fails",
+        "the disk that holds {ledger} is full or fails",
         "free some space, then run the command again",
     ),
     (
@@ -95,7 +105,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
     (
         ("database is locked", "sqlstate 55p03"),
         LedgerError,
-        "another process keeps the ledger locked",
+        "another process keeps {ledger} locked",
         None,
     ),
 )
@@ -156,12 +166,12 @@ def writing(engine: Engine, *, is_long: bool = False) -> Iterator[Connection]:
     """
     turns: _Turns | None = engine.get_execution_options().get("rotator_turns")
     if turns is None:
-        with translated(), engine.begin() as connection:
+        with translated(engine), engine.begin() as connection:
             connection.exec_driver_sql(_FOR_WRITING)
             yield connection
     else:
         undisturbed = nullcontext() if is_long else _signals_held_off()
-        with undisturbed, turns, translated(), engine.connect() as connection:
+        with undisturbed, turns, translated(engine), engine.connect() as connection:
             # The write lock is taken now: a transaction that has read does not fail when it
             # comes to write.
             _begin(connection, "BEGIN IMMEDIATE")
@@ -232,7 +242,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     Raises:
         LedgerError: the database failed.
     """
-    with translated(), engine.connect() as connection:
+    with translated(engine), engine.connect() as connection:
         connection.execution_options(**_SNAPSHOT[engine.dialect.name])
         if engine.dialect.name == "sqlite":
             _begin(connection, "BEGIN")
@@ -283,32 +293,48 @@ _SNAPSHOT: dict[str, dict[str, Any]] = {
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(engine: Engine) -> Iterator[None]:
     """Translate the database's errors into ours. Statements and their values are not quoted."""
     try:
         yield
     except DBAPIError as error:
-        raise _failure(error.orig) from None
+        raise _failure(error.orig, engine) from None
     except sqlite3.Error as error:
-        raise _failure(error) from None
+        raise _failure(error, engine) from None
     except SQLAlchemyError as error:
-        raise LedgerError(f"the ledger failed: {type(error).__name__}") from None
+        raise LedgerError(f"{_named(engine)} failed: {type(error).__name__}") from None
     except UnicodeEncodeError:
         raise LedgerError("the ledger cannot hold a text that is not Unicode") from None
 
 
-def _failure(error: BaseException | None) -> RotatorError:
+def _failure(error: BaseException | None, engine: Engine) -> RotatorError:
     if are_spent():
         # SQLite's only detail is that it is unable to open its file.
         cause = TooManyFiles()
-        return LedgerError(f"the ledger cannot be opened: {cause.message}", hint=cause.hint)
+        return LedgerError(f"{_named(engine)} cannot be opened: {cause.message}", hint=cause.hint)
     text = str(error).strip()
     searched = f"sqlstate {getattr(error, 'sqlstate', None)}: {text}".lower()
     for fragments, kind, message, hint in _FAILURES:
         if any(fragment in searched for fragment in fragments):
-            return kind(message, hint=hint)
+            return kind(_filled(message, engine), hint=_filled(hint, engine))
     reason = text.partition("\n")[0][:200] or "no reason given"
-    return LedgerError(f"the ledger cannot be read or written: {reason}")
+    return LedgerError(f"{_named(engine)} cannot be read or written: {reason}")
+
+
+def _named(engine: Engine) -> str:
+    """Return the ledger in words; a server is named by its own messages."""
+    file = _file_of(engine)
+    return f"the ledger file {file}" if file else "the ledger"
+
+
+def _filled(text: str | None, engine: Engine) -> str:
+    file = Path(_file_of(engine))
+    names = {"file": quote(str(file)), "folder": quote(str(file.parent))}
+    return (text or "").format(ledger=_named(engine), **names)
+
+
+def _file_of(engine: Engine) -> str:
+    return engine.url.database or "" if engine.dialect.name == "sqlite" else ""
 
 
 def _sqlite(url: URL) -> Engine:

@@ -100,8 +100,14 @@ class LedgerVerification:
             "vault_head": {
                 "verdict": self.vault.lower(),
                 "fault": self.vault_fault or self.note_fault,
+                "error": self._unread_document(),
             },
         }
+
+    def _unread_document(self) -> dict[str, Any] | None:
+        if self.unread is None:
+            return None
+        return {name: getattr(self.unread, name) for name in ("code", "message", "hint")}
 
 
 def verify_ledger(

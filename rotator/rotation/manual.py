@@ -112,29 +112,42 @@ class AccountSecrets:
             raise SecretNotFound(
                 f"{name} has no secret {secret_id}", hint=f"see `rotator secrets list {name}`"
             )
-        why = self._danger(secret_id)
-        if why and not force:
-            raise Refused(why, code="unsafe-delete", hint="--force deletes it all the same")
-
-    def _danger(self, secret_id: str) -> str | None:
-        """Return the reason not to delete a secret by hand; None where there is none."""
-        rotation = self.rotation
         if len(self.secrets) == 1:
-            return f"secret {secret_id} is the account's only one"
+            raise Refused(
+                f"secret {secret_id} is the account's only one, which Vonage always keeps",
+                code="unsafe-delete",
+                hint=f"`rotator rotate-now {name}` makes another one, and deletes this one then",
+            )
+        if (danger := self._danger(secret_id)) and not force:
+            why, instead = danger
+            hint = "; ".join(filter(None, (instead, "--force deletes it all the same")))
+            raise Refused(why, code="unsafe-delete", hint=hint)
+
+    def _danger(self, secret_id: str) -> tuple[str, str | None] | None:
+        """Return the reason not to delete a secret by hand, and what to do; None for no reason."""
+        name, rotation = self.account.name, self.rotation
         if secret_id == self.current_secret_id:
-            return f"secret {secret_id} is the one that Vault holds: consumers use it"
+            why = f"secret {secret_id} is the one that Vault holds: consumers use it"
+            return why, f"`rotator rotate-now {name}` replaces it first"
         if self.current_secret_id is None:
-            return f"which secret Vault holds is not certain, so {secret_id} may be in use"
+            why = f"which secret Vault holds is not certain, so {secret_id} may be in use"
+            return why, f"`rotator adopt {name} --secret-id ID` records which one it is"
         if not self.is_live:
             why = "Vonage refuses the value that Vault holds"
-            return f"{why}, so {secret_id} may be what still works"
+            why = f"{why}, so {secret_id} may be what still works"
+            return why, f"`rotator adopt {name}` writes a working one there"
         if self.ends_at:
-            return f"Vault removes its value by itself at {self.ends_at:%Y-%m-%d %H:%M} UTC"
+            why = f"Vault removes its value by itself at {self.ends_at:%Y-%m-%d %H:%M} UTC"
+            return why, "unset `delete_version_after` of the entry and its mount"
         if secret_id == self.adopted_id:
-            return f"secret {secret_id} was adopted last: a standby of Vault that lags may hide it"
+            why = f"secret {secret_id} was adopted last: a standby of Vault that lags may hide it"
+            return why, None
         if rotation and secret_id in (rotation.predecessor_id, rotation.new_id):
+            if rotation.verified_at:
+                why = f"secret {secret_id} is in its grace, and the open rotation deletes it then"
+                return why, f"`rotator rotate-now {name} --grace 0s` ends the grace now"
             why = "belongs to an open rotation, which deletes it when it is time"
-            return f"secret {secret_id} {why}"
+            return f"secret {secret_id} {why}", f"`rotator resume {name}` carries it on"
         return None
 
 

@@ -6,10 +6,10 @@ rotation is due, and if no secret gets older than `max_age` by then. The deletio
 may have to wait for a window, but the next rotation waits for the same one.
 
 Both bounds are found by trying the times at which they can be reached, each of which the policy
-does lead to: a policy that can be kept is never refused. Those times are looked for in a period
-that begins in 2027: one year for `every`; five for `cron`, and at most four hundred of its times.
-A policy is thus accepted if only a rarer coincidence breaks it: of a `cron` that comes many times a
-day with the end of a month, or of a jitter with the edges of several windows.
+does lead to: a policy that can be kept is never refused. They are looked for in a period that
+begins in 2027: one year for `every`; five for `cron`, at most four hundred of its times at a
+stretch. A policy is thus accepted if only a rarer coincidence breaks it: of windows with a `cron`
+that comes many times a day or twice a year, or of a jitter with the edges of several windows.
 """
 
 from bisect import bisect_left, bisect_right
@@ -21,7 +21,7 @@ from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 from rotator.model import Policy
-from rotator.rotation.window import Spans, delayed
+from rotator.rotation.window import Spans, clock_changes, delayed
 
 _START = datetime(2027, 1, 1, tzinfo=UTC)
 _YEAR = timedelta(days=366)
@@ -88,19 +88,35 @@ def _of_every(policy: Policy) -> Iterator[Interval]:
 def _of_cron(policy: Policy, cron: str) -> Iterator[Interval]:
     from rotator.rotation import schedule  # noqa: PLC0415  # most configurations have no cron
 
-    start = _START.astimezone(ZoneInfo(policy.timezone))
-    coming = schedule.occurrences(cron, start)
-    times = [*islice(coming, _LEAST_TIMES)]
-    times += takewhile(lambda time: time < _START + _LONGEST_CRON, islice(coming, _MOST_TIMES))
-    spans = Spans.of(policy, _START, times[-1] + _longest_wait(policy))
-    # Until then, a secret is made for an earlier time.
-    turns = [time - schedule.moment_before(time, after) for time, after in pairwise(times)]
-    put_off = partial(delayed, spans.opens_at)
-    for time in times[:-1]:
-        delays = {*_delays(policy, spans, time), *_up_to(turns, policy, spans, time)}
-        for at in {put_off(time, delay) for delay in delays}:
-            for due_at in times[bisect_left(turns, at) : len(turns)][:1]:
-                yield from _intervals(policy, spans, time, at, due_at)
+    zone = ZoneInfo(policy.timezone)
+    for start in _starts(cron, zone):
+        coming = schedule.occurrences(cron, start)
+        times = [*islice(coming, _LEAST_TIMES)]
+        times += takewhile(lambda time: time < _START + _LONGEST_CRON, islice(coming, _MOST_TIMES))
+        # Until then, a secret is made for an earlier time.
+        turns = [time - schedule.moment_before(time, after) for time, after in pairwise(times)]
+        spans = Spans.of(policy, start, times[-1] + _longest_wait(policy))
+        put_off = partial(delayed, spans.opens_at)
+        for time in times[:-1]:
+            delays = {*_delays(policy, spans, time), *_up_to(turns, policy, spans, time)}
+            for at in {put_off(time, delay) for delay in delays}:
+                for due_at in times[bisect_left(turns, at) : len(turns)][:1]:
+                    yield from _intervals(policy, spans, time, at, due_at)
+
+
+def _starts(cron: str, zone: ZoneInfo) -> Iterator[datetime]:
+    """Yield from when to follow a `cron`: one that comes many times a day, from several times on.
+
+    That is before each change of the clocks, and at the end of each month.
+    """
+    yield _START.astimezone(zone)
+    minute, hour, *_ = cron.split()
+    if minute.isdecimal() and hour.isdecimal():
+        return
+    for change in clock_changes(_START, zone, days=_YEAR // timedelta(days=1)):
+        yield change.astimezone(zone) - _CLOSED / 2
+    for month in range(1, 13):
+        yield datetime(_START.year, month, 1, tzinfo=zone) - timedelta(hours=3)
 
 
 def _intervals(
@@ -138,8 +154,10 @@ def _up_to(
 
     It is delayed from `base` on, or once more after a window opened.
     """
-    gaps = ((spans.opens[index], *bounds) for index, *bounds in _gaps(policy, spans, base))
-    for start, earliest, latest in ((base, _NONE, _less(policy.jitter)), *gaps):
+    starts = [(base, _NONE, _less(policy.jitter))]
+    for index, earliest, latest in _gaps(policy, spans, base):
+        starts.append((spans.opens[index], earliest, latest))
+    for start, earliest, latest in starts:
         for turn in turns[bisect_left(turns, start + earliest) :][:1]:
             delays = (turn - start, turn - start + _TICK)
             yield from (delay for delay in delays if delay <= latest)

@@ -84,7 +84,7 @@ def opens_at(policy: Policy, at: datetime) -> datetime:
     openings = _instants(windows, at, zone, of=lambda window: (window.opens,))
     return min(
         instant
-        for instant in (*openings, *_changes(at, zone))
+        for instant in (*openings, *clock_changes(at, zone))
         if instant >= at and _is_in(windows, instant.astimezone(zone))
     )
 
@@ -120,7 +120,7 @@ class Spans:
         walls = _instants(
             windows, start, zone, of=lambda each: (each.opens, each.closes), days=days
         )
-        edges = sorted({start, end, *walls, *_changes(start, zone, days=days)})
+        edges = sorted({start, end, *walls, *clock_changes(start, zone, days=days)})
         spans = cls(opens=[], closes=[])
         was_in = False
         for instant in (edge for edge in edges if start <= edge <= end):
@@ -184,7 +184,7 @@ def _instants(
                 yield datetime.combine(day, wall.replace(fold=fold)).astimezone(UTC)
 
 
-def _changes(at: datetime, zone: ZoneInfo, *, days: int = _HORIZON) -> Iterator[datetime]:
+def clock_changes(at: datetime, zone: ZoneInfo, *, days: int = _HORIZON) -> Iterator[datetime]:
     """Yield the clock changes, which may lead from outside a window into it."""
     start = at.astimezone(UTC).replace(microsecond=0)
     for number in range(days):

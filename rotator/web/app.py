@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from rotator.application import Application
 from rotator.errors import RotatorError
+from rotator.ledger.daemons import Outage
 from rotator.model import State
 from rotator.model.redaction import escaped
 from rotator.reporting.gauges import AccountGauges, hook_gauges
@@ -26,6 +27,7 @@ from rotator.reporting.verification import verify_ledger
 from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.metrics import Metrics
 from rotator.web import views
+from rotator.web.daemons import daemons_view, own_banners
 from rotator.web.overview import Filter, Overview, OverviewPage
 from rotator.web.templates import AT_REST, AT_WORK, files, rendered
 from rotator.web.views import AccountDetail, Timeline, timeline_until
@@ -56,8 +58,8 @@ class Pulse:
 
     #: Whether the daemon's scheduler still runs its jobs.
     is_live: Callable[[], bool]
-    #: Returns the unreachable components, such as `vault`.
-    away: Callable[[], list[str]]
+    #: Returns its outages by component, such as `vault`.
+    outages: Callable[[], Mapping[str, Outage]]
 
 
 class Json(JSONResponse):
@@ -168,9 +170,17 @@ class WebApp:
         """Render a page that shows `accounts`; it reloads sooner while one of them is changing."""
         is_paused = "paused" in request.query_params
         seconds = AT_WORK if any(each.status.state in _MOVING for each in accounts) else AT_REST
+        pulse = self._pulse
+        daemons = daemons_view(
+            self._data.application.ledger.daemon_records(for_pages=True),
+            pulse.outages(),
+            is_live=pulse.is_live(),
+            now=datetime.now(UTC),
+        )
         text = rendered(
             template,
-            away=self._pulse.away(),
+            daemons=daemons,
+            banners=daemons.banners,
             accounts=accounts,
             is_paused=is_paused,
             seconds=seconds,
@@ -178,8 +188,10 @@ class WebApp:
             version=self._version,
             **values,
         )
-        # Not in the document, where it could not be switched off.
-        return HTMLResponse(text, headers={} if is_paused else {"Refresh": str(seconds)})
+        # Not in the document, where it could not be switched off. With its address: one with a
+        # fragment, as links within the page have it, would only be scrolled to.
+        again = {"Refresh": f"{seconds}; url={_own_address(request)}"}
+        return HTMLResponse(text, headers={} if is_paused else again)
 
     def _file(self, request: Request) -> Response:
         found = files().get(request.path_params["name"])
@@ -239,7 +251,13 @@ class WebApp:
             document = {"error": {"code": code, "message": message, "hint": hint}}
             return Json(document, status, headers=headers)
         text = rendered(
-            "error.html", status=int(status), message=message, hint=hint, version=self._version
+            "error.html",
+            status=int(status),
+            message=message,
+            hint=hint,
+            now=datetime.now(UTC),
+            banners=list(own_banners(self._pulse.outages(), is_live=self._pulse.is_live())),
+            version=self._version,
         )
         return HTMLResponse(text, status, headers=headers)
 
@@ -357,6 +375,12 @@ def _state(check: Callable[[], object]) -> str:
     except RotatorError as error:
         return error.message
     return "ok"
+
+
+def _own_address(request: Request) -> str:
+    """Return path and query of a request."""
+    path, query = request.url.path, request.url.query
+    return f"{path}?{query}" if query else path
 
 
 def _before(request: Request) -> int | None:

@@ -102,6 +102,28 @@ def test_vault_is_unreachable(cli: CliFixture) -> None:
     assert (report["outcome"], report["error"]["code"]) == ("failed", "vault-not-ready")
 
 
+#: Commands of every kind that need a server.
+ASKING = (
+    "rotate-now account-1 --dry-run",
+    "status --refresh",
+    "secrets list account-1",
+    "account balance account-1",
+    "adopt account-1 --from-vault",
+)
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_a_server_that_is_away_is_no_bad_configuration(cli: CliFixture, command: str) -> None:
+    """Whatever is asked of Vault or of Vonage: it failed (1), and may be tried again."""
+    cli.world.vonage.faults.add(Fault("status", times=None))
+    vonage = cli.run(*command.split())
+    cli.world.vault.close()
+    vault = cli.run(*command.split(), environment={"ROTATOR_VAULT__PATIENCE": "0s"})
+
+    assert vonage.code == 1, vonage
+    refused(vault, 1, "Vault refuses connections", "check vault.address and that Vault runs")
+
+
 def test_vault_is_sealed(cli: CliFixture) -> None:
     """A sealed Vault is away until someone unseals it."""
     cli.world.vault.sealed = True

@@ -519,17 +519,18 @@ def test_a_ledger_that_may_not_be_looked_at_is_no_bug(cli: CliFixture) -> None:
     By a name that is too long: root may look into every folder.
     """
     text = cli.config.read_text()
-    cli.config.write_text(text.replace(str(cli.ledger), f"/{'x' * 300}/ledger.db"))
+    missing = f"/{'x' * 300}/ledger.db"
+    cli.config.write_text(text.replace(str(cli.ledger), missing))
     examined = cli.run("doctor", "--json")
     tried = cli.run("rotate-now", cli.account.name, "--dry-run")
 
     rows = [row for row in examined.json()["checks"] if row["check"] == "ledger revision"]
     assert [(row["verdict"], row["finding"]) for row in rows] == [
-        ("failed", "the ledger file cannot be opened or created")
+        ("failed", f"the ledger file {missing} cannot be opened or created")
     ]
     assert (tried.code, tried.err.split("\n")[0]) == (
         2,
-        "error: the ledger file cannot be opened or created",
+        f"error: the ledger file {missing} cannot be opened or created",
     )
 
 

@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -102,7 +104,7 @@ def test_verify_follows_the_chain_and_asks_vault(cli: CliFixture) -> None:
     assert document[0]["ok"] is True
     assert document[0]["chain"] == {"verdict": "whole", "fault": None}
     assert document[0]["rows"] == {"verdict": "match", "faults": []}
-    assert document[0]["vault_head"] == {"verdict": "matches", "fault": None}
+    assert document[0]["vault_head"] == {"verdict": "matches", "fault": None, "error": None}
 
 
 @pytest.mark.parametrize(
@@ -193,15 +195,51 @@ def test_a_note_that_vanished_from_vault_is_a_complaint(cli: CliFixture) -> None
     assert done.code == 1
 
 
-def test_without_vault_only_the_chain_is_proved(cli: CliFixture) -> None:
-    """A Vault that is sealed fails the proof, unless it is left out on purpose."""
+def test_a_vault_that_cannot_be_asked_is_no_changed_ledger(cli: CliFixture) -> None:
+    """What could not be compared has an exit code and a text of its own, unless left out."""
     cli.world.vault.sealed = True
-    online, offline = cli.run("ledger", "verify"), cli.run("ledger", "verify", "--offline")
+    online, told = cli.run("ledger", "verify"), cli.run("ledger", "verify", "--json").json()
+    offline = cli.run("ledger", "verify", "--offline")
     cli.world.vault.sealed = False
+    token = cli.token_file.read_text()
+    cli.token_file.write_text("wrong")
+    refused = cli.run("ledger", "verify")
+    cli.token_file.write_text(token)
 
     assert online.out.splitlines()[1].split()[2:] == ["whole", "match", "not", "compared"]
-    assert online.err.startswith("error: not compared with Vault: Vault is sealed")
-    assert (online.code, offline.code) == (1, 0)
+    what, hint = online.err.splitlines()
+    assert what.startswith("error: could not compare with Vault: Vault is sealed")
+    assert what.endswith("; chain and rows are whole")
+    assert hint.startswith("hint: unseal Vault, then run the command again; --offline compares")
+    assert told[0]["ok"] is False
+    assert told[0]["vault_head"]["error"]["code"] == "vault-sealed"
+    assert (online.code, refused.code, offline.code) == (75, 75, 0)
+
+
+def test_a_changed_ledger_is_one_while_vault_is_sealed(cli: CliFixture) -> None:
+    """A fault that is certain decides the exit code, whatever could not be compared."""
+    tamper(cli, "UPDATE entry SET event = 'refused' WHERE seq = 4")
+    cli.world.vault.sealed = True
+    done = cli.run("ledger", "verify")
+    cli.world.vault.sealed = False
+
+    assert done.code == 1
+    assert done.err.startswith("error: account-1: entry 4 was changed\n")
+    assert done.err.splitlines()[2].startswith("error: could not compare with Vault: Vault is")
+    assert "are whole" not in done.err
+
+
+def test_a_ledger_that_cannot_be_read_is_no_changed_ledger(cli: CliFixture) -> None:
+    """Nothing was verified, which is neither a verdict nor a wrong configuration."""
+    with closing(sqlite3.connect(cli.ledger)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        done = cli.run("ledger", "verify", "--offline")
+
+    assert done.code == 75
+    assert done.err.startswith(
+        "error: nothing was verified: another process keeps the ledger file /"
+    )
 
 
 def test_an_account_that_is_gone_keeps_its_record(cli: CliFixture) -> None:

@@ -104,19 +104,28 @@ def test_create_does_not_take_the_last_slot_from_a_rotation(cli: CliFixture) -> 
 
 
 def test_delete_refuses_what_may_be_in_use(cli: CliFixture) -> None:
-    """What Vault holds, what a rotation owns and the only one stay, unless forced."""
+    """What Vault holds and what a rotation owns stay, unless forced; the only one stays anyway.
+
+    The hint is what is right for each, and never what Vonage would refuse.
+    """
     (only,) = cli.secret_ids()
     last = cli.run("secrets", "delete", "account-1", only, "--yes")
+    forced = cli.run("secrets", "delete", "account-1", only, "--yes", "--force")
     cli.rotate()
     before = cli.snapshot()
     old, new = (
         cli.run("secrets", "delete", "account-1", each, "--yes") for each in cli.secret_ids()
     )
 
-    assert (last.code, old.code, new.code) == (3, 3, 3)
-    assert "the account's only one" in last.err
-    assert "belongs to an open rotation" in old.err
+    assert (last.code, forced.code, old.code, new.code) == (3, 3, 3, 3)
+    assert last.err == forced.err
+    assert "the account's only one, which Vonage always keeps" in last.err
+    assert "hint: `rotator rotate-now account-1` makes another one" in last.err
+    assert "--force" not in last.err
+    assert "is in its grace" in old.err
+    assert "hint: `rotator rotate-now account-1 --grace 0s` ends the grace now" in old.err
     assert "the one that Vault holds" in new.err
+    assert "hint: `rotator rotate-now account-1` replaces it first; --force" in new.err
     assert cli.snapshot() == before
 
 

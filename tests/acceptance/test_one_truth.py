@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from html import unescape
 from pathlib import Path
 from threading import Event as ThreadEvent
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 
 import httpx
@@ -71,7 +71,7 @@ class Surfaces:
         with ExitStack() as open_:
             application = open_.enter_context(Application(load(self.config, {}), {}))
             metrics = Metrics("1")
-            pulse = Pulse(is_live=lambda: True, away=list)
+            pulse = Pulse(is_live=lambda: True, outages=dict)
             web = WebApp(metrics=metrics, pulse=pulse, version="1")
             web.show(application)
             address = ListenAddress(text="127.0.0.1:0")
@@ -124,8 +124,11 @@ class Surfaces:
 
     def _find_overdue(self, application: Application) -> None:
         """Look for accounts that are overdue, as a daemon does."""
-        check = OverdueCheck(application, health=Health(), stopping=_never())
-        check.check("overdue")
+        times = [0.0]
+        health = Health(clock=lambda: times[-1])
+        # The daemon has run for long enough to have begun what was due at its start.
+        times.append(7200.0)
+        OverdueCheck(application, health=health, stopping=ThreadEvent()).check("overdue")
 
     def _payloads(self) -> Iterator[dict[str, Any]]:
         """Yield what hooks get, the oldest notification first."""
@@ -141,11 +144,6 @@ class Surfaces:
             fleet.deliveries.settle(delivery, None, now=now)
 
 
-def _never() -> ThreadEvent:
-
-    return ThreadEvent()
-
-
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """An account in every state."""
@@ -159,8 +157,8 @@ def surfaces(fleet: Fleet) -> Iterator[Surfaces]:
 
     class Clock(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return fleet.clock.now().astimezone(tz)
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(fleet.clock.now().timestamp(), tz)
 
     with ExitStack() as patched:
         for module in CLOCKS:
@@ -192,7 +190,7 @@ def test_every_surface_says_the_same(fleet: Fleet, surfaces: Surfaces) -> None:
             assert plain(words) in page
         assert plain(why) in surfaces.index
         assert f'rotator_account_state{{account="{name}",state="{state}"}} 1' in surfaces.metrics
-        report = surfaces.report[name]["present"]
+        report = surfaces.report[name]["now"]
         assert [report[key] or "" for key in ("state", "code", "why", "hint")] == [
             state,
             code,

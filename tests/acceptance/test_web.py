@@ -1,6 +1,7 @@
 """What the real daemon serves."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -120,7 +121,7 @@ def renewals(run: Service) -> int:
 
 
 def test_it_says_what_is_not_ready(build: Build) -> None:
-    """Without Vault the process is well and not ready, and says which is not."""
+    """Without Vault the process is well and not ready, and says which is not; so does the page."""
     run = build(age=timedelta())
     run.start()
     url = run.url()
@@ -131,6 +132,8 @@ def test_it_says_what_is_not_ready(build: Build) -> None:
     assert answer.json()["ledger"] == "ok"
     assert "Vault" in answer.json()["vault"]
     assert get(f"{url}/healthz").text == "ok\n"
+    until(lambda: "Vault cannot be used" in get(url).text)
+    assert re.search(r"last poll [0-9 ms]+ ago by ", get(url).text)
 
 
 def test_a_reload_keeps_the_address(build: Build) -> None:
@@ -187,6 +190,7 @@ def test_a_reload_moves_to_another_address(build: Build, tmp_path: Path) -> None
     process.send_signal(signal.SIGHUP)
     until(lambda: run.logged("configuration refused"))
     assert get(f"{url}/healthz").status_code == 200
+    until(lambda: "The new configuration is refused" in get(url).text)
     path = tmp_path / "http.sock"
     run.daemon = f'listen = "unix:{path}"'
     run.configure(grace="0s")

@@ -40,7 +40,10 @@ def settle(visit: Visit) -> None:
 
 
 def test_a_rotation_is_watched_from_due_to_complete(serve: Serve) -> None:
-    """One window that nobody touches shows it due, then its steps with times, then the end."""
+    """One window that nobody touches shows it due, then its steps with times, then the end.
+
+    It stays where it was, with its filter, also where a link has led to the list.
+    """
     leases: list[Lease] = []
 
     def elsewhere(run: Service) -> LedgerWriter:
@@ -52,7 +55,9 @@ def test_a_rotation_is_watched_from_due_to_complete(serve: Serve) -> None:
 
     age = timedelta(days=30, minutes=1)
     visit = serve(age=age, prepare=due_but_busy, propagation=3600.0)
-    page = visit.open()
+    page = visit.open("/?q=account-1#accounts")
+    page.set_viewport_size({"width": 1280, "height": 400})
+    page.evaluate("scrollTo(0, 200)")
     row = page.get_by_role("row").filter(has_text="account-1")
     expect(row.locator(".badge")).to_have_text("due")
     picture(page, "rotation-1-due")
@@ -61,6 +66,8 @@ def test_a_rotation_is_watched_from_due_to_complete(serve: Serve) -> None:
     expect(row.locator(".badge")).to_have_text("rotating")
     expect(row.locator(".step.is-done", has_text="create")).to_contain_text(":")
     expect(row.locator("[aria-current=step]")).to_contain_text("probe")
+    expect(page.get_by_label("Name, API key")).to_have_value("account-1")
+    assert page.evaluate("scrollY") > 100
     picture(page, "rotation-2-rotating")
     settle(visit)
     expect(row.locator(".badge")).to_have_text("healthy")

@@ -12,7 +12,7 @@ from rotator import descriptors
 from rotator.cli.output import problem_of
 from rotator.daemon.health import Health
 from rotator.errors import LedgerError, StoreUnavailable, TooManyFiles
-from rotator.ledger.database import translated
+from rotator.ledger.database import open_database, translated
 from rotator.network import ExchangeFailed, TransportFailure
 from rotator.vault.errors import interpret
 from rotator.vonage.errors import failure
@@ -88,16 +88,19 @@ def test_no_more_passes_than_there_are_descriptors_for(
 def test_each_adapter_says_what_is_lacking(tmp_path: Path) -> None:
     """Vonage's, Vault's and the ledger's errors name the limit and how to raise it."""
     refused = ExchangeFailed(TransportFailure.UNREACHABLE, "too many open files")
+    path = tmp_path / "ledger.db"
+    engine = open_database(f"sqlite:///{path}")
     with nothing_left():
         _, of_vonage = failure(calling(), refused)
         of_vault = interpret(TransportFailure.REFUSED, "read-current", with_token=True)
-        with pytest.raises(LedgerError) as of_ledger, translated():
-            sqlite3.connect(tmp_path / "ledger.db")
+        with pytest.raises(LedgerError) as of_ledger, translated(engine):
+            sqlite3.connect(path)
 
     assert isinstance(of_vault, StoreUnavailable)
     for error in (of_vonage, of_vault, of_ledger.value):
         assert "too many open files" in error.message.lower()
         assert "LimitNOFILE" in (error.hint or "")
+    assert str(path) in of_ledger.value.message
 
 
 def test_it_is_no_bug() -> None:

@@ -1,5 +1,6 @@
 """`ledger verify` and `ledger export`: check and export the record."""
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,13 +8,17 @@ import typer
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
 from rotator.cli.context import CommandContext, JsonOption, OnlyName, OnlyNames, flag
-from rotator.errors import RotatorError
+from rotator.errors import Busy, LedgerError, RotatorError
 from rotator.reporting.verification import LedgerVerification, Verifier
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rotator.application import Application
 
 HEADERS = ("account", "entries", "chain", "rows", "Vault's head")
+#: Exit code where nothing is wrong as far as could be compared: try later.
+NOT_COMPARED = Busy.exit_code
 
 
 def verify(
@@ -30,8 +35,11 @@ def verify(
     with the hash that the last rotation left in Vault. What the entries say of rotations, holds,
     deleted and adopted secrets, and of what the account is, is compared with the rows that rotator
     works by.
+
+    Exits with 1 only if something was changed or is missing, and with 75 if the ledger or Vault
+    cannot be read now: then nothing is known to be wrong.
     """
-    with CommandContext.of(context).application(offline=offline) as application:
+    with _readable(), CommandContext.of(context).application(offline=offline) as application:
         require_known(application, names or [])
         verifier = verifier_of(application, offline=offline)
         proofs = [verifier.verify(name) for name in names or all_names(application)]
@@ -39,7 +47,23 @@ def verify(
     output.show_table(documents, HEADERS, [_row(proof) for proof in proofs], as_json=as_json)
     output.flush()
     _complain(proofs, verifier.away)
-    raise typer.Exit(0 if all(proof.is_whole for proof in proofs) else 1)
+    raise typer.Exit(_exit_code(proofs))
+
+
+@contextmanager
+def _readable() -> "Iterator[None]":
+    """End the command as one that has verified nothing if the ledger cannot be read."""
+    try:
+        yield
+    except LedgerError as error:
+        output.complain(f"nothing was verified: {error.message}", error.hint)
+        raise typer.Exit(NOT_COMPARED) from None
+
+
+def _exit_code(proofs: list[LedgerVerification]) -> int:
+    if any(proof.faults for proof in proofs):
+        return 1
+    return 0 if all(proof.is_whole for proof in proofs) else NOT_COMPARED
 
 
 def export(context: typer.Context, name: OnlyName = None) -> None:
@@ -74,13 +98,14 @@ def _complain(proofs: list[LedgerVerification], away: RotatorError | None) -> No
         for fault, hint in proof.complaints:
             output.complain(fault, hint, about=proof.account)
         if proof.unread and not away:
-            output.complain(
-                f"not compared with Vault: {proof.unread.message}",
-                proof.unread.hint,
-                about=proof.account,
-            )
+            _complain_of_vault(proof.unread, [proof], about=proof.account)
     if away:
-        output.complain(
-            f"not compared with Vault: {away.message}",
-            f"{away.hint}; --offline compares chain and rows alone" if away.hint else None,
-        )
+        _complain_of_vault(away, proofs)
+
+
+def _complain_of_vault(
+    error: RotatorError, proofs: list[LedgerVerification], *, about: str = ""
+) -> None:
+    alone = "" if any(proof.faults for proof in proofs) else "; chain and rows are whole"
+    hint = f"{error.hint or 'try again later'}; --offline compares chain and rows alone"
+    output.complain(f"could not compare with Vault: {error.message}{alone}", hint, about=about)

@@ -17,6 +17,7 @@ from sqlalchemy import insert, text, update
 from rotator.application import Application
 from rotator.config import load
 from rotator.ledger import tables
+from rotator.ledger.daemons import DaemonRecord, Outage
 from rotator.ledger.database import open_database, writing
 from rotator.ledger.mapping import trouble_text
 from rotator.model import SecretValue, State, Trouble
@@ -75,8 +76,8 @@ class Visitor:
             )
         )
         self.application = Application(load(config, {}), {})
-        self.live, self.away = True, list[str]()
-        pulse = Pulse(is_live=lambda: self.live, away=lambda: self.away)
+        self.live, self.outages = True, dict[str, Outage]()
+        pulse = Pulse(is_live=lambda: self.live, outages=lambda: self.outages)
         self.web = WebApp(metrics=Metrics("1"), pulse=pulse, version="1.2.3")
         self.web.show(self.application)
         address = ListenAddress(text="127.0.0.1:0")
@@ -292,8 +293,11 @@ def test_a_token_is_asked_for_where_there_is_one(
 
 
 def test_a_page_comes_again_by_itself_unless_it_is_paused(visitor: Visitor) -> None:
-    """By a header, which can be left out."""
-    assert visitor.get("/").headers["Refresh"] == "30"
+    """By a header, which can be left out; with its filter, and without jumping to a part of it."""
+    address = "/?q=a%3B%22&state=held&page=1"
+
+    assert visitor.get("/").headers["Refresh"] == "30; url=/"
+    assert visitor.get(address).headers["Refresh"] == f"30; url={address}"
     assert "Refresh" not in visitor.get("/?paused=1").headers
     assert "Refresh" not in visitor.get("/accounts/nobody").headers
 
@@ -340,14 +344,68 @@ def test_a_scheduler_that_stands_still_is_told(visitor: Visitor) -> None:
     visitor.live = False
 
     assert visitor.get("/healthz").status_code == 503
+    assert "This daemon does not work" in visitor.get("/").text
 
 
-def test_what_is_away_is_on_the_page(visitor: Visitor) -> None:
-    """As the daemon found it out."""
-    assert "Unreachable:" not in visitor.get("/").text
-    visitor.away.append("vault")
+def sealed() -> Outage:
+    """Return an outage of Vault."""
+    since = datetime.now(UTC) - timedelta(hours=2)
+    hint = "`vault operator unseal` on its host"
+    return Outage(code="vault-sealed", why="Vault is sealed", hint=hint, since=since)
 
-    assert "Unreachable: vault." in visitor.get("/").text
+
+def test_an_outage_is_on_every_page(visitor: Visitor) -> None:
+    """What, why, since when and the cure; on the page of an error, too."""
+    paths = ("/", f"/accounts/{NAMES[0]}", "/accounts/nobody")
+    before = [visitor.get(path).text for path in paths]
+    visitor.outages["vault"] = sealed()
+    during = [visitor.get(path).text for path in paths]
+
+    assert not any("Vault cannot be used" in page for page in before)
+    for page in during:
+        assert "<b>Vault cannot be used:</b> Vault is sealed, since " in page
+        assert "(2h)" in page
+        assert "<code>vault operator unseal</code> on its host" in page
+
+
+def test_it_is_told_when_daemons_polled(visitor: Visitor) -> None:
+    """The last one at the top, each on the first page, with what it cannot use."""
+    now = datetime.now(UTC)
+    before = visitor.get("/").text
+    for host, ago, outages in (("host-b", 90, {}), ("host-a", 12, {"vault": sealed()})):
+        polled_at = now - timedelta(seconds=ago)
+        visitor.application.ledger.daemons.begin(
+            DaemonRecord(
+                host=host,
+                version="1.2.3",
+                started_at=polled_at,
+                polled_at=polled_at,
+                poll_seconds=60,
+                known_outages=outages,
+            )
+        )
+    first, own = visitor.get("/").text, visitor.get(f"/accounts/{NAMES[0]}").text
+
+    assert "no daemon has polled yet" in before
+    for page in (first, own):
+        assert re.search(r"last poll \d+s ago by host-a<", page)
+        assert re.search(r"Vault is sealed, since .*, at host-a<", page)
+    assert re.search(r"<b>host-b</b> .*last polled 1m \d+s ago, every 60 s<", first)
+
+
+def test_a_dead_fleet_is_seen(visitor: Visitor) -> None:
+    """Accounts that nobody works on are not said to be well; what was found out is outdated."""
+    long_ago = datetime.now(UTC) - timedelta(hours=3)
+    record = DaemonRecord(
+        host="host-a", version="1", started_at=long_ago, polled_at=long_ago, poll_seconds=15
+    )
+    visitor.application.ledger.daemons.begin(record)
+    page = visitor.get("/").text
+
+    assert "<b>No daemon is at work:</b> none has polled since" in page
+    assert "<code>systemctl status rotator.service</code>" in page
+    assert "All 120 accounts were well at the last poll" in page
+    assert "silent: last polled 3h" in page
 
 
 def test_vault_is_not_asked_by_each_probe(

@@ -173,6 +173,11 @@ def test_policy_of_an_account_must_be_able_to_work(refuse: Refuse) -> None:
                 "max_age 17d"
             ),
         ),
+        # Each is minutes after the one before, but for the first of a year.
+        (
+            'cron = "*/10 22-23 * jan-mar *"\ngrace = "0s"\njitter = "0s"',
+            "cron: 275d 22h 10m from one time of cron to the next, more than max_age 45d",
+        ),
         (
             'cron = "0 3 * * *"',
             (

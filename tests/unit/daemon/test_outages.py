@@ -114,6 +114,21 @@ def test_a_short_outage_is_not_told() -> None:
     assert watch.polls(3, "down") == watch.polls(20, "up") == []
 
 
+def test_a_page_shows_what_is_away_now() -> None:
+    """From the first poll that finds it out until it has been back for a minute."""
+    watch = Watch()
+    watch.polls(1, "down")
+    during = watch.outages.present
+    watch.polls(9, "down", "up")
+
+    assert [(name, each.code, each.since) for name, each in during.items()] == [
+        ("vault", "vault-sealed", NOW + timedelta(seconds=15))
+    ]
+    assert watch.outages.present
+    watch.polls(9, "up")
+    assert watch.outages.present == {}
+
+
 def test_what_comes_and_goes_is_one_outage() -> None:
     """It begins with the first failure, and ends a minute after the last one."""
     watch = Watch()

@@ -41,26 +41,64 @@ def test_roles_go_from_certain_to_foreign() -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "secret_id", "why"),
+    ("view", "secret_id", "why", "instead"),
     [
-        (VIEW, "held", "is the one that Vault holds"),
-        (replace(VIEW, current_secret_id=None), "other", "is not certain"),
-        (replace(VIEW, is_live=False), "other", "may be what still works"),
-        (replace(VIEW, secrets=VIEW.secrets[:1]), "held", "the account's only one"),
-        (replace(VIEW, rotation=replace(WAITING, predecessor_id="other")), "other", "belongs to"),
-        (replace(VIEW, rotation=replace(ROTATING, new_id="other")), "other", "belongs to"),
-        (replace(VIEW, adopted_id="other"), "other", "was adopted last"),
-        (replace(VIEW, ends_at=NOW), "other", "by itself at 2026-11-23 00:00 UTC"),
+        (VIEW, "held", "is the one that Vault holds", "`rotator rotate-now a` replaces it"),
+        (
+            replace(VIEW, current_secret_id=None),
+            "other",
+            "is not certain",
+            "`rotator adopt a --secret-id ID` records",
+        ),
+        (
+            replace(VIEW, is_live=False),
+            "other",
+            "may be what still works",
+            "`rotator adopt a` writes a working one",
+        ),
+        (
+            replace(VIEW, rotation=replace(WAITING, predecessor_id="other")),
+            "other",
+            "is in its grace",
+            "`rotator rotate-now a --grace 0s` ends the grace",
+        ),
+        (
+            replace(VIEW, rotation=replace(ROTATING, new_id="other")),
+            "other",
+            "belongs to an open rotation",
+            "`rotator resume a` carries it on",
+        ),
+        (replace(VIEW, adopted_id="other"), "other", "was adopted last", "--force deletes it"),
+        (
+            replace(VIEW, ends_at=NOW),
+            "other",
+            "by itself at 2026-11-23 00:00 UTC",
+            "unset `delete_version_after`",
+        ),
     ],
 )
-def test_what_may_be_in_use_is_not_deleted(view: AccountSecrets, secret_id: str, why: str) -> None:
-    """An operator has to be sure, and say so by --force."""
+def test_what_may_be_in_use_is_not_deleted(
+    view: AccountSecrets, secret_id: str, why: str, instead: str
+) -> None:
+    """An operator has to be sure, and say so by --force, or do what the hint says instead."""
     with pytest.raises(Refused) as caught:
         view.require_deletable(secret_id, force=False)
     view.require_deletable(secret_id, force=True)
 
     assert why in caught.value.message
     assert caught.value.code == "unsafe-delete"
+    assert (caught.value.hint or "").startswith(instead)
+    assert "--force deletes it all the same" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_only_secret_is_not_deleted(*, force: bool) -> None:
+    """Not even by force, which Vonage would refuse; the hint leads to another one first."""
+    with pytest.raises(Refused, match="the account's only one") as caught:
+        replace(VIEW, secrets=VIEW.secrets[:1]).require_deletable("held", force=force)
+
+    assert "--force" not in (caught.value.hint or "")
+    assert "`rotator rotate-now a`" in (caught.value.hint or "")
 
 
 def test_what_nobody_uses_is_deleted() -> None:
