@@ -178,7 +178,8 @@ def test_every_name_is_completed() -> None:
     """No command has an argument NAME that the shell does not complete."""
 
     def arguments(command: Any) -> Iterator[Any]:  # noqa: ANN401  # typer has no public name for it
-        yield from (each for each in command.params if each.metavar == "NAME")
+        ours = (each for each in command.params if each.param_type_name == "argument")
+        yield from (each for each in ours if each.metavar == "NAME")
         for below in getattr(command, "commands", {}).values():
             yield from arguments(below)
 
