@@ -88,7 +88,11 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "account top-up": (
         "account.top_up",
         "sms-prod --transaction 8ef2447e69604f64",
-        'sms-prod --transaction 8ef2447e69604f64 --reason "end of month"',
+<<<<<<< HEAD
+        'sms-prod --transaction 8ef2447e --reason "ticket 42"',
+=======
+        'sms-prod --transaction 8ef2447e69604f64 --reason March',
+>>>>>>> policies
     ),
     "account callbacks": (
         "account.callbacks",
@@ -106,7 +110,11 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "db copy": (
         "db.copy",
         "--to postgresql+psycopg://rotator@db.example.com/rotator",
-        '--to-file /etc/rotator/new-ledger-url --reason "moving to PostgreSQL"',
+<<<<<<< HEAD
+        '--to-file ./new-ledger-url --reason "moving"',
+=======
+        '--to-file /etc/rotator/new-ledger-url --reason moving',
+>>>>>>> policies
     ),
 }
 

@@ -166,6 +166,7 @@ class WebApp:
         request: Request,
         template: str,
         accounts: Sequence[AccountDetail],
+        now: datetime,
         **values: object,
     ) -> Response:
         """Render a page that shows `accounts`; it reloads sooner while one of them is changing."""
@@ -176,10 +177,11 @@ class WebApp:
             self._data.application.ledger.daemon_records(for_pages=True),
             pulse.outages(),
             is_live=pulse.is_live(),
-            now=datetime.now(UTC),
+            now=now,
         )
         text = rendered(
             template,
+            now=now,
             daemons=daemons,
             banners=daemons.banners,
             accounts=accounts,

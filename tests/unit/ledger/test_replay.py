@@ -379,12 +379,3 @@ def test_what_is_put_off_for_too_long_is_named(
     assert [each for each in found if named and named in each] == found
     assert bool(found) == (named is not None)
     assert unknown == ([] if not named or due_in else found)
-
-
-@pytest.mark.parametrize("operation", ["delete", "adopt", "rotate"])
-def test_a_request_says_nothing_of_what_became_of_it(operation: str) -> None:
-    """What was deleted stays deleted, and nothing is adopted, whoever asks for it again."""
-    deleted = entry("done", operation="delete", secret_id="old")
-    request = entry("requested", operation=operation, secret_id="old", by="ann")
-
-    assert read(deleted, request) == read(deleted)
