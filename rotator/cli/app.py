@@ -88,11 +88,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "account top-up": (
         "account.top_up",
         "sms-prod --transaction 8ef2447e69604f64",
-<<<<<<< HEAD
-        'sms-prod --transaction 8ef2447e --reason "ticket 42"',
-=======
-        'sms-prod --transaction 8ef2447e69604f64 --reason March',
->>>>>>> policies
+        "sms-prod --transaction 8ef2447e69604f64 --reason March",
     ),
     "account callbacks": (
         "account.callbacks",
@@ -110,11 +106,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "db copy": (
         "db.copy",
         "--to postgresql+psycopg://rotator@db.example.com/rotator",
-<<<<<<< HEAD
-        '--to-file ./new-ledger-url --reason "moving"',
-=======
-        '--to-file /etc/rotator/new-ledger-url --reason moving',
->>>>>>> policies
+        "--to-file /etc/rotator/new-ledger-url --reason moving",
     ),
 }
 
