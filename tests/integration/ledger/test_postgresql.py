@@ -139,7 +139,8 @@ def test_an_older_ledger_in_one_can_be_moved(
             schema.ensure(narrow, auto_upgrade=True)
 
         assert copied.rows["entry"] == 1
-        assert LedgerReader(target).history("a", limit=9) == LedgerReader(narrow).history(
+        # The newest one says who made the copy.
+        assert LedgerReader(target).history("a", limit=9)[:-1] == LedgerReader(narrow).history(
             "a", limit=9
         )
 
