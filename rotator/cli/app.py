@@ -88,7 +88,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "account top-up": (
         "account.top_up",
         "sms-prod --transaction 8ef2447e69604f64",
-        "sms-prod --transaction 8ef2447e69604f64 --reason March",
+        "sms-prod --transaction 8ef2447e --reason March",
     ),
     "account callbacks": (
         "account.callbacks",
