@@ -22,6 +22,7 @@ from rotator.model import Actor
 from rotator.model.notification import Hook, PendingDelivery, subscribers
 
 if TYPE_CHECKING:
+    from rotator.ledger.backup import Backup
     from rotator.ledger.copy import CopyResult
     from rotator.ledger.daemons import DaemonRecord, Daemons
     from rotator.ledger.deliveries import Deliveries
@@ -183,6 +184,19 @@ class LedgerAccess:
             raise LedgerUnusable("there is no ledger to copy", hint=hint)
         target = self._opened(open_database(url))
         return copy(self.database, target, actor=actor, now=datetime.now(UTC))
+
+    def back_up(self, path: Path) -> "Backup":
+        """Write a backup to a new file at `path`; see `rotator.ledger.backup.back_up`.
+
+        Raises:
+            LedgerUnusable: there is no ledger.
+            RotatorError: as `back_up`.
+        """
+        from rotator.ledger.backup import back_up  # noqa: PLC0415  # see above
+
+        if self.revision() is None:
+            raise LedgerUnusable("there is no ledger to back up", hint="check ledger.url")
+        return back_up(self.database, path)
 
     def _opened(self, database: sqlalchemy.Engine) -> sqlalchemy.Engine:
         self._cleanup.callback(database.dispose)

@@ -69,6 +69,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "sim": ("sim.sim", "--accounts 3 --latency 50ms", "--write-config ./sim.toml"),
     "ledger verify": ("ledger.verify", "", "sms-prod --offline", "--json"),
     "ledger export": ("ledger.export", "> ledger.ndjson", "sms-prod"),
+    "ledger backup": ("ledger.backup", "/var/backups/rotator-ledger.db", "./ledger.db --json"),
     "secrets list": ("secrets.list_", "sms-prod", "sms-prod --json"),
     "secrets show": ("secrets.show", f"sms-prod {_ID}"),
     "secrets create": (
@@ -119,8 +120,9 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "--config ./rotator.toml status --check",
     ),
     "ledger": (
-        "The record of every step: check it, copy it.",
+        "The record of every step: check it, export it, back it up.",
         "verify",
+        "backup /var/backups/rotator-ledger.db",
         "export > ledger.ndjson",
     ),
     "secrets": ("An account's secrets at Vonage, by hand.", "list sms-prod", "create sms-prod"),

@@ -1,6 +1,5 @@
 """Output of `rotate-now --dry-run`: the steps of a rotation, in words."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -234,18 +233,12 @@ def show(
         output.write_json([result | {"plan": plan.document()} for result, plan in documents])
     for each in plans:
         if not as_json and not each.result.error:
-            output.write("\n".join(map(_shown, each.lines())))
+            output.write("\n".join(output.fitted(line, indent=14) for line in each.lines()))
     output.flush()
     rotate.complain(results)
     if not as_json:
         output.say("dry run: nothing was changed")
     return rotate.exit_code(results)
-
-
-def _shown(line: str) -> str:
-    """Return a line of a plan; on a terminal, wrapped below the description."""
-    is_seen = sys.stdout.isatty()
-    return output.folded(line, output.terminal_width(), indent=14) if is_seen else line
 
 
 def _certain(plan: Plan) -> PassResult:

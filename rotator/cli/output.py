@@ -101,6 +101,11 @@ def folded(text: str, width: int, *, indent: int = 0) -> str:
     )
 
 
+def fitted(line: str, *, indent: int = 4) -> str:
+    """Return a line for standard output: wrapped at words on a terminal, as it is elsewhere."""
+    return folded(line, terminal_width(), indent=indent) if sys.stdout.isatty() else line
+
+
 def terminal_width() -> int:
     """Return the terminal's width, or what $COLUMNS says."""
     return shutil.get_terminal_size().columns

@@ -27,7 +27,7 @@ from rotator.model import Account, OnForeign, Policy
 from rotator.model.generation import MAX_LENGTH, MIN_LENGTH
 from rotator.model.times import exact_duration, format_duration
 from rotator.rotation import window
-from rotator.rotation.spacing import Interval, extremes
+from rotator.rotation.spacing import Interval, extremes, is_kept_by_far
 
 if TYPE_CHECKING:
     from rotator.config.discovery import DiscoverTable
@@ -179,6 +179,8 @@ _TIMES = ("every", "cron", "timezone", "jitter", "window")
 def policy_problems(place: Location, table: PolicyTable, policy: Policy) -> Iterator[ConfigProblem]:
     """Yield the problems of a policy that this table contributes to."""
     given = table.given()
+    if is_kept_by_far(policy):
+        return
     if given.keys() & {"grace", *_TIMES} and (what := overlap(policy)):
         hint = "lower grace, or rotate less often"
         yield place.problem(_first_of(given, "grace"), what, hint)

@@ -83,6 +83,8 @@ class PeriodicCheck(ABC):
         self._changes = ChangeDetector()
         #: Consecutive checks that found a component down, and when the next may start.
         self._down_times, self._resumes_at = 0, _AT_ONCE
+        #: When a subject is checked out of turn, if that is wanted.
+        self._wanted_at = _AT_ONCE
         self._is_over = False
 
     @abstractmethod
@@ -110,6 +112,10 @@ class PeriodicCheck(ABC):
             RotatorError: it cannot be checked.
         """
 
+    def is_wanted(self) -> bool:
+        """Return whether to check a subject every few minutes, though none may have its turn."""
+        return False
+
     def end(self) -> None:
         """Check nothing more: this configuration is no longer in effect."""
         self._is_over = True
@@ -125,6 +131,11 @@ class PeriodicCheck(ABC):
                 self._put(name, self._after(name, at) if at else _AT_ONCE)
             self._has_begun = True
         began = datetime.now(UTC)
+        if not self.is_wanted():
+            self._wanted_at = began + schedule.LONGEST_PAUSE
+        elif self._turns and self._wanted_at <= began:
+            self._wanted_at = began + schedule.LONGEST_PAUSE
+            self._check(heapq.heappop(self._turns)[-1])
         # What is put back meanwhile has its turn in the next run.
         while self._resumes_at <= began and self._turns and self._turns[0][0] < began:
             if self._stopping.is_set() or self._is_over:
@@ -196,6 +207,10 @@ class DriftCheck(PeriodicCheck):
         """Observe an account, and record drift that begins or ends."""
         self._reconciler.refresh(self._application.accounts[name])
         self._health.mark_up("vault", "vonage")
+
+    def is_wanted(self) -> bool:
+        """Return whether Vonage is away, to see that it is back where nothing is due for hours."""
+        return "vonage" in self._health.down
 
     @cached_property
     def _reconciler(self) -> "Reconciler":

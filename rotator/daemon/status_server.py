@@ -78,12 +78,10 @@ class StatusServer:
 
     def _vitals(self) -> Vitals:
         heartbeat, vault = self._heartbeat, self._vault
-        known = self._health.components
+        # As on the page: one that answers every other request counts as away.
+        known, away = self._health.components, self._outages.present
         return Vitals(
-            # Not the page: nobody could read that it is down.
-            components={
-                name: known[name] for name in ("ledger", "vault", "vonage") if name in known
-            },
+            components={name: known[name] and name not in away for name in _SHOWN if name in known},
             polled_at=heartbeat.beat_at,
             poll=timedelta(seconds=heartbeat.every) or None,
             configured_at=self._configured_at,

@@ -68,13 +68,28 @@ def copy(source: Engine, target: Engine, *, actor: Actor, now: datetime) -> Copy
                 _refuse_contents(connection)
             schema.ensure(target, auto_upgrade=True)
             counts = _written(rows, target)
-            if verdicts != _verdicts(target):
+            if verdicts != checked(target):
                 raise LedgerError(
                     "what was written there does not read back as it is in the source",
                     hint="do not use the copy; the old ledger is whole and unchanged",
                 )
             _sign(target, [verdict.account for verdict in verdicts], actor, now)
     return CopyResult(rows=counts, verdicts=verdicts)
+
+
+def copy_snapshot(source: Engine, target: Engine) -> None:
+    """Copy the ledger in `source`, as it is now, into `target`, which is empty.
+
+    Others may write to `source` meanwhile, and hold leases. Nothing is verified.
+
+    Raises:
+        LedgerUnusable: the source has another schema version.
+        LedgerError: a database failed.
+    """
+    schema.ensure(source, auto_upgrade=False)
+    schema.upgrade(target)
+    with reading(source) as rows:
+        _written(rows, target)
 
 
 @contextmanager
@@ -106,7 +121,7 @@ def _refuse_leases(connection: Connection, now: datetime) -> None:
 
 def _whole(source: Engine) -> tuple[ChainCheck, ...]:
     """Verify the source's chains: a copy of a broken record would seem to be the cause."""
-    verdicts = _verdicts(source)
+    verdicts = checked(source)
     for verdict in verdicts:
         if verdict.fault:
             raise LedgerUnusable(
@@ -117,7 +132,8 @@ def _whole(source: Engine) -> tuple[ChainCheck, ...]:
     return verdicts
 
 
-def _verdicts(engine: Engine) -> tuple[ChainCheck, ...]:
+def checked(engine: Engine) -> tuple[ChainCheck, ...]:
+    """Verify the chains of the ledger in `engine`."""
     reader = LedgerReader(engine)
     return tuple(reader.verify(name) for name in reader.recorded_accounts())
 

@@ -7,6 +7,7 @@ row's name. No entry records any of this: what happens to accounts does not depe
 import json
 import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -162,8 +163,11 @@ def _document(outage: Outage) -> dict[str, Any]:
 
 
 def _record(row: RowMapping) -> DaemonRecord:
-    found = json.loads(row["outages"])
-    outages = {name: _outage(document) for name, document in found.items()}
+    outages: dict[str, Outage] = {}
+    # What somebody else wrote there is ignored: the next poll writes it anew.
+    with suppress(AttributeError, KeyError, TypeError, ValueError):
+        found = json.loads(row["outages"])
+        outages = {name: _outage(document) for name, document in found.items()}
     own = {key: value for key, value in row.items() if key != "outages"}
     return DaemonRecord(**own, known_outages=outages)
 

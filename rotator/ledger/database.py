@@ -139,6 +139,11 @@ def open_database(url: str) -> Engine:
 _URL_HINT = "use sqlite:////var/lib/rotator/ledger.db or postgresql+psycopg://user@host/database"
 
 
+def open_file(path: Path) -> Engine:
+    """Prepare the SQLite database in a file, whatever its name, without opening it yet."""
+    return _sqlite(URL.create("sqlite", database=str(path)))
+
+
 def open_for_readers(url: str) -> Engine:
     """Prepare the database at `url` for the status page, so that it never delays a rotation.
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -28,7 +29,7 @@ from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.leases import append_to, clock_of, is_dead, this_process
 from rotator.ledger.outbox import notification_in
 from rotator.model import Step
-from rotator.model.notification import RETENTION, Delivery, Event, PendingDelivery
+from rotator.model.notification import ALERTS, RETENTION, Delivery, Event, PendingDelivery
 from rotator.rotation import schedule
 from rotator.rotation.ports import NewEntry
 
@@ -220,10 +221,23 @@ _OVER = ("delivered", "given-up")
 _ROW = tables.delivery.c
 
 
+_OLDER = tables.delivery.alias()
+#: Matches a notification that must not overtake an older one of its account to the same hook: what
+#: is over would seem to be wrong, or what is wrong over.
+_OVERTAKES = exists().where(
+    _OLDER.c.account == _ROW.account,
+    _OLDER.c.hook == _ROW.hook,
+    _OLDER.c.seq < _ROW.seq,
+    _OLDER.c.event.in_(ALERTS),
+    _ROW.event.in_(ALERTS),
+    or_(_OLDER.c.event == Event.RECOVERED.value, _ROW.event == Event.RECOVERED.value),
+)
+
+
 def _due(hooks: Collection[str], now: datetime) -> Select[Any]:
     # A time later than any possible retry came from a clock that was ahead.
     is_due = or_(_ROW.retry_at <= now, _ROW.retry_at > now + schedule.LONGEST_HOOK_RETRY)
-    query = select(tables.delivery).where(is_due, _ROW.hook.in_(hooks))
+    query = select(tables.delivery).where(is_due, _ROW.hook.in_(hooks), ~_OVERTAKES)
     return query.order_by(_ROW.retry_at, _ROW.account, _ROW.seq)
 
 

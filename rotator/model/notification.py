@@ -41,6 +41,18 @@ class Event(StrEnum):
     TEST = "test"
 
 
+#: What is told as wrong with an account, and its end.
+ALERTS = (
+    Event.FAILED,
+    Event.REFUSED,
+    Event.BROKEN,
+    Event.DRIFT,
+    Event.OVERDUE,
+    Event.BALANCE,
+    Event.RECOVERED,
+)
+
+
 class WebhookFormat(StrEnum):
     """Format of a webhook's body."""
 

@@ -115,7 +115,7 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "max_age_days": days(configured.policy.max_age) if configured else None,
         "verdict": account.verdict,
         "verdicts": list(account.verdicts),
-        "now": _present(account),
+        "present": _present(account),
         "oldest_age_days": days(account.oldest),
         "overdue_days": days(account.overdue),
         "rotations": [_rotation(rotation) for rotation in account.rotations],
@@ -354,7 +354,7 @@ def _newer_rows(account: AccountReport) -> Iterator[Row]:
         }
     for condition in account.conditions:
         yield {
-            "record": "now",
+            "record": "present",
             "from": rfc3339(condition.since),
             "to": rfc3339(account.observed_at),
             "code": condition.code,

@@ -20,6 +20,8 @@ from rotator.rotation.ports import AccountSummary
 _LATE = timedelta(days=1)
 #: How long a due rotation may take to begin and to end: other accounts may be due as well.
 _TOLERANCE = timedelta(minutes=15)
+#: How long a notification may take to reach its hook.
+_UNDELIVERED = timedelta(hours=1)
 
 #: Code of what should have happened long ago.
 LATE = "late"
@@ -422,6 +424,17 @@ class AccountStatus:
         more = f", and {others} more" if others else ""
         tried = f"tried {first.attempts} time{'' if first.attempts == 1 else 's'}"
         return f"hook {first.hook} fails ({first.event}, {tried}): {first.reason}{more}"
+
+    def late_deliveries(self) -> Iterator[tuple[str, str]]:
+        """Yield which hook has not been notified for an hour, and what to do about it."""
+        for each in self.undelivered:
+            if self.now - each.since > _UNDELIVERED:
+                what = (
+                    f"{self.account.name}: hook {each.hook} has not been notified of {each.event}"
+                )
+                why = f": {each.reason}" if each.reason else ""
+                hint = f"`rotator hooks test {each.hook}` shows what it answers"
+                yield f"{what} for {age_text(each.since, self.now)}{why}", hint
 
     def _gate_document(self) -> dict[str, Any] | None:
         waiting = self.opened.waiting if self.opened else None

@@ -320,22 +320,28 @@ def parent_refused(account: Account) -> Refuse:
     )
 
 
-def first_refused(name: str, secret_id: str | None) -> Refuse:
+def _unused(name: str, secret_id: str | None, *, is_only: bool) -> str:
+    """Return how to delete a secret that nothing uses. Vonage keeps an account's only one."""
+    command = f"`rotator secrets delete {name} {secret_id} --force`"
+    first = "make another secret in Vonage's dashboard, then " if is_only else ""
+    return f"{first}{command}, and another one is made for Vault"
+
+
+def first_refused(name: str, secret_id: str | None, *, is_only: bool = False) -> Refuse:
     return Refuse(
         code="first-secret-refused",
         why=f"secret {secret_id}, made as the first one for Vault, does not authenticate",
         hint="the rotation goes on by itself once it does; if it never will, nothing uses it: "
-        f"`rotator secrets delete {name} {secret_id} --force`, and another one is made",
+        f"{_unused(name, secret_id, is_only=is_only)}",
     )
 
 
-def first_kept(name: str, secret_id: str | None) -> Refuse:
+def first_kept(name: str, secret_id: str | None, *, is_only: bool = False) -> Refuse:
     return Refuse(
         code="first-secret-unused",
         why=f"secret {secret_id}, made as the first one for Vault, is of no use any more, and is "
         "kept, as Vault has no value that could be seen to work before it is deleted",
-        hint=f"nothing uses it: `rotator secrets delete {name} {secret_id} --force`, and another "
-        "one is made",
+        hint=f"nothing uses it: {_unused(name, secret_id, is_only=is_only)}",
     )
 
 

@@ -14,7 +14,7 @@ that comes many times a day or twice a year, or of a jitter with the edges of se
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from itertools import islice, pairwise, takewhile
@@ -29,6 +29,8 @@ _YEAR = timedelta(days=366)
 _LONGEST_CRON, _LEAST_TIMES, _MOST_TIMES = 5 * _YEAR, 3, 400
 #: Longer than the windows are ever closed.
 _CLOSED = timedelta(days=16)
+#: More than the clocks are ever moved.
+_MARGIN = timedelta(hours=3)
 #: A delay is less than the jitter, and a window is closed when it closes.
 _TICK = timedelta(microseconds=1)
 _NONE = timedelta()
@@ -67,6 +69,21 @@ def extremes(policy: Policy) -> tuple[Interval | None, Interval]:
         return None, max(_of_every(policy), key=lambda interval: interval.total)
     intervals = sorted(_of_cron(policy, policy.cron), key=lambda interval: interval.total)
     return intervals[0], intervals[-1]
+
+
+def is_kept_by_far(policy: Policy) -> bool:
+    """Return whether a policy is kept whatever its time of day, so that it needs no closer look.
+
+    Each of thousands of accounts may have a time of its own.
+    """
+    if policy.cron is None or policy.window:
+        return False
+    minute, hour, days = policy.cron.split(maxsplit=2)
+    if not (minute.isdecimal() and hour.isdecimal()):
+        return False
+    shortest, longest = extremes(replace(policy, cron=f"0 12 {days}"))
+    is_over = shortest is not None and policy.grace < shortest.total - _MARGIN
+    return is_over and longest.total + _MARGIN <= policy.max_age
 
 
 def _of_every(policy: Policy) -> Iterator[Interval]:

@@ -21,6 +21,7 @@ from rotator.errors import RotatorError
 from rotator.ledger.daemons import Outage
 from rotator.model import State
 from rotator.model.redaction import escaped
+from rotator.reporting.daemons import daemons_document
 from rotator.reporting.gauges import AccountGauges, hook_gauges
 from rotator.reporting.status import AccountStatus
 from rotator.reporting.verification import verify_ledger
@@ -165,6 +166,7 @@ class WebApp:
         request: Request,
         template: str,
         accounts: Sequence[AccountDetail],
+        now: datetime,
         **values: object,
     ) -> Response:
         """Render a page that shows `accounts`; it reloads sooner while one of them is changing."""
@@ -175,10 +177,11 @@ class WebApp:
             self._data.application.ledger.daemon_records(for_pages=True),
             pulse.outages(),
             is_live=pulse.is_live(),
-            now=datetime.now(UTC),
+            now=now,
         )
         text = rendered(
             template,
+            now=now,
             daemons=daemons,
             banners=daemons.banners,
             accounts=accounts,
@@ -202,7 +205,9 @@ class WebApp:
         )
 
     def _status(self, _request: Request) -> Response:
-        return Json({"accounts": self._data.documents(datetime.now(UTC))})
+        now, data = datetime.now(UTC), self._data
+        daemons = data.application.ledger.daemon_records(for_pages=True)
+        return Json({"accounts": data.documents(now), **daemons_document(daemons, now)})
 
     async def _healthz(self, _request: Request) -> Response:
         # Not in a worker thread: those may all be busy with pages.

@@ -8,8 +8,7 @@ from importlib import resources
 from urllib.parse import urlencode
 
 from rotator.reporting.templates import Environment, environment
-from rotator.reporting.text import age_text
-from rotator.web.views import distance
+from rotator.web.views import distance, elapsed
 
 #: Seconds after which a page reloads itself: normally, and during a rotation.
 AT_REST, AT_WORK = 30, 5
@@ -50,7 +49,7 @@ def rendered(template: str, **values: object) -> str:
 @cache
 def _environment() -> Environment:
     made = environment("rotator.web")
-    made.filters |= {"age": age_text, "clock": _clock, "distance": distance}
+    made.filters |= {"clock": _clock, "distance": distance, "elapsed": elapsed}
     made.globals |= {"linked": _linked, "query": _query}
     return made
 

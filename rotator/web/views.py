@@ -332,6 +332,11 @@ def distance(at: datetime, now: datetime) -> str:
     return f"in {_roughly(at - now)}"
 
 
+def elapsed(since: datetime, now: datetime) -> str:
+    """Return in words how long ago a time was."""
+    return _roughly(max(now - since, timedelta()))
+
+
 def _roughly(length: timedelta) -> str:
     """Return a duration as people say it: days alone, once there are more than two."""
     if length.days > 2:  # noqa: PLR2004  # two days

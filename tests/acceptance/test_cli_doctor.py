@@ -334,6 +334,20 @@ def test_an_account_that_was_never_adopted_is_to_be_adopted(tmp_path: Path, kind
         assert (check.finding, check.hint) == (f"{told['state']}: {told['why']}", told["hint"])
 
 
+def test_one_cause_is_one_row_however_many_accounts_it_concerns(tmp_path: Path) -> None:
+    """For people; a program gets every check."""
+    with CliFixture(tmp_path, accounts=5) as cli:
+        for account in cli.world.accounts:
+            dead = {"api_key": account.api_key, "api_secret": "NotTheSecret1"}
+            cli.world.vault.write(account.vault_path, dead)
+        shown, whole = cli.run("doctor"), cli.run("doctor", "--json").json()["checks"]
+
+    (row,) = [line for line in shown.out.splitlines() if " rotation " in line]
+    assert row.split()[:7] == ["failed", "rotation", "account-1,", "account-2", "and", "3", "more"]
+    assert "`rotator adopt NAME`" in row
+    assert len([each for each in whole if each["check"] == "rotation"]) == 5
+
+
 def test_a_dead_value_that_a_rotation_replaces(tmp_path: Path) -> None:
     """With the parent's credential `rotate-now` is the cure, and it works."""
     with CliFixture(tmp_path, subaccounts=1) as cli:

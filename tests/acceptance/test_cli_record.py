@@ -246,6 +246,66 @@ def test_a_ledger_that_cannot_be_read_is_no_changed_ledger(cli: CliFixture) -> N
     )
 
 
+def test_a_backup_is_restored(cli: CliFixture, tmp_path: Path) -> None:
+    """What is printed says what was written, and how it is put back; that is all it takes."""
+    file = tmp_path / "backup.db"
+    done = cli.run("ledger", "backup", str(file))
+    told = cli.run("ledger", "backup", str(tmp_path / "other.db"), "--json").json()
+    cli.ledger.write_bytes(file.read_bytes())
+    verified = cli.run("ledger", "verify")
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"wrote {file}: {file.stat().st_size} bytes, schema ")
+    assert "verified chains: 1 with " in done.out
+    assert f"to restore it: stop the daemon, remove {cli.ledger}-wal" in done.out
+    assert "change the configuration" not in done.out
+    assert told["bytes"] == (tmp_path / "other.db").stat().st_size
+    assert told["chains"][0].keys() == {"account", "entries", "head", "fault"}
+    assert verified.code == 0, verified
+
+
+def test_a_backup_replaces_nothing(cli: CliFixture) -> None:
+    """Least of all the ledger."""
+    before = cli.sql("SELECT hash FROM entry")
+    done = cli.run("ledger", "backup", str(cli.ledger))
+
+    assert done.code == 2
+    assert (
+        done.err
+        == f"error: {cli.ledger} is already there\nhint: name a new file: none is replaced\n"
+    )
+    assert cli.sql("SELECT hash FROM entry") == before
+
+
+def test_a_backup_of_a_changed_ledger_says_so(cli: CliFixture, tmp_path: Path) -> None:
+    """It is written all the same, as evidence, and the command fails."""
+    tamper(cli, "UPDATE entry SET event = 'refused' WHERE seq = 4")
+    done = cli.run("ledger", "backup", str(tmp_path / "backup.db"))
+
+    assert done.code == 1
+    assert "verified chains: 1 with 3 entries, 1 BROKEN" in done.out
+    assert done.err.startswith("error: account-1: entry 4 was changed\nhint: the backup is as the")
+    assert (tmp_path / "backup.db").exists()
+
+
+def test_there_is_no_backup_of_an_older_schema_s_chains(cli: CliFixture, tmp_path: Path) -> None:
+    """Before an upgrade, the file is copied as it is, without being upgraded, and that is said."""
+    cli.sql("UPDATE alembic_version SET version_num = '0001'")
+    done = cli.run("ledger", "backup", str(tmp_path / "backup.db"))
+
+    assert done.code == 0
+    assert "schema 0001\nits chains were not verified" in done.out
+
+
+def test_without_a_ledger_there_is_no_backup(cli: CliFixture, tmp_path: Path) -> None:
+    """None is made for it either."""
+    cli.ledger.unlink()
+    done = cli.run("ledger", "backup", str(tmp_path / "backup.db"))
+
+    assert (done.code, done.err.split("\n")[0]) == (2, "error: there is no ledger to back up")
+    assert not cli.ledger.exists()
+
+
 def test_an_account_that_is_gone_keeps_its_record(cli: CliFixture) -> None:
     """What is no longer configured can still be asked for; what never was cannot."""
     cli.config.write_text(cli.text.replace('"account-1"', '"renamed"'))

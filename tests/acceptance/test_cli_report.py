@@ -145,7 +145,7 @@ def test_the_sheet_has_the_promised_columns(cli: CliFixture) -> None:
     assert tuple(rows[0]) == COLUMNS
     assert {row["record"] for row in rows} == {
         *("account", "rotation", "secret", "refused", "hold", "by hand"),
-        *("act", "trouble", "revocation", "now", "live secret"),
+        *("act", "trouble", "revocation", "present", "live secret"),
     }
     assert [row["text"] for row in rows if row["person"] == "eve"] == ["'=1+1", "freeze=False"]
     assert [row["because"] for row in rows if row["person"] == "eve"] == ["", "'=1+1"]
@@ -242,7 +242,7 @@ def test_it_says_what_status_says_and_who_did_what(tmp_path: Path, sqlite_templa
         page = cli.run("report", account.name).out
         cli.world.vault.write(account.vault_path, entry)
     (told,), (shown,) = done.json()["accounts"], status["accounts"]
-    now = told["now"]
+    now = told["present"]
 
     assert told["verdicts"] == ["broken", "unmanaged live credential"]
     assert now["state"] == shown["state"] == "broken"

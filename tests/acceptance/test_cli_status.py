@@ -68,7 +68,7 @@ def test_json_has_the_promised_keys(cli: CliFixture) -> None:
     document = cli.run("status", "--json").json()
 
     (account,) = document["accounts"]
-    assert document.keys() == {"accounts"}
+    assert document.keys() == {"accounts", "daemons", "silent"}
     assert account.keys() == KEYS
     assert account["last_rotation"].keys() == ROTATION_KEYS
     assert account["state"] == account["phase"] == "healthy"
@@ -150,3 +150,50 @@ def test_an_unknown_name_is_bad_usage(cli: CliFixture) -> None:
 
     assert done.code == 2
     assert done.err.endswith("hint: did you mean account-1?\n")
+
+
+# -- Daemons, and hooks that are not notified. ---------------------------------------------
+
+
+POLLS = (
+    "INSERT INTO daemon (host, version, started_at, polled_at, poll_seconds) SELECT 'h1', '1', "
+    "at, at, 15 FROM (SELECT strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-20 seconds') AS at)"
+)
+#: Some time ago.
+STOPS = (
+    "UPDATE daemon SET polled_at = strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-5 minutes')",
+    "UPDATE delivery SET at = strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-2 hours')",
+)
+
+
+def test_it_says_that_no_daemon_polls(cli: CliFixture) -> None:
+    """Which is a failed check; without any daemon, timers may do the work."""
+    cli.rotate()
+    none = cli.run("status", "--check")
+    cli.sql(POLLS)
+    lives = cli.run("status", "--check", "--json")
+    cli.sql(STOPS[0])
+    dead, shown = cli.run("status", "--check"), cli.run("status", "--json")
+
+    assert [done.code for done in (none, lives, dead, shown)] == [0, 0, 1, 0]
+    assert none.err == lives.err == ""
+    assert "warning: no daemon has polled since 20" in dead.err
+    assert [lives.json()["silent"], shown.json()["silent"]] == [False, True]
+    assert [each["host"] for each in shown.json()["daemons"]] == ["h1"]
+
+
+def test_a_hook_that_is_not_notified_for_an_hour_fails_the_check(cli: CliFixture) -> None:
+    """A failure that is younger may pass by itself."""
+    hook = '[[hooks]]\nname = "chat"\non = ["completed"]\nurl = "http://127.0.0.1:1/"\n'
+    cli.config.write_text(f"{cli.text}\n{hook}")
+    cli.run("rotate-now", "account-1")
+    young = cli.run("status", "--check")
+    cli.sql(STOPS[1])
+    old = cli.run("status", "--check")
+
+    assert (young.code, old.code) == (0, 1)
+    assert "warning" not in young.err
+    assert old.err.startswith(
+        "warning: account-1: hook chat has not been notified of completed for 2h"
+    )
+    assert "\nhint: `rotator hooks test chat` shows" in old.err

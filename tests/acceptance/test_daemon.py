@@ -45,6 +45,27 @@ def test_due_accounts_are_rotated_once(build: Build) -> None:
     assert all(record.next_due_at > datetime.now(UTC) for record in run.records())  # type: ignore[operator]
 
 
+def test_the_ledger_is_backed_up_while_the_daemon_writes(build: Build) -> None:
+    """Backups amid rotations are whole, and the daemon goes on as if there were none."""
+    run = build(accounts=8, subaccounts=0)
+    process = run.start()
+    until(lambda: "completed" in run.outcomes())
+    files = [run.folder / f"backup-{number}.db" for number in range(3)]
+    done = [run.run("ledger", "backup", str(file)) for file in files]
+    again = run.run("ledger", "backup", str(files[0]))
+    until(run.are_done)
+    assert run.stop(process) == 0
+    text = run.config.read_text()
+    run.config.write_text(text.replace(run.ledger_url, f"sqlite:///{files[0]}"))
+    verified = run.run("ledger", "verify", "--offline")
+
+    assert [(each.returncode, each.stderr) for each in done] == [(0, "")] * 3
+    assert all("verified chains: 8" in each.stdout for each in done)
+    assert (again.returncode, verified.returncode) == (2, 0)
+    assert set(run.made().values()) == {1}
+    assert run.logged('"ledger"') == 0
+
+
 def test_children_are_rotated_before_their_parent(build: Build) -> None:
     """The parent's secret is younger than those of the accounts that it manages."""
     run = build(accounts=1, subaccounts=3)

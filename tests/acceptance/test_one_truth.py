@@ -190,7 +190,7 @@ def test_every_surface_says_the_same(fleet: Fleet, surfaces: Surfaces) -> None:
             assert plain(words) in page
         assert plain(why) in surfaces.index
         assert f'rotator_account_state{{account="{name}",state="{state}"}} 1' in surfaces.metrics
-        report = surfaces.report[name]["now"]
+        report = surfaces.report[name]["present"]
         assert [report[key] or "" for key in ("state", "code", "why", "hint")] == [
             state,
             code,

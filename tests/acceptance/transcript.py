@@ -119,9 +119,10 @@ class Terminal:
             ("by", login_name(), "<login>"),
             ("from", socket.gethostname(), "<host>"),
         ):
-            # As in the history, in JSON, while a rotation goes on, and in CSV.
+            # As in the history, in JSON, and while a rotation goes on.
             text = re.sub(rf'(\b{key}(=|": ?"| )){re.escape(found)}\b', rf"\1{sign}", text)
-            text = text.replace(f",{found},", f",{sign},")
+            # And in a sheet.
+            text = re.sub(rf",{re.escape(found)}(?=,)", f",{sign}", text)
         text = re.sub(_TIME, _time, text)
         for pattern, sign in _VARYING:
             text = re.sub(pattern, sign, text, flags=re.MULTILINE)

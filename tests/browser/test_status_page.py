@@ -1,5 +1,6 @@
 """The status page as people see it, with a keyboard, on a phone, and by a screen reader."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from rotator.ledger.daemons import DaemonRecord, Daemons, Outage
 from rotator.ledger.writer import LedgerWriter
 from tests.acceptance.service import Service, until
 from tests.browser.conftest import AXE, Serve, Visit, picture, problems
@@ -29,6 +31,24 @@ def broken(visit: Visit) -> None:
     visit.run.world.vault.write(path, entry | {"api_secret": "Another0ValueByHandxxxxxx"})
     visit.mends.append(lambda: visit.run.world.vault.write(path, entry))
     visit.run.run("status", "--refresh")
+
+
+def sealed_elsewhere(visit: Visit) -> None:
+    """Let the daemon of another machine record that its Vault is sealed."""
+    now = datetime.now(UTC)
+    outage = Outage(
+        code="vault-sealed", why="Vault is sealed", hint="`vault operator unseal` helps", since=now
+    )
+    Daemons(visit.run.database).begin(
+        DaemonRecord(
+            host="elsewhere.example.com",
+            version="1",
+            started_at=now,
+            polled_at=now,
+            poll_seconds=600,
+            known_outages={"vault": outage},
+        )
+    )
 
 
 def settle(visit: Visit) -> None:
@@ -115,7 +135,14 @@ def test_broken_is_an_alert_at_the_top(serve: Serve) -> None:
     page.get_by_role("link", name="broken").click()
     expect(page.get_by_text("1 found")).to_be_visible()
     assert page.title() == "(1 broken) 1 of 3 need attention · rotator"
+    expect(page.locator(".polled")).to_contain_text(re.compile(r"last poll \d+s ago by "))
     picture(page, "broken")
+    sealed_elsewhere(visit)
+    page.reload()
+    expect(page.get_by_role("status").filter(has_text="Vault cannot be used")).to_contain_text(
+        re.compile(r"sealed, since \d.*, at elsewhere.*What to do: ", re.DOTALL)
+    )
+    picture(page, "outage")
 
 
 def test_it_follows_the_theme_of_the_desktop(serve: Serve) -> None:
@@ -183,15 +210,16 @@ def test_it_is_accessible(serve: Serve) -> None:
         )
     )
     broken(visit)
-    paths = ("/", "/?state=waiting", "/?q=nothing", "/accounts/account-1", "/accounts/account-2")
-    views: list[dict[str, Any]] = [
-        {"color_scheme": "light"},
-        {"color_scheme": "dark"},
-        {"color_scheme": "light", "width": 360},
+    sealed_elsewhere(visit)
+    shown = ("/", "/accounts/account-1")
+    views: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+        ({"color_scheme": "light"}, (*shown, "/?q=nothing", "/accounts/account-2", "/states")),
+        ({"color_scheme": "dark"}, (*shown, "/states")),
+        ({"color_scheme": "light", "width": 360}, shown),
     ]
     found = [
         (path, view, problem)
-        for view in views
+        for view, paths in views
         for path in paths
         for problem in problems(visit.open(path, **view))
     ]

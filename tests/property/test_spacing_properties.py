@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise, takewhile
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from rotator.model import Policy
 from rotator.rotation import schedule, window
-from rotator.rotation.spacing import extremes
+from rotator.rotation.spacing import extremes, is_kept_by_far
 from tests.support import samples
 
 HOUR, DAY, TICK = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
@@ -85,6 +86,11 @@ def test_a_policy_that_is_accepted_is_kept(
     shortest = bound.total if bound else policy.every or DAY
     made = due(policy, start, fractions[0])
     times = [made, *(made := due(policy, made, fraction) for fraction in fractions[1:])]
+
+    spacious = replace(policy, grace=grace, max_age=longest.total)
+    assert not is_kept_by_far(spacious)
+    if is_kept_by_far(replace(spacious, max_age=100 * longest.total)):
+        assert grace < shortest
 
     for earlier, later in takewhile(lambda pair: pair[0] < start + 366 * DAY, pairwise(times)):
         assert shortest <= later - earlier <= longest.total

@@ -56,7 +56,9 @@ def test_the_units_are_well_formed(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(("status", "shown"), [("3", 3), ("0", 0), ("KILL", 255), ("", 255)])
+@pytest.mark.parametrize(
+    ("status", "shown"), [("1", 1), ("75", 75), ("0", 0), ("KILL", 255), ("", 255)]
+)
 def test_the_check_of_the_ledger_leaves_its_verdict(
     tmp_path: Path, status: str, shown: int
 ) -> None:

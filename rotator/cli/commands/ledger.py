@@ -1,13 +1,21 @@
-"""`ledger verify` and `ledger export`: check and export the record."""
+"""`ledger verify`, `ledger export` and `ledger backup`: check, export and save the record."""
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
-from rotator.cli.context import CommandContext, JsonOption, OnlyName, OnlyNames, flag
+from rotator.cli.context import (
+    CommandContext,
+    JsonOption,
+    OnlyName,
+    OnlyNames,
+    flag,
+    json_option,
+)
 from rotator.errors import Busy, LedgerError, RotatorError
 from rotator.reporting.verification import LedgerVerification, Verifier
 
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rotator.application import Application
+    from rotator.ledger.backup import Backup
 
 HEADERS = ("account", "entries", "chain", "rows", "Vault's head")
 #: Exit code where nothing is wrong as far as could be compared: try later.
@@ -72,6 +81,64 @@ def export(context: typer.Context, name: OnlyName = None) -> None:
         require_known(application, [name] if name else [])
         for entry in application.ledger.reader.entries(name):
             output.write_json_line(entry.exported())
+
+
+def backup(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="the new file")],
+    as_json: Annotated[bool, json_option("sentences")] = False,
+) -> None:
+    """Write a backup of the ledger into a new SQLite file, and verify it.
+
+    The daemon and other commands may go on meanwhile; the file has what was recorded when the
+    backup began. No file is replaced.
+    """
+    from rotator.config.urls import sqlite_path  # noqa: PLC0415  # `--help` needs no validator
+
+    with CommandContext.of(context).application(offline=True, as_written=True) as application:
+        done = application.ledger.back_up(path)
+        ledger = sqlite_path(application.settings.ledger.read_url())
+    faults = [check for check in done.verdicts or () if check.fault]
+    output.show(_backup_document(done), "\n".join(_sentences(done, ledger)), as_json=as_json)
+    output.flush()
+    for check in faults:
+        hint = "the backup is as the ledger: keep it as evidence, and see `rotator ledger verify`"
+        output.complain(check.fault or "", hint, about=check.account)
+    raise typer.Exit(1 if faults else 0)
+
+
+def _sentences(done: "Backup", ledger: str | None) -> "Iterator[str]":
+    yield f"wrote {done.path}: {done.size} bytes, schema {done.revision}"
+    if done.verdicts is None:
+        yield "its chains were not verified, as its schema is another version's"
+    else:
+        entries = sum(check.entries for check in done.verdicts)
+        broken = sum(check.fault is not None for check in done.verdicts)
+        verdict = f"{broken} BROKEN" if broken else "all whole"
+        yield f"verified chains: {len(done.verdicts)} with {entries} entries, {verdict}"
+    if ledger:
+        yield f"to restore it: stop the daemon, remove {ledger}-wal and {ledger}-shm, copy the"
+        yield f"backup to {ledger} with the owner of its folder, and run `rotator ledger verify`"
+    else:
+        yield "to restore it: stop the daemon, and let ledger.url name the backup while"
+        yield "`rotator db copy --to URL` copies it into an empty database"
+
+
+def _backup_document(done: "Backup") -> dict[str, Any]:
+    return {
+        "path": str(done.path),
+        "bytes": done.size,
+        "revision": done.revision,
+        "chains": [
+            {
+                "account": check.account,
+                "entries": check.entries,
+                "head": check.head,
+                "fault": check.fault,
+            }
+            for check in done.verdicts or ()
+        ],
+    }
 
 
 def verifier_of(application: "Application", *, offline: bool) -> Verifier:

@@ -10,6 +10,7 @@ from rotator.cli import output, parallel
 from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen, flag
 from rotator.errors import Busy
 from rotator.model import Account, Problem
+from rotator.reporting.daemons import daemons_document, warnings
 from rotator.reporting.status import AccountStatus
 
 if TYPE_CHECKING:
@@ -22,7 +23,14 @@ def status(
     context: typer.Context,
     names: OnlyNames = None,
     refresh: Annotated[bool, flag("--refresh", "look at Vonage and Vault first")] = False,
-    check: Annotated[bool, flag("--check", "exit 1 if any account needs attention")] = False,
+    check: Annotated[
+        bool,
+        flag(
+            "--check",
+            "exit 1 if any account needs attention, no daemon polls, or a hook is not notified "
+            "for an hour",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the status of accounts from the ledger. Asks Vonage and Vault only with --refresh."""
@@ -30,12 +38,19 @@ def status(
     with command.application(offline=not refresh, is_hasty=True) as application:
         accounts = chosen(application.settings, names)
         is_complete = not refresh or _refresh(application, accounts)
-        statuses = _statuses(application, accounts, datetime.now(UTC))
-    document = {"accounts": [each.document() for each in statuses]}
+        now, daemons = datetime.now(UTC), application.ledger.daemon_records()
+        statuses = _statuses(application, accounts, now)
+    of_daemons = daemons_document(daemons, now)
+    document = {"accounts": [each.document() for each in statuses]} | of_daemons
     output.show_table(document, HEADERS, [each.row() for each in statuses], as_json=as_json)
     if not as_json and (cures := [*_cures(statuses)]):
-        output.write("\n".join(["", *cures]))
-    is_well = not any(each.needs_attention for each in statuses)
+        output.write("\n".join(["", *map(output.fitted, cures)]))
+    late = [warning for each in statuses for warning in each.late_deliveries()]
+    for text, hint in (*warnings(daemons, now), *late):
+        output.say(f"warning: {text}", level="warning")
+        if hint:
+            output.say(f"hint: {hint}", level="warning")
+    is_well = not (late or of_daemons["silent"] or any(each.needs_attention for each in statuses))
     raise typer.Exit(0 if is_complete and (is_well or not check) else 1)
 
 

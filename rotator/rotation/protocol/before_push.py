@@ -97,7 +97,9 @@ def new_secret_is_refused(facts: Facts) -> Action | None:
     if not facts.is_refused:
         return None
     if facts.is_first:
-        return refusals.first_refused(facts.account.name, facts.rotation.new_id)
+        return refusals.first_refused(
+            facts.account.name, facts.rotation.new_id, is_only=facts.has_one_secret
+        )
     return _give_up(facts, "new-secret-refused")
 
 
@@ -224,8 +226,10 @@ BEFORE_PUSH: tuple[Rule, ...] = (
 
 def first_secret_is_left(facts: Facts) -> Refuse | None:
     """Refuse to delete a first secret: Vault has no other that could be seen to work."""
-    return (
-        refusals.first_kept(facts.account.name, facts.rotation.new_id) if facts.is_first else None
+    if not facts.is_first:
+        return None
+    return refusals.first_kept(
+        facts.account.name, facts.rotation.new_id, is_only=facts.has_one_secret
     )
 
 
@@ -235,8 +239,7 @@ def deletion_is_unsafe(facts: Facts) -> Refuse | None:
     current_id = observation.current_secret_id
     is_other = facts.is_staged and not observation.pending.equals_current
     is_other = (is_other or current_id is not None) and current_id != new_id
-    is_only = len(observation.listing.ids) == 1
-    if is_other and not is_only and observation.current.authenticated_at:
+    if is_other and not facts.has_one_secret and observation.current.authenticated_at:
         return None
     return refusals.unsafe(facts.account.name, new_id)
 

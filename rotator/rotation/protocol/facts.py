@@ -44,6 +44,11 @@ class Facts:
         return self.current.note if self.current else None
 
     @property
+    def has_one_secret(self) -> bool:
+        """Whether Vonage lists one secret alone, which it does not let anybody delete."""
+        return len(self.observation.listing.ids) == 1
+
+    @property
     def is_first(self) -> bool:
         """Whether the account has no secret in Vault yet, and its first one may be created."""
         return self.account.discovered and self.observation.current.version == 0

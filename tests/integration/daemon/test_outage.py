@@ -17,7 +17,7 @@ import rotator
 from rotator.config import load
 from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.service import Daemon
-from rotator.errors import LedgerUnusable
+from rotator.errors import LedgerUnusable, NotSent
 from rotator.ledger.daemons import Daemons
 from rotator.model.retry import Backoff
 from rotator.sim import Environment, Fault
@@ -277,6 +277,27 @@ def test_hooks_hear_of_an_outage_and_of_its_end(
     """Once each, also of the ledger's, which cannot be recorded there."""
     component = "vault" if outage.startswith("vault") else "ledger"
     tells(watch, receiver, component, lambda: OUTAGES[outage](world, tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_hooks_hear_within_minutes_that_vonage_is_back(
+    watch: Watch, receiver: WebhookReceiver, world: Environment, tmp_path: Path
+) -> None:
+    """Though the account that found it away is tried again in hours, and no other is due."""
+    config = tmp_path / "config.toml"
+    config.write_text(config.read_text().replace('listen = ""', 'listen = ""\ndrift_check = "30d"'))
+    watch.daemon._reload()
+    watch.let_pass(3)
+    heard(receiver)
+    end = failing("vonage")(world, tmp_path)
+    watch.daemon._health.mark_down("vonage", NotSent())
+    watch.let_pass(0.5)
+    during = heard(receiver)
+    end()
+    watch.let_pass(0.5)
+
+    assert during == [("vonage", "outage", True)]
+    assert heard(receiver) == [("vonage", "recovered", False)]
 
 
 @pytest.mark.postgres

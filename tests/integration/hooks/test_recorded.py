@@ -172,6 +172,12 @@ def test_what_was_told_is_remembered(writer: LedgerWriter, outbox: Deliveries) -
     assert waiting(outbox) == [("two", "refused")]
 
 
+def deliver(outbox: Deliveries) -> None:
+    """Deliver all that is due."""
+    for each in claims(outbox):
+        outbox.settle(each, None, now=NOW)
+
+
 def test_cause_and_cure_are_told(writer: LedgerWriter, outbox: Deliveries) -> None:
     """With since when, how often it was tried, and when it will be."""
     happen(writer, STRANGER)
@@ -191,7 +197,7 @@ def test_cause_and_cure_are_told(writer: LedgerWriter, outbox: Deliveries) -> No
 def test_the_end_is_told_beside_what_ends_it(writer: LedgerWriter, outbox: Deliveries) -> None:
     """To a hook that subscribes to both; it says what is over."""
     happen(writer, STRANGER)
-    claims(outbox)
+    deliver(outbox)
     happen(writer, VERIFIED, rotation=ROTATION)
     found = [each.notification for each in claims(outbox) if each.hook == "two"]
     [end] = [each for each in found if each.event is Event.RECOVERED]
@@ -199,6 +205,32 @@ def test_the_end_is_told_beside_what_ends_it(writer: LedgerWriter, outbox: Deliv
     assert {each.event for each in found} == {Event.PUSHED, Event.RECOVERED}
     assert (end.code, end.reason, end.hint) == ("foreign-secret", "over: x", None)
     assert end.rotation_id == "r"
+
+
+def test_the_end_does_not_overtake_what_it_ends(writer: LedgerWriter, outbox: Deliveries) -> None:
+    """A hook that was not reached at first would take it for wrong for good; nor is it overtaken.
+
+    What consumers depend on waits for none of that.
+    """
+    happen(writer, STRANGER)
+    [first] = claims(outbox)
+    outbox.settle(first, "no answer", now=NOW)
+    happen(writer, VERIFIED, rotation=ROTATION)
+    happen(writer, STRANGER)
+    at_once = claims(outbox)
+    again = claims(outbox, LATER)
+    for each in again:
+        outbox.settle(each, None, now=LATER)
+    over = claims(outbox, LATER)
+    for each in over:
+        outbox.settle(each, None, now=LATER)
+    last = claims(outbox, LATER)
+
+    found = [
+        [each.notification.event.value for each in some if each.hook == "two"]
+        for some in (at_once, again, over, last)
+    ]
+    assert found == [["pushed"], ["refused"], ["recovered"], ["refused"]]
 
 
 @pytest.mark.parametrize(

@@ -182,8 +182,8 @@ def test_nobody_can_begin_meanwhile(
             denied.append(caught.value.message)
         return found(engine)
 
-    found = copying._verdicts
-    monkeypatch.setattr(copying, "_verdicts", meanwhile)
+    found = copying.checked
+    monkeypatch.setattr(copying, "checked", meanwhile)
     copy(ledger, other, actor=ANN, now=NOW)
     second.dispose()
 

@@ -146,6 +146,19 @@ def test_what_is_over_is_no_outage(daemons: Daemons) -> None:
     assert found.outages == {}
 
 
+@pytest.mark.parametrize("outages", ["{", "[]", '{"vault": {}}', '{"vault": 1}'])
+def test_what_somebody_else_wrote_is_no_outage(
+    daemons: Daemons, database: Engine, outages: str
+) -> None:
+    """And no reason for a daemon not to poll."""
+    daemons.begin(FIRST)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE daemon SET outages = :text"), {"text": outages})
+
+    assert daemons.read(NOW) == [FIRST]
+    assert daemons.begin(FIRST) == {}
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize("kind", ["postgresql"])
 def test_daemons_share_the_database_s_clock(database: Engine) -> None:

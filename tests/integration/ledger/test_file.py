@@ -121,7 +121,7 @@ def test_what_root_left_to_others_is_refused_with_a_cure() -> None:
             schema.ensure(theirs, auto_upgrade=True)
 
     assert caught.value.exit_code == 2
-    assert "chown --reference=DIRECTORY FILE" in str(caught.value.hint)
+    assert f"chown --reference={name} {file}" in str(caught.value.hint)
 
 
 def make_link(path: Path) -> None:

@@ -184,10 +184,10 @@ def test_a_webhook_is_posted_once_and_not_taken_for_delivered(
 ) -> None:
     """Whoever posts it does so again later."""
     with DroppingServer(certificate, moment, manner, answer=reply(204), times=1) as server:
-        reason = post(server.url, b"{}", {}, timeout=timedelta(seconds=60))
+        answer = post(server.url, b"{}", {}, timeout=timedelta(seconds=60))
 
     if moment in SENT:
-        assert reason == "no usable answer came"
+        assert answer.reason == "no usable answer came"
     else:
-        assert (reason or "").startswith("it cannot be reached: ")
+        assert (answer.reason or "").startswith("it cannot be reached: ")
     assert (server.dropped, len(server.requests)) == (1, moment in SENT)

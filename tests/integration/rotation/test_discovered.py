@@ -147,6 +147,21 @@ def test_a_first_secret_whose_value_was_removed_is_kept_and_named(fixture: Rotat
     assert len(fixture.look(SUB).ids) == 2
 
 
+def test_the_only_secret_is_not_advised_to_be_deleted(fixture: RotationFixture) -> None:
+    """Vonage keeps the last one: another has to be made first."""
+    fixture.propagate_in(3600)
+    refused = fixture.attempt(SUB, reason="due")
+    fixture.revoke(fixture.secrets(SUB)[0].id, SUB)
+    fixture.clock.advance(minutes=1)
+    alone = fixture.attempt(SUB, reason="due")
+
+    for report in (refused, alone):
+        assert report.error
+        assert report.error.code == "first-secret-refused"
+    assert "make another secret in Vonage's dashboard, then" not in (refused.error.hint or "")  # type: ignore[union-attr]
+    assert "make another secret in Vonage's dashboard, then" in (alone.error.hint or "")  # type: ignore[union-attr]
+
+
 def test_an_answer_that_is_lost_makes_no_second_secret(fixture: RotationFixture) -> None:
     """As in every rotation: the value is in Vault before Vonage hears of it."""
     fixture.world.vonage.faults.add(Fault("drop-after", method="POST"))

@@ -4,6 +4,7 @@ import pty
 import pytest
 
 from rotator.cli import output, terminal
+from rotator.model import State
 
 ID = "3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10"
 HINT = 'in the token\'s policy: path "secret/data/vonage/sms-prod" { capabilities = ["create"] }'
@@ -108,6 +109,13 @@ def test_states_are_coloured_where_colours_are_wanted(
     assert ("\x1b[31mbroken" in found, "\x1b[32mhealthy" in found) == (is_coloured, is_coloured)
     assert ("\x1b" in found) == is_coloured
     assert "broken" in found
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_a_colour(state: State) -> None:
+    """Red is for what needs somebody now; the worst never looks like the best."""
+    assert terminal._colour("state", state.value)
+    assert (terminal._colour("state", state.value) == "green") is (state is State.HEALTHY)
 
 
 def test_only_columns_of_states_are_coloured() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from rotator.config import parse_duration
 from rotator.errors import ConfigError
-from rotator.model.times import format_duration
+from rotator.model.times import exact_duration, format_duration
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,18 @@ def test_duration_has_a_bound(text: str) -> None:
 def test_duration_is_written_in_its_largest_unit(duration: timedelta, text: str) -> None:
     """The unit is the largest that divides the duration; fractions of a second are dropped."""
     assert format_duration(duration) == text
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (timedelta(), "0s"),
+        (timedelta(days=7, hours=10), "7d 10h"),
+        (timedelta(days=1, seconds=1), "1d 1s"),
+        (timedelta(hours=1, microseconds=-2), "1h"),
+        (timedelta(minutes=90), "1h 30m"),
+    ],
+)
+def test_a_sum_is_told_exactly(duration: timedelta, text: str) -> None:
+    """In as many units as it takes, to the nearest second."""
+    assert exact_duration(duration) == text

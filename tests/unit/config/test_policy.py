@@ -1,5 +1,6 @@
 """When and how an account is rotated: `[policy]`, and what an account says otherwise."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -8,6 +9,7 @@ import pytest
 
 from rotator.model import DiscoveredSubaccount, OnForeign, Policy, SubaccountState
 from rotator.rotation import schedule
+from rotator.rotation.spacing import extremes
 from tests.unit.config.file import SMS, VAULT, VOICE, Read, Refuse
 
 
@@ -224,6 +226,26 @@ def test_what_can_be_kept_is_taken(read: Read, policy: str) -> None:
     assert len(read(f"{VAULT}[policy]\n{policy}\n{SMS}").accounts) == 1
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        'every = "36h"\ngrace = "3d"',
+        'every = "90m"\ngrace = "0s"\nmax_age = "1h"',
+        'every = "36h"\nmax_age = "3d"\nwindow = "sun 02:00-05:00"',
+        'cron = "5 */36 * * *"',
+        'every = "0s"',
+        'jitter = "36501d"',
+    ],
+)
+def test_durations_are_told_as_they_are_written(refuse: Refuse, policy: str) -> None:
+    """Each number of a message is one with a unit, as every key takes it."""
+    error = refuse(f"{VAULT}[policy]\n{policy}\n{SMS}")
+    told = f"{error.message.partition('config.toml:')[2]} {error.hint}"
+
+    assert re.search("[0-9]+[dhms]\\b", told)
+    assert not re.search("[0-9] ?days?|[0-9]:[0-9]{2}:[0-9]{2}|timedelta", told)
+
+
 def test_a_policy_is_judged_once_where_it_is_written(refuse: Refuse) -> None:
     """What an account keeps of a policy that is refused is not refused again there."""
     error = refuse(f'{VAULT}[policy]\nmax_age = "30d"\n{SMS}length = 8\n{VOICE}jitter = "2h"\n')
@@ -232,10 +254,21 @@ def test_a_policy_is_judged_once_where_it_is_written(refuse: Refuse) -> None:
     assert "accounts[1].jitter (voice): every 30d + jitter 2h = 30d 2h" in error.message
 
 
+@pytest.mark.parametrize(
+    ("cron", "grace", "times"),
+    [
+        ("7 3 * * sat", "24h", ["0 12 * * sat"]),
+        # Each with a minute of its own.
+        ("{} 3 * * tue", "24h", ["0 12 * * tue"]),
+        # Not by far: this one has to be looked at.
+        ("7 3 * * wed", "166h", ["0 12 * * wed", "7 3 * * wed"]),
+        ("*/9 3 * * wed", "0s", ["*/9 3 * * wed"]),
+    ],
+)
 def test_the_policy_of_thousands_of_accounts_is_judged_once(
-    read: Read, monkeypatch: pytest.MonkeyPatch
+    read: Read, monkeypatch: pytest.MonkeyPatch, cron: str, grace: str, times: list[str]
 ) -> None:
-    """The calendar is gone through once for each policy, not for each account."""
+    """The calendar is gone through once for each policy, not for each account or time of day."""
     gone_through: list[str] = []
     real = schedule.occurrences
 
@@ -243,11 +276,14 @@ def test_the_policy_of_thousands_of_accounts_is_judged_once(
         gone_through.append(cron)
         return real(cron, local)
 
+    extremes.cache_clear()
     monkeypatch.setattr(schedule, "occurrences", counted)
     account = '[[accounts]]\nname = "a{0}"\napi_key = "k{0}"\nvault_path = "v/{0}"\ncron = "{1}"\n'
-    read(VAULT + "".join(account.format(number, "7 3 * * sat") for number in range(1000)))
+    accounts = [account.format(number, cron.format(number % 60)) for number in range(300)]
+    read(f'{VAULT}[policy]\ngrace = "{grace}"\nevery = "8d"\n{"".join(accounts)}')
 
-    assert gone_through == ["7 3 * * sat"]
+    assert [*dict.fromkeys(gone_through)] == times
+    assert len(gone_through) < 20
 
 
 @pytest.mark.parametrize(

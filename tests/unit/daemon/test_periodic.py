@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from rotator.daemon.health import Health
 from rotator.daemon.periodic import FailureBook, PeriodicCheck
 from rotator.errors import Busy, LedgerError, StoreForbidden, StoreSealed
+from rotator.rotation import schedule
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -27,6 +28,7 @@ class Check(PeriodicCheck):
         self.errors: dict[str, Exception] = {}
         #: When another daemon checked a subject.
         self.elsewhere: dict[str, datetime] = {}
+        self.wanted = False
 
     def interval(self) -> timedelta:
         """A month, so that no turn comes by itself."""
@@ -39,6 +41,10 @@ class Check(PeriodicCheck):
     def checked_at(self, name: str) -> datetime | None:
         """As set."""
         return self.elsewhere.get(name)
+
+    def is_wanted(self) -> bool:
+        """As set."""
+        return self.wanted
 
     def check(self, name: str) -> None:
         """Note the check."""
@@ -141,3 +147,21 @@ def test_subjects_that_cannot_be_read_are_read_in_the_next_run() -> None:
         check.run()
 
     assert check.runs(1) == ["a", "b", "c"]
+
+
+def test_a_check_out_of_turn_is_made_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One subject each time, whoever else has just checked it; none once it is not wanted."""
+    check = Check()
+    check.runs(1)
+    check.wanted = True
+    early = check.runs(3)
+    monkeypatch.setattr(schedule, "LONGEST_PAUSE", timedelta())
+    check.wanted = False
+    check.runs(1)
+    check.wanted = True
+    wanted = check.runs(2)
+    check.wanted = False
+
+    assert early == []
+    assert len(wanted) == 2
+    assert check.runs(3) == []

@@ -259,11 +259,12 @@ def test_the_newest_version_is_told_by_pushes_and_adoptions() -> None:
 
 def test_a_version_was_written_at_the_path_that_its_rotation_was_opened_for() -> None:
     """Also if the account was moved before it ended; without a recorded path, at an unknown one."""
+    facts = {"api_key": "x", "issuer": "x", "pending_path": "x"}
     before, after = (
-        dict.fromkeys(("api_key", "issuer", "pending_path"), "x") | {"vault_path": path}
-        for path in ("secret/before", "secret/after")
+        {**facts, "vault_path": "secret/before"},
+        {**facts, "vault_path": "secret/after"},
     )
-    opened = entry("opened", Step.OPEN, reason="due", **before)
+    opened = entry("opened", Step.OPEN, **before)
     moved = entry("registered", None, **after)
     pushed = entry("done", Step.PUSH, vault_version=3)
     adopted = entry("done", Step.PUSH, operation="adopt", secret_id="x", vault_version=7)
@@ -378,12 +379,3 @@ def test_what_is_put_off_for_too_long_is_named(
     assert [each for each in found if named and named in each] == found
     assert bool(found) == (named is not None)
     assert unknown == ([] if not named or due_in else found)
-
-
-@pytest.mark.parametrize("operation", ["delete", "adopt", "rotate"])
-def test_a_request_says_nothing_of_what_became_of_it(operation: str) -> None:
-    """What was deleted stays deleted, and nothing is adopted, whoever asks for it again."""
-    deleted = entry("done", operation="delete", secret_id="old")
-    request = entry("requested", operation=operation, secret_id="old", by="ann")
-
-    assert read(deleted, request) == read(deleted)

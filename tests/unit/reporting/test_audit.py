@@ -466,8 +466,8 @@ def test_a_broken_account_is_broken() -> None:
     )
     whole = Report(period=PERIOD, made_at=NOW, version="1", accounts=(report,))
     (told,) = document(whole)["accounts"]
-    assert told["now"]["hint"] == "roll back"
-    assert told["now"]["observed_at"] == "2026-10-01T00:00:00Z"
+    assert told["present"]["hint"] == "roll back"
+    assert told["present"]["observed_at"] == "2026-10-01T00:00:00Z"
     assert document(whole)["summary"] == {
         "accounts": 1,
         "within_policy": 0,

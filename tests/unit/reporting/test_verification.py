@@ -143,7 +143,11 @@ def test_a_note_that_was_written_and_is_gone_has_vanished(
     assert found.complaints == [
         ("Vault's entry has no note, and rotator wrote version 2 there with one", VANISHED_HINT)
     ]
-    assert found.document()["vault_head"] == {"verdict": "vanished", "fault": found.note_fault}
+    assert found.document()["vault_head"] == {
+        "verdict": "vanished",
+        "fault": found.note_fault,
+        "error": None,
+    }
     # A standby that lags behind what was written would not show it, either.
     assert vault.awaited == [0, 2]
 

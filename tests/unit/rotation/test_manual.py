@@ -101,6 +101,11 @@ def test_the_only_secret_is_not_deleted(*, force: bool) -> None:
     assert "`rotator rotate-now a`" in (caught.value.hint or "")
 
 
+def test_a_secret_is_named_by_the_beginning_of_its_id() -> None:
+    """Among the account's own."""
+    assert [VIEW.whole_id(given) for given in ("othe", "held", "none")] == ["other", "held", "none"]
+
+
 def test_what_nobody_uses_is_deleted() -> None:
     """A secret that is not Vault's and of no open rotation may go."""
     VIEW.require_deletable("other", force=False)

@@ -1,0 +1,57 @@
+"""What is shown of daemons."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from rotator.ledger.daemons import DaemonRecord, Outage
+from rotator.reporting.daemons import daemons_document, warnings
+
+NOW = datetime(2026, 11, 24, 7, 28, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SEALED = Outage(code="vault-sealed", why="Vault is sealed", hint="unseal it", since=NOW - HOUR)
+LIVE = DaemonRecord(
+    host="one",
+    version="1.0",
+    started_at=NOW - HOUR,
+    polled_at=NOW,
+    poll_seconds=15,
+    known_outages={"vault": SEALED, "page": replace(SEALED, over_at=NOW)},
+)
+DEAD = replace(LIVE, host="two", polled_at=NOW - HOUR)
+
+
+def test_programs_are_told_of_each_daemon() -> None:
+    """And what it cannot use; not of what is over."""
+    found = daemons_document([LIVE, DEAD], NOW)
+
+    assert found["silent"] is False
+    assert found["daemons"][0] == {
+        "host": "one",
+        "version": "1.0",
+        "started_at": "2026-11-24T06:28:00Z",
+        "polled_at": "2026-11-24T07:28:00Z",
+        "poll_seconds": 15,
+        "silent": False,
+        "outages": {
+            "vault": {
+                "code": "vault-sealed",
+                "why": "Vault is sealed",
+                "hint": "unseal it",
+                "since": "2026-11-24T06:28:00Z",
+            }
+        },
+    }
+    assert found["daemons"][1]["silent"] is True
+
+
+def test_people_are_told_what_is_wrong() -> None:
+    """With the cure; a daemon that does not poll says nothing of the present."""
+    assert list(warnings([], NOW)) == []
+    [(outage, cure)] = warnings([LIVE, DEAD], NOW)
+    assert outage.startswith("vault on one cannot be used (since 2026-11-24 06:28 UTC): ")
+    assert outage.endswith(": Vault is sealed (vault-sealed)")
+    assert cure == "unseal it"
+    [(text, hint)] = warnings([DEAD], NOW)
+    assert text == "no daemon has polled since 2026-11-24 06:28 UTC: nothing is rotated"
+    assert hint
+    assert "two" in hint
