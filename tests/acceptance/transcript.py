@@ -119,7 +119,7 @@ class Terminal:
             ("by", login_name(), "<login>"),
             ("from", socket.gethostname(), "<host>"),
         ):
-            # As in the history, in JSON, while a rotation goes on, and in CSV.
+            # As in the history, in JSON, and while a rotation goes on.
             text = re.sub(rf'(\b{key}(=|": ?"| )){re.escape(found)}\b', rf"\1{sign}", text)
             # And in a sheet.
             text = re.sub(rf",{re.escape(found)}(?=,)", f",{sign}", text)

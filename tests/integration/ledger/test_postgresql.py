@@ -139,10 +139,10 @@ def test_an_older_ledger_in_one_can_be_moved(
             schema.ensure(narrow, auto_upgrade=True)
 
         assert copied.rows["entry"] == 1
-        [held], [moved, signed] = (
-            LedgerReader(each).history("a", limit=9) for each in (narrow, target)
+        # The newest one says who made the copy.
+        assert LedgerReader(target).history("a", limit=9)[:-1] == LedgerReader(narrow).history(
+            "a", limit=9
         )
-        assert (moved, signed.event) == (held, "requested")
 
 
 # -- Schemas and privileges. -----------------------------------------------------------------
