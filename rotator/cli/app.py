@@ -88,11 +88,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "account top-up": (
         "account.top_up",
         "sms-prod --transaction 8ef2447e69604f64",
-<<<<<<< HEAD
         "sms-prod --transaction 8ef2447e --reason March",
-=======
-        "sms-prod --transaction 8ef2447e6960 --reason March",
->>>>>>> policies
     ),
     "account callbacks": (
         "account.callbacks",
