@@ -88,7 +88,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "account top-up": (
         "account.top_up",
         "sms-prod --transaction 8ef2447e69604f64",
-        'sms-prod --transaction 8ef2447e --reason "ticket 42"',
+        "sms-prod --transaction 8ef2447e --reason March",
     ),
     "account callbacks": (
         "account.callbacks",
@@ -106,7 +106,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "db copy": (
         "db.copy",
         "--to postgresql+psycopg://rotator@db.example.com/rotator",
-        '--to-file ./new-ledger-url --reason "moving"',
+        "--to-file /etc/rotator/new-ledger-url --reason moving",
     ),
 }
 

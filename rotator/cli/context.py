@@ -174,6 +174,12 @@ def completions(context: typer.Context, incomplete: str) -> list[str]:
     ]
 
 
+def hook_completions(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of hooks that complete `incomplete`, where the file gives them names."""
+    document = _document(_path(context))
+    return [name for name in _named(document, "hooks") if name.startswith(incomplete)]
+
+
 def _path(context: typer.Context) -> Path:
     """Return the configuration's path from the options: no command has run yet."""
     above: Any = context
@@ -183,19 +189,28 @@ def _path(context: typer.Context) -> Path:
 
 
 def _names(path: Path) -> Iterator[str]:
+    document = _document(path)
+    yield from _named(document, "accounts")
+    if "discover" in document:
+        yield from _found(path)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """Return the file, parsed; empty where it is unreadable."""
     try:
         # Reading a pipe would block.
-        text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
-        document = tomllib.loads(text)
+        return tomllib.loads(path.read_text(encoding="utf-8-sig") if path.is_file() else "")
     except (OSError, ValueError, RecursionError):
-        return
-    tables = document.get("accounts")
+        return {}
+
+
+def _named(document: dict[str, Any], key: str) -> Iterator[str]:
+    """Yield the names in a list of tables."""
+    tables = document.get(key)
     for table in tables if isinstance(tables, list) else ():
         name = table.get("name") if isinstance(table, dict) else None
         if isinstance(name, str):
             yield name
-    if "discover" in document:
-        yield from _found(path)
 
 
 def _found(path: Path) -> Iterator[str]:

@@ -10,6 +10,7 @@ from rotator.daemon.periodic import PeriodicCheck
 from rotator.model import Account, State, Trouble
 from rotator.model.notification import Event
 from rotator.reporting.status import LATE, AccountStatus, Condition
+from rotator.rotation import window
 from rotator.rotation.observation import with_own_credential
 
 _log = structlog.get_logger(__name__)
@@ -70,14 +71,17 @@ class OverdueCheck(AlertCheck):
         """Return what has been overdue or late for long, unless a rotation is mending it.
 
         What is late is what no daemon did. That counts from this one's start: it has just begun
-        with what became due while none was running.
+        with what became due while none was running, be it overdue as well.
         """
         opened, now = status.opened, status.now
         if opened and not opened.verified_at and now - opened.opened_at < PATIENCE:
             return None
         lasting = _overdue(status.at(now - PATIENCE))
+        is_due = status.due_from is not None and status.due_from <= now
+        is_beginning = is_due and window.opens_at(status.account.policy, now) <= now
         for code, each in _overdue(status).items():
-            if code in lasting and self._health.age >= _UNTIL_BEGUN[code]:
+            needed = INTERVAL if is_beginning else timedelta()
+            if code in lasting and self._health.age >= (PATIENCE if code == LATE else needed):
                 return Trouble(
                     state=each.state,
                     code=code,
@@ -88,14 +92,10 @@ class OverdueCheck(AlertCheck):
         return None
 
 
-#: How long after a daemon's start hooks are told, by code: rotations have begun by then.
-_UNTIL_BEGUN = {LATE: PATIENCE, State.OVERDUE.value: INTERVAL}
-
-
 def _overdue(status: AccountStatus) -> dict[str, Condition]:
     """Return the conditions that hooks are told of as overdue, the worst first, by code."""
     found = {each.code: each for each in status.conditions if each.code}
-    return {code: each for code, each in found.items() if code in _UNTIL_BEGUN}
+    return {code: each for code, each in found.items() if code in (LATE, State.OVERDUE)}
 
 
 class BalanceCheck(AlertCheck):

@@ -41,14 +41,21 @@ def _outage(outage: Outage) -> dict[str, Any]:
     }
 
 
+def silence(records: Sequence[DaemonRecord], now: datetime) -> Warned | None:
+    """Return that no daemon polls; None where one does, or none is expected to."""
+    if not is_silent(records, now):
+        return None
+    return (
+        f"no daemon has polled since {moment(last_poll(records))}: nothing is rotated",
+        "see why on its host: `systemctl status rotator.service`; hosts: "
+        + ", ".join(record.host for record in records),
+    )
+
+
 def warnings(records: Sequence[DaemonRecord], now: datetime) -> Iterator[Warned]:
     """Yield that no daemon polls, or what those that do cannot use."""
-    if is_silent(records, now):
-        yield (
-            f"no daemon has polled since {moment(last_poll(records))}: nothing is rotated",
-            "see why on its host: `systemctl status rotator.service`; hosts: "
-            + ", ".join(record.host for record in records),
-        )
+    if silent := silence(records, now):
+        yield silent
     for record in records:
         for component, outage in record.outages.items() if record.is_live(now) else ():
             what = f"{component} on {record.host} cannot be used (since {moment(outage.since)})"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rotator.ledger.daemons import DaemonRecord, Outage, is_silent, last_poll
-from rotator.reporting.text import moment
+from rotator.reporting.daemons import silence
 
 #: Titles of outages by component.
 _TITLES = {
@@ -22,6 +22,8 @@ class Banner:
     """Something that concerns no account alone: what, why, since when, and the cure."""
 
     title: str
+    #: Stable name of the cause; None where the title says it.
+    code: str | None = None
     why: str
     hint: str | None
     since: datetime | None = None
@@ -67,15 +69,9 @@ def own_banners(own: Mapping[str, Outage], *, is_live: bool) -> Iterator[Banner]
 
 
 def _silence(records: Sequence[DaemonRecord], now: datetime) -> Iterator[Banner]:
-    if is_silent(records, now):
-        since = last_poll(records)
-        yield Banner(
-            title="No daemon is at work",
-            why=f"none has polled since {moment(since)}: nothing is rotated or deleted, and what "
-            "is shown here may be outdated",
-            hint="see `systemctl status rotator.service`",
-            since=since,
-        )
+    if silent := silence(records, now):
+        why, hint = silent
+        yield Banner(title="No daemon is at work", why=why, hint=hint, since=last_poll(records))
 
 
 def _outages(
@@ -98,4 +94,6 @@ def _outages(
 
 def _banner(component: str, outage: Outage) -> Banner:
     title = _TITLES.get(component, f"{component} cannot be used")
-    return Banner(title=title, why=outage.why, hint=outage.hint, since=outage.since)
+    return Banner(
+        title=title, code=outage.code, why=outage.why, hint=outage.hint, since=outage.since
+    )

@@ -174,6 +174,16 @@ def test_completion_validates_nothing(cli: CliFixture) -> None:
     assert imported.isdisjoint({"rotator.config", "sqlalchemy", "h11", "hvac", "alembic"})
 
 
+def test_a_hooks_name_is_completed(cli: CliFixture) -> None:
+    """Where the file gives it one."""
+    with cli.config.open("a") as file:
+        for name in ("chat", "consumers"):
+            file.write(f'[[hooks]]\nname = "{name}"\non = ["pushed"]\ncommand = ["/bin/true"]\n')
+    done = completed(cli, "rotator hooks test ch")
+
+    assert done.out.split() == ["chat"]
+
+
 def test_every_name_is_completed() -> None:
     """No command has an argument NAME that the shell does not complete."""
 

@@ -140,7 +140,7 @@ def test_broken_is_an_alert_at_the_top(serve: Serve) -> None:
     sealed_elsewhere(visit)
     page.reload()
     expect(page.get_by_role("status").filter(has_text="Vault cannot be used")).to_contain_text(
-        re.compile(r"sealed, since \d.*, at elsewhere.*What to do: ", re.DOTALL)
+        re.compile(r"sealed vault-sealed, since \d.*, at elsewhere.*What to do: ", re.DOTALL)
     )
     picture(page, "outage")
 

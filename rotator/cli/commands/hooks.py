@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import CommandContext, JsonOption
+from rotator.cli.context import CommandContext, JsonOption, hook_completions
 from rotator.errors import ConfigError
 from rotator.model.notification import Event, Hook, Notification
 
@@ -24,7 +24,10 @@ HEADERS = ("hook", "test", "answer")
 def try_(
     context: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="only the hook of this name")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="only the hook of this name", autocompletion=hook_completions
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -10,7 +10,7 @@ from rotator.cli import output, parallel
 from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen, flag
 from rotator.errors import Busy
 from rotator.model import Account, Problem
-from rotator.reporting.daemons import daemons_document, warnings
+from rotator.model.redaction import printable
 from rotator.reporting.status import AccountStatus
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show the status of accounts from the ledger. Asks Vonage and Vault only with --refresh."""
+    # Its database would be loaded for `--help` and completion, too.
+    from rotator.reporting.daemons import daemons_document, warnings  # noqa: PLC0415
+
     command = CommandContext.of(context)
     with command.application(offline=not refresh, is_hasty=True) as application:
         accounts = chosen(application.settings, names)
@@ -44,7 +47,7 @@ def status(
     document = {"accounts": [each.document() for each in statuses]} | of_daemons
     output.show_table(document, HEADERS, [each.row() for each in statuses], as_json=as_json)
     if not as_json and (cures := [*_cures(statuses)]):
-        output.write("\n".join(["", *map(output.fitted, cures)]))
+        output.write("\n".join(["", *map(output.fitted, map(printable, cures))]))
     late = [warning for each in statuses for warning in each.late_deliveries()]
     for text, hint in (*warnings(daemons, now), *late):
         output.say(f"warning: {text}", level="warning")

@@ -154,6 +154,17 @@ def test_a_secret_that_is_too_old_is_told_soon_after_a_start(
     assert told["since"] == rfc3339(shown.since)
 
 
+def test_a_secret_that_is_too_old_and_not_due_is_told_at_once(
+    application: Application, database: Engine
+) -> None:
+    """Nothing that a daemon begins with when it starts will replace it now."""
+    now = datetime.now(UTC)
+    know(database, current_id="x", current_since=now - 60 * DAY, next_due_at=now + DAY)
+    look_for_overdue(application, hours=0)
+
+    assert events(database) == ["overdue"]
+
+
 @pytest.mark.parametrize("minutes", [5, 90])
 def test_what_is_being_rotated_is_not_told_of(
     application: Application, database: Engine, minutes: int

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -319,10 +320,10 @@ def test_without_the_ledger_a_page_says_so(visitor: Visitor) -> None:
     page, document = visitor.get("/"), visitor.get("/api/status")
 
     assert page.status_code == document.status_code == 503
-    assert "the ledger cannot be read" in page.text
+    assert "ledger.db cannot be read or written" in page.text
     assert "nothing more is done until the ledger is back" in page.text
     assert document.json()["error"]["code"] == "ledger-unavailable"
-    assert "the ledger cannot be read" in visitor.get("/readyz").json()["ledger"]
+    assert "ledger.db cannot be read or written" in visitor.get("/readyz").json()["ledger"]
 
 
 def test_an_unforeseen_error_is_no_traceback(
@@ -363,7 +364,9 @@ def test_an_outage_is_on_every_page(visitor: Visitor) -> None:
 
     assert not any("Vault cannot be used" in page for page in before)
     for page in during:
-        assert "<b>Vault cannot be used:</b> Vault is sealed, since " in page
+        assert (
+            "<b>Vault cannot be used:</b> Vault is sealed <code>vault-sealed</code>, since " in page
+        )
         assert "(2h)" in page
         assert "<code>vault operator unseal</code> on its host" in page
 
@@ -389,7 +392,7 @@ def test_it_is_told_when_daemons_polled(visitor: Visitor) -> None:
     assert "no daemon has polled yet" in before
     for page in (first, own):
         assert re.search(r"last poll \d+s ago by host-a<", page)
-        assert re.search(r"Vault is sealed, since .*, at host-a<", page)
+        assert re.search(r"Vault is sealed <code>vault-sealed</code>, since .*, at host-a<", page)
     assert re.search(r"<b>host-b</b> .*last polled 1m ago, every 60 s<", first)
 
 
@@ -402,7 +405,7 @@ def test_a_dead_fleet_is_seen(visitor: Visitor) -> None:
     visitor.application.ledger.daemons.begin(record)
     page = visitor.get("/").text
 
-    assert "<b>No daemon is at work:</b> none has polled since" in page
+    assert "<b>No daemon is at work:</b> no daemon has polled since" in page
     assert "<code>systemctl status rotator.service</code>" in page
     assert "All 120 accounts were well at the last poll" in page
     assert "silent: last polled 3h" in page
@@ -448,10 +451,19 @@ def test_what_hooks_were_not_told_is_on_the_account_s_page(
     )
     page = visitor.get(f"/accounts/{NAMES[0]}").text
     document = visitor.get("/api/status").json()["accounts"][0]
+    first = visitor.get("/").text
+    late = replace(failing, since=datetime.now(UTC) - timedelta(hours=2))
+    monkeypatch.setattr(
+        visitor.application.ledger, "pending_deliveries", lambda **_: {NAMES[0]: (late,)}
+    )
 
+    for path in ("/", f"/accounts/{NAMES[0]}"):
+        cure = "<code>rotator hooks test chat</code> shows what it answers"
+        assert cure in visitor.get(path).text
+        assert cure not in page
     assert "Pending hook deliveries" in page
     assert "tried 2 times: answered 500" in page
-    assert "hook chat fails" in visitor.get("/").text
+    assert "hook chat fails" in first
     assert document["undelivered"][0]["hook"] == "chat"
 
 

@@ -9,7 +9,11 @@ MINUTE = timedelta(minutes=1)
 SEALED = Outage(code="vault-sealed", why="Vault is sealed", hint="unseal it", since=NOW - MINUTE)
 REFUSED = Outage(code="config", why="'3x' is no duration", hint=None, since=NOW)
 VAULT = Banner(
-    title="Vault cannot be used", why="Vault is sealed", hint="unseal it", since=NOW - MINUTE
+    title="Vault cannot be used",
+    code="vault-sealed",
+    why="Vault is sealed",
+    hint="unseal it",
+    since=NOW - MINUTE,
 )
 
 
