@@ -193,19 +193,18 @@ def _first_of(given: Mapping[str, object], key: str) -> str:
 
 
 def overlap(policy: Policy) -> str | None:
-    """Return in words why the next rotation is due before a grace is over; None if it never is."""
+    """Return in words why each rotation is due before the last one's grace is over; None if not.
+
+    With `cron`, some may be: such a one begins at the end of the grace.
+    """
     grace = format_duration(policy.grace)
     if policy.every is not None:
         every, is_over = format_duration(policy.every), policy.grace < policy.every
         what = f"is not less than every ({every})"
     else:
-        shortest, _ = extremes(policy)
-        if shortest is None or policy.grace == timedelta():
-            return None
-        is_over = policy.grace < shortest.total
-        what = (
-            f"is not less than the shortest time between two rotations ({_sum(policy, shortest)})"
-        )
+        _, longest = extremes(policy)
+        is_over = policy.grace < longest.total
+        what = f"is not less than the longest time between two rotations ({_sum(policy, longest)})"
     return None if is_over else f"grace ({grace}) {what}, so rotations would overlap"
 
 

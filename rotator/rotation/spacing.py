@@ -1,9 +1,10 @@
 """How far apart a policy's rotations are, at least and at most. Pure.
 
 What counts is an ideal rotator, which makes each secret exactly when it is due, whatever the
-account's name and thus its jitter. A policy can be kept if its grace is always over before the next
-rotation is due, and if no secret gets older than `max_age` by then. The deletion after the grace
-may have to wait for a window, but the next rotation waits for the same one.
+account's name and thus its jitter. A policy can be kept if no secret gets older than `max_age`
+before the next rotation is due, and if a grace can be over by then: a rotation that comes due in a
+grace begins at its end. The deletion after the grace may have to wait for a window, but the next
+rotation waits for the same one.
 
 Both bounds are found by trying the times at which they can be reached, each of which the policy
 does lead to: a policy that can be kept is never refused. They are looked for in a period that
