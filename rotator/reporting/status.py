@@ -264,9 +264,10 @@ class AccountStatus:
         return None
 
     def _late_from(self, condition: Condition, late: str) -> Condition:
-        """Return the condition, or that it lasts for too long."""
+        """Return the condition, or that it lasts for too long, unless it is tried in vain."""
         due_from = self.due_from
-        if due_from is None or self.now - due_from <= _TOLERANCE:
+        is_tried = self.summary.trouble or self.summary.failures
+        if is_tried or due_from is None or self.now - due_from <= _TOLERANCE:
             return condition
         step = self.opened.step if self.opened else ""
         why = late.format(step=step, age=age_text(due_from, self.now))

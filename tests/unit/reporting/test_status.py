@@ -212,6 +212,15 @@ def test_what_is_under_way_is_not_overdue(known: dict[str, Any]) -> None:
     assert not status(**known).needs_attention
 
 
+@pytest.mark.parametrize("wrong", [FAILING, {"trouble": REFUSED}])
+def test_what_is_tried_in_vain_is_not_late(wrong: dict[str, Any]) -> None:
+    """Why nothing happens is known: nobody has to look for a daemon."""
+    found = status(**wrong, next_due_at=NOW - DAY)
+
+    assert [each.code for each in found.conditions if each.code == "late"] == []
+    assert found.conditions[-1].state is State.DUE
+
+
 def test_a_held_account_is_never_late() -> None:
     """An operator wants it to wait."""
     held = status(hold=HOLD, next_due_at=NOW - DAY, current_since=NOW - 46 * DAY)
