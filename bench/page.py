@@ -20,6 +20,8 @@ from rotator.application import Application
 from rotator.config import load
 from rotator.ledger import schema, tables
 from rotator.ledger.database import open_database, writing
+from rotator.ledger.mapping import trouble_text
+from rotator.model import State, Trouble
 from rotator.telemetry.metrics import Metrics
 from rotator.web.app import Pulse, WebApp
 from rotator.web.listener import ListenAddress, url_of
@@ -74,6 +76,10 @@ def _seconds(client: httpx.Client, path: str) -> float:
 
 def _fill(database: Engine, count: int) -> None:
     now = datetime.now(UTC)
+    drifted = Trouble(
+        state=State.DRIFTED, code="foreign-secret", why="x was here", hint=None, since=now
+    )
+    trouble = trouble_text(drifted)
     ages = [timedelta(hours=number * 720 / count) for number in range(count)]
     accounts = [
         {
@@ -83,7 +89,7 @@ def _fill(database: Engine, count: int) -> None:
             "current_since": now - age,
             "seen_at": now,
             "next_due_at": now - age + timedelta(days=30, hours=1),
-            "drift": "foreign: somebody was here" if number % 1000 == 0 else None,
+            "trouble": trouble if number % 1000 == 0 else None,
         }
         for number, age in enumerate(ages)
     ]

@@ -85,7 +85,7 @@ class Host:
     def until_rotated(self, times: int = 1) -> None:
         """Wait for the account to have been rotated, to the end of each rotation."""
         until(lambda: self.made() >= times and len(self._secrets()) == 1)
-        until(lambda: '"phase": "idle"' in self.machine.told("rotator status --json"), pause=0.5)
+        until(lambda: '"phase": "healthy"' in self.machine.told("rotator status --json"), pause=0.5)
 
     def end_graces(self) -> None:
         """Let every grace be over, as if it had begun long ago."""

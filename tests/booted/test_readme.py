@@ -50,7 +50,7 @@ def test_a_newcomer_comes_from_nothing_to_a_service(bare: Host) -> None:
     until(lambda: '"completed"' in bare.machine.told("rotator history sms-prod --json"))
 
     [account] = json.loads(bare.machine.told("rotator status --refresh --json"))["accounts"]
-    assert (account["phase"], account["hold"]) == ("idle", None)
+    assert (account["state"], account["hold"]) == ("healthy", None)
     assert account["last_rotation"]["outcome"] == "completed"
     bare.machine.run("rotator status --check && rotator ledger verify")
     found = json.loads(bare.machine.told("rotator doctor --json"))["checks"]
