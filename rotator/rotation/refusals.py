@@ -278,8 +278,9 @@ def dead(name: str) -> Refuse:
     return Refuse(
         code="current-refused",
         why="Vonage refuses the value that Vault holds",
-        hint=f"`rotator adopt {name}` puts a working secret there (a line end behind it counts, "
-        "too), or set `managed_by` so that the parent account can rotate this one",
+        hint=f"`rotator adopt {name}` puts a working secret there, or set `managed_by` so that the "
+        "parent account can rotate this one; a line end behind the value in Vault is part of it, "
+        "and Vonage refuses that, too",
     )
 
 
