@@ -177,9 +177,9 @@ def unknown_current(account: Account, listed: Iterable[Secret]) -> Refuse:
     return Refuse(
         code="unknown-current",
         why=f"Vonage lists {named}, and which of them Vault holds is not recorded",
-        hint="it is the one that was made last before the entry was written, see `vault kv "
+        hint="Vault holds the one that was made last before the entry was written, see `vault kv "
         f"metadata get {_path(account)}`; `rotator adopt {account.name} --from-vault --secret-id "
-        "ID` records it",
+        "ID` records its id",
     )
 
 
