@@ -218,10 +218,10 @@ def _overdue(policy: Policy) -> tuple[str, str | None] | None:
     if longest.total <= policy.max_age:
         return None
     days = -(-longest.total // timedelta(days=1))
-    rarer = " or let windows open more often" if longest.wait else ""
+    rarer = ", or let windows open more often" if longest.wait else ""
     return (
         f"{_sum(policy, longest)}, more than max_age {max_age}",
-        f"raise max_age to {days}d or more, rotate more often{rarer}",
+        f"raise max_age to at least {days}d, or rotate more often{rarer}",
     )
 
 

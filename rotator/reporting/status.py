@@ -212,7 +212,8 @@ class AccountStatus:
                 state=State.UNMANAGED,
                 code="not-seen",
                 why="nobody has looked at the account yet",
-                hint=f"`rotator status {name} --refresh` does; so does the daemon, `rotator run`",
+                hint=f"`rotator status {name} --refresh` looks, and so does the daemon, "
+                "`rotator run`",
             )
         return Condition(
             state=State.UNMANAGED,

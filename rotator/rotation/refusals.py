@@ -177,9 +177,9 @@ def unknown_current(account: Account, listed: Iterable[Secret]) -> Refuse:
     return Refuse(
         code="unknown-current",
         why=f"Vonage lists {named}, and which of them Vault holds is not recorded",
-        hint="it is the one that was made last before the entry was written, see `vault kv "
+        hint="Vault holds the one that was made last before the entry was written, see `vault kv "
         f"metadata get {_path(account)}`; `rotator adopt {account.name} --from-vault --secret-id "
-        "ID` records it",
+        "ID` records its id",
     )
 
 
@@ -278,8 +278,9 @@ def dead(name: str) -> Refuse:
     return Refuse(
         code="current-refused",
         why="Vonage refuses the value that Vault holds",
-        hint=f"`rotator adopt {name}` puts a working secret there (a line end behind it counts, "
-        "too), or set `managed_by` so that the parent account can rotate this one",
+        hint=f"`rotator adopt {name}` puts a working secret there, or set `managed_by` so that the "
+        "parent account can rotate this one; a line end behind the value in Vault is part of it, "
+        "and Vonage refuses that, too",
     )
 
 
