@@ -215,7 +215,7 @@ class Outages:
             component=message.component,
             host=self._host,
             code=outage.code,
-            reason=f"over: {outage.why}" if is_over else outage.why,
+            reason=f"no longer: {outage.why}" if is_over else outage.why,
             hint=None if is_over else outage.hint,
             since=outage.since,
         )

@@ -106,7 +106,7 @@ def _over(entry: NewEntry, before: AlertState) -> tuple[str, str]:
     kind = next(kind for kind in kinds if kind in before)
     code, _, why = before[kind].partition(": ")
     # An older version has put the event before the code.
-    return code.rpartition(" ")[2], f"over: {why or kind}"
+    return code.rpartition(" ")[2], f"no longer: {why or kind}"
 
 
 def put(  # noqa: PLR0913  # all but two by name

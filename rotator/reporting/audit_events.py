@@ -34,7 +34,8 @@ _UNNEEDED = frozenset({Step.STAGE, Step.PROBE, Step.CLEAR, Step.HOOKS, Step.WAIT
 
 def is_needed(event: str, step: str | None) -> bool:
     """Return whether a report needs entries of this event and step."""
-    return event in _NEEDED and step not in _UNNEEDED
+    # A rotation may be closed at any step.
+    return event == "closed" or (event in _NEEDED and step not in _UNNEEDED)
 
 
 def rotations_in(events: Iterable[AuditEvent]) -> list[RotationHistory]:

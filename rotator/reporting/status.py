@@ -130,6 +130,9 @@ class AccountStatus:
         if hold:
             # What it puts off is not late: the operator wants it so.
             yield self._held(hold)
+            if self.opened and self.opened.verified_at and not hold.freeze:
+                # It is finished all the same.
+                yield self._waiting(self.opened)
             return
         if trouble is None and self.summary.failures:
             yield self._failing()
@@ -306,6 +309,9 @@ class AccountStatus:
             )
         elif until and until <= self.now:
             condition = replace(condition, why="the old secret is deleted soon", since=until)
+        if self.summary.trouble:
+            why = "the old secret stays until what is wrong is mended"
+            return replace(condition, why=why)
         if until is None or self.now - until <= _LATE:
             return condition
         age = age_text(until, self.now)

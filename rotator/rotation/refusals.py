@@ -253,7 +253,11 @@ def behind(account: Account, observation: Observation) -> Refuse:
 def overwritten(account: Account, rotation: Rotation, observation: Observation) -> Refuse:
     version = rotation.vault_version or "N"
     adopt = f"`rotator adopt {rotation.account}`"
-    if observation.current.entry:
+    if observation.current.entry and rotation.new_id not in observation.listing.ids:
+        # What rotator wrote works no more, so that going back to it would break consumers.
+        remedy = f"end the rotation with a value that works: {adopt}, with --from-vault for the "
+        remedy += "present one"
+    elif observation.current.entry:
         remedy = (
             f"restore what rotator wrote with `vault kv rollback -version={version} "
             f"{_path(account)}`, and the rotation goes on, or end it with a value that works: "
@@ -298,7 +302,8 @@ def with_rollback(action: Refuse, account: Account, version: int) -> Refuse:
     return replace(
         action,
         hint=f"version {version} still works: `vault kv rollback -version={version} "
-        f"{_path(account)}` brings it back at once; else {action.hint}",
+        f"{_path(account)}` brings it back at once, and where something is still wrong then, "
+        f"`rotator adopt {account.name} --from-vault` keeps it",
     )
 
 

@@ -20,7 +20,7 @@ def with_working_version(
     cannot be read leaves the hint as it is.
     """
     observation, present = observed.observation, observed.current
-    if present is None or present.value is None or observation.current.authenticated_at:
+    if present is None or observation.current.authenticated_at:
         return action
     try:
         for version in range(present.entry.version - 1, 0, -1)[:_TRIED]:

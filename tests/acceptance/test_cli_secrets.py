@@ -182,3 +182,15 @@ def test_the_beginning_of_an_id_is_enough(cli: CliFixture) -> None:
     assert done.json()["secret_id"] == foreign
     assert foreign not in cli.secret_ids()
     assert foreign in str(recorded)
+
+
+def test_what_was_wrong_is_over_once_the_secret_in_the_way_is_deleted(cli: CliFixture) -> None:
+    """`status` says so at once, not at the next look of a daemon."""
+    cli.rotate("--all", "--grace", "0s")
+    foreign = cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
+    cli.run("status", "--refresh")
+    (wrong,) = cli.run("status", "--json").json()["accounts"]
+    cli.run("secrets", "delete", cli.account.name, foreign, "--force", "--yes")
+    (mended,) = cli.run("status", "--json").json()["accounts"]
+
+    assert (wrong["state"], mended["state"]) == ("drifted", "healthy")

@@ -1,6 +1,6 @@
 """`secrets list|show|create|delete`: an account's secrets at Vonage, by hand."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,7 @@ from rotator.cli import output, prompts
 from rotator.cli.actor import ActorOption, ReasonOption, actor_of
 from rotator.cli.context import CommandContext, JsonOption, Name, flag
 from rotator.cli.prompts import FromFile, YesOption, read_value
-from rotator.errors import ConfigError, SlotsFull
+from rotator.errors import ConfigError, RotatorError, SlotsFull
 from rotator.model import SecretValue
 from rotator.model.generation import is_compliant
 from rotator.model.redaction import is_plain
@@ -126,6 +126,9 @@ def delete(
                 secret_id,
                 seen=view,
             )
+        # For `status`, which may call it what is wrong. The deletion itself is done.
+        with suppress(RotatorError):
+            application.reconciler().refresh(account)
     document = {"account": name, "secret_id": secret_id, "deleted": True}
     output.show(document, f"deleted secret {secret_id} of {name}", as_json=as_json)
 

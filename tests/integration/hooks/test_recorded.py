@@ -203,7 +203,7 @@ def test_the_end_is_told_beside_what_ends_it(writer: LedgerWriter, outbox: Deliv
     [end] = [each for each in found if each.event is Event.RECOVERED]
 
     assert {each.event for each in found} == {Event.PUSHED, Event.RECOVERED}
-    assert (end.code, end.reason, end.hint) == ("foreign-secret", "over: x", None)
+    assert (end.code, end.reason, end.hint) == ("foreign-secret", "no longer: x", None)
     assert end.rotation_id == "r"
 
 
@@ -236,10 +236,10 @@ def test_the_end_does_not_overtake_what_it_ends(writer: LedgerWriter, outbox: De
 @pytest.mark.parametrize(
     ("told", "over"),
     [
-        ({"failed": "vonage"}, ("vonage", "over: failed")),
-        ({"drift": "d: y", "broken": "b: z"}, ("b", "over: z")),
-        ({"trouble": "refused foreign-secret: x"}, ("foreign-secret", "over: x")),
-        ({"trouble": "failed vonage"}, ("vonage", "over: trouble")),
+        ({"failed": "vonage"}, ("vonage", "no longer: failed")),
+        ({"drift": "d: y", "broken": "b: z"}, ("b", "no longer: z")),
+        ({"trouble": "refused foreign-secret: x"}, ("foreign-secret", "no longer: x")),
+        ({"trouble": "failed vonage"}, ("vonage", "no longer: trouble")),
     ],
 )
 def test_what_is_over_is_named(

@@ -408,6 +408,37 @@ def test_no_version_is_named_that_does_not_work(tmp_path: Path) -> None:
         assert "rotator adopt" in str(revoked.hint)
 
 
+def test_an_overwritten_entry_without_the_field_names_the_version_that_works(
+    tmp_path: Path,
+) -> None:
+    """Someone wrote other fields there: what they replaced is brought back."""
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        version = fixture.world.vault.current_version(fixture.accounts[NAME].vault_path)
+        fixture.drop_field("api_secret")
+        found = trouble(fixture)
+
+        assert (found.state, found.code) == (State.BROKEN, "field-missing")
+        assert str(found.hint).startswith(f"version {version} still works: ")
+
+
+def test_nobody_is_sent_back_to_a_version_that_stopped_working(tmp_path: Path) -> None:
+    """The pushed secret was revoked, and its predecessor rolled back to: that one is kept."""
+    with RotationFixture(tmp_path, grace=timedelta(days=1), rotated_before=True) as fixture:
+        new = fixture.attempt().new_secret_id
+        fixture.revoke(new or "")
+        broken = trouble(fixture)
+        fixture.roll_back()
+        found = trouble(fixture)
+        fixture.adopt(None)
+        mended = fixture.queries.accounts([NAME])[0].trouble
+
+        assert "still works" in str(broken.hint)
+        assert found.state is State.DRIFTED
+        assert "rollback" not in str(found.hint)
+        assert "`rotator adopt account-1`, with --from-vault" in str(found.hint)
+        assert mended is None
+
+
 def test_what_was_never_adopted_is_unmanaged(tmp_path: Path) -> None:
     """Two secrets and no note: nobody changed anything, rotator does not know which one is used."""
     with RotationFixture(tmp_path) as fixture:

@@ -280,7 +280,7 @@ def test_a_new_secret_revoked_in_its_grace_can_be_recovered_from(tmp_path: Path)
         again = fixture.attempt()
 
         assert told(refused) == "current-refused"
-        assert "`rotator adopt account-1`" in str(refused.error and refused.error.hint)
+        assert "`rotator adopt account-1" in str(refused.error and refused.error.hint)
         assert adopted.secret.id == old.id
         assert (ended and ended.error_code) == "superseded"
         assert told(again) == "awaiting-deletion"

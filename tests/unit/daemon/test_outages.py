@@ -160,7 +160,11 @@ def test_hooks_are_told_cause_and_cure() -> None:
     assert (began.reason, began.hint) == (SEALED.message, SEALED.hint)
     assert began.host
     assert began.since == began.at == NOW + timedelta(seconds=15)
-    assert (ended.reason, ended.hint, ended.since) == (f"over: {SEALED.message}", None, began.since)
+    assert (ended.reason, ended.hint, ended.since) == (
+        f"no longer: {SEALED.message}",
+        None,
+        began.since,
+    )
     assert ended.at > began.at
     assert ended.id != began.id
 

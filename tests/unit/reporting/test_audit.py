@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from rotator.model import State, Trouble
+from rotator.model import State, Step, Trouble
 from rotator.model.rotation import SecretRole
 from rotator.reporting.audit import Report
 from rotator.reporting.audit_data import document, sheet
+from rotator.reporting.audit_events import is_needed
 from rotator.reporting.audit_html import page
 from rotator.reporting.audit_records import (
     Act,
@@ -652,3 +653,9 @@ def test_the_totals_of_many_years_are_right_and_cheap() -> None:
     assert (report.oldest, report.overdue) == (DAY, 0 * DAY)
     # Quadratic work would take minutes.
     assert spent < 30
+
+
+@pytest.mark.parametrize("step", [None, *Step])
+def test_the_end_of_a_rotation_is_needed_wherever_it_came(step: Step | None) -> None:
+    """Also where an adoption ended it in its wait."""
+    assert is_needed("closed", step)

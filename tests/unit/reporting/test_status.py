@@ -221,6 +221,25 @@ def test_what_is_tried_in_vain_is_not_late(wrong: dict[str, Any]) -> None:
     assert found.conditions[-1].state is State.DUE
 
 
+def test_a_hold_does_not_hide_that_a_pushed_rotation_is_finished() -> None:
+    """Its old secret is deleted after the grace all the same, unless the hold is a freeze."""
+    frozen = replace(HOLD, freeze=True)
+    states = [
+        [each.state for each in status(hold=hold, last_rotation=WAITING).conditions]
+        for hold in (HOLD, frozen)
+    ]
+
+    assert states == [[State.HELD, State.WAITING], [State.HELD]]
+
+
+def test_nothing_is_deleted_while_something_is_wrong() -> None:
+    """The wait has no end yet."""
+    found = status(trouble=BROKEN, last_rotation=LATE_DELETION).conditions[-1]
+
+    assert (found.state, found.code) == (State.WAITING, None)
+    assert found.why == "the old secret stays until what is wrong is mended"
+
+
 def test_a_held_account_is_never_late() -> None:
     """An operator wants it to wait."""
     held = status(hold=HOLD, next_due_at=NOW - DAY, current_since=NOW - 46 * DAY)
