@@ -430,3 +430,32 @@ def test_a_clock_that_is_behind_stays_what_is_wrong(tmp_path: Path) -> None:
         assert found.state is State.REFUSED
         assert "trouble-over" not in fixture.events()
         assert fixture.queries.accounts([NAME])[0].failures == 1
+
+
+def test_a_look_ends_what_failed_where_nothing_is_due(tmp_path: Path) -> None:
+    """What was asked for in an outage is not tried again for weeks: nothing else would end it."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
+        fixture.world.vault.sealed = True
+        fixture.attempt()
+        fixture.world.vault.sealed = False
+        [failing] = fixture.queries.accounts([NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        [over] = fixture.queries.accounts([NAME])
+
+        assert (failing.failures, over.failures, over.failure) == (1, 0, None)
+        assert fixture.events()[-2:] == ["failed", "trouble-over"]
+
+
+def test_a_look_leaves_what_is_tried_again(tmp_path: Path) -> None:
+    """Where a rotation is due, a look does not show that it will succeed."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.world.vault.sealed = True
+        fixture.attempt()
+        fixture.world.vault.sealed = False
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        [summary] = fixture.queries.accounts([NAME])
+
+        assert summary.failures == 1
+        assert fixture.events()[-1] == "failed"
