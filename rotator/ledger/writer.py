@@ -106,6 +106,7 @@ class LedgerWriter(Leases):
             ),
             head=account["chain_head"],
             trouble=trouble_in(account["trouble"]),
+            current_id=account["current_id"],
             failures=account["failures"],
             ledger_id=ledger_id,
             identity=identity_of(account),

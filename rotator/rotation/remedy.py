@@ -14,13 +14,13 @@ _TRIED = 3
 def with_working_version(
     dependencies: Dependencies, account: Account, observed: Observed, action: Refuse
 ) -> Refuse:
-    """Return the refusal with the hint to roll back, if consumers read a dead value.
+    """Return the refusal with the hint to roll back, if consumers read a dead value, or none.
 
     That is if Vonage accepts an older version of the entry, which is tried now. Reads only; what
     cannot be read leaves the hint as it is.
     """
     observation, present = observed.observation, observed.current
-    if present is None or present.value is None or observation.current.authenticated_at:
+    if present is None or observation.current.authenticated_at:
         return action
     try:
         for version in range(present.entry.version - 1, 0, -1)[:_TRIED]:

@@ -459,3 +459,26 @@ def test_a_look_leaves_what_is_tried_again(tmp_path: Path) -> None:
 
         assert summary.failures == 1
         assert fixture.events()[-1] == "failed"
+
+
+def test_a_value_that_is_gone_from_its_entry_breaks_consumers(tmp_path: Path) -> None:
+    """Also of an account that was never rotated, and at each look; the cure is what was there."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        fixture.world.vault.write(fixture.accounts[NAME].vault_path, {"note": "x"})
+        first, second = trouble(fixture), trouble(fixture)
+
+        assert (first.state, first.code) == (State.BROKEN, "field-missing")
+        assert "vault kv rollback -version=1" in str(first.hint)
+        assert second == first
+
+
+def test_an_entry_without_a_value_from_the_start_breaks_nobody(tmp_path: Path) -> None:
+    """Nobody has read one there as far as rotator knows."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.world.vault.write(fixture.accounts[NAME].vault_path, {"note": "x"})
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        [summary] = fixture.queries.accounts([NAME])
+
+        assert summary.trouble
+        assert summary.trouble.state is State.UNMANAGED
