@@ -482,3 +482,14 @@ def test_an_entry_without_a_value_from_the_start_breaks_nobody(tmp_path: Path) -
 
         assert summary.trouble
         assert summary.trouble.state is State.UNMANAGED
+
+
+def test_a_cure_that_was_not_known_is_news(tmp_path: Path) -> None:
+    """As of what an older version has found, whose ledger has no cure."""
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        fixture.make_foreign()
+        found = trouble(fixture)
+
+        assert found.hint
+        assert found.is_news(replace(found, hint=None))
+        assert not found.is_news(replace(found, hint="another one"))
