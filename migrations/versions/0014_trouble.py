@@ -4,6 +4,7 @@ There is no downgrade, as for every revision of the record.
 """
 
 import json
+from datetime import UTC
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,7 +35,9 @@ def upgrade() -> None:
         code, _, why = drift.partition(": ")
         if code == "overdue":
             continue
-        since = seen_at.strftime("%Y-%m-%dT%H:%M:%S.%f") + "+00:00"
+        # A session of PostgreSQL may have any time zone.
+        in_utc = seen_at.astimezone(UTC) if seen_at.tzinfo else seen_at
+        since = in_utc.strftime("%Y-%m-%dT%H:%M:%S.%f") + "+00:00"
         trouble = {"state": "drifted", "code": code, "why": why, "hint": None, "since": since}
         connection.execute(
             account.update().where(account.c.name == name).values(trouble=json.dumps(trouble))

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import socket
 from typing import Annotated
 
@@ -13,6 +14,10 @@ from rotator.model.actor import LONGEST
 ActorOption = Annotated[
     str | None, option("NAME", "who acts, for the record; else your login name")
 ]
+#: Long enough, and of as many kinds of characters, as a secret's value or a token, and no word.
+_LIKE_A_VALUE = re.compile(
+    r"(?<![A-Za-z0-9])(?=[A-Za-z0-9]*[a-z])(?=[A-Za-z0-9]*[A-Z])(?=[A-Za-z0-9]*\d)[A-Za-z0-9]{16,}"
+)
 ReasonOption = Annotated[str | None, option("TEXT", "why, for the record")]
 
 
@@ -33,7 +38,8 @@ def usable(name: str, text: str) -> str:
     """Return the text of an option for the record, without space around it.
 
     Raises:
-        ConfigError: it is empty, too long, or not one line of printable text.
+        ConfigError: it is empty, too long, not one line of printable text, or like a secret's
+            value, which cannot be taken out of the record again. It is not repeated.
     """
     text = text.strip()
     if not text:
@@ -42,6 +48,11 @@ def usable(name: str, text: str) -> str:
         raise ConfigError(f"{name} is not one line of printable text")
     if len(text) > LONGEST:
         raise ConfigError(f"{name} is longer than {LONGEST} characters")
+    if _LIKE_A_VALUE.search(text):
+        raise ConfigError(
+            f"{name} has a word in it that looks like a secret's value or a token",
+            hint="the record keeps it for good, for everyone to read: say it in other words",
+        )
     return text
 
 

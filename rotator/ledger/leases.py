@@ -333,7 +333,7 @@ ACCOUNT = select(
     *(
         column
         for column in _COLUMN
-        if column.name not in ("listed_ids", "current_id", "current_since", "seen_at", "retry_at")
+        if column.name not in ("listed_ids", "current_since", "seen_at", "retry_at")
     )
 ).where(_IS_NAMED)
 

@@ -59,8 +59,9 @@ def notifications_for(entry: NewEntry, state: AlertState) -> tuple[tuple[Event, 
             return _once(state, entry.detail.get("code"), Event.FAILED)
         case (("refused" | "trouble"), _):
             events = _events_of(entry)
-            if Event.BROKEN not in events:
-                # Something is still wrong, but if consumers are cut off again, that is news.
+            if entry.trouble and Event.BROKEN not in events:
+                # Something is still wrong, but if consumers are cut off again, that is news. A hold
+                # says nothing about them.
                 _, state = _without((Event.BROKEN,), state)
             return _once(state, _found(entry), *events)
         case "trouble-over", _:

@@ -106,6 +106,8 @@ class LedgerWriter(Leases):
             ),
             head=account["chain_head"],
             trouble=trouble_in(account["trouble"]),
+            current_id=account["current_id"],
+            failures=account["failures"],
             ledger_id=ledger_id,
             identity=identity_of(account),
         )
@@ -423,6 +425,7 @@ _OPEN_ROTATION = select(tables.rotation).where(
 _NO_ACCOUNT: tables.Row = dict.fromkeys(tables.account.c.keys()) | {
     "adopted_over": 0,
     "deletions": "[]",
+    "failures": 0,
     "written_version": 0,
     "chain_head": chain.GENESIS,
 }

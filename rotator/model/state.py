@@ -71,7 +71,10 @@ class Trouble:
         return replace(self, since=min(before.since, self.since))
 
     def is_news(self, before: "Trouble | None") -> bool:
-        """Return whether it differs from what was known `before` in more than its cure."""
-        if before is None:
+        """Return whether it differs from what was known `before` in more than its cure.
+
+        A cure is news where none was known, as of what an older version has found.
+        """
+        if before is None or (self.hint and before.hint is None):
             return True
         return (before.state, before.code, before.why) != (self.state, self.code, self.why)

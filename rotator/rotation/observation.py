@@ -22,6 +22,7 @@ from rotator.model import (
     Rotation,
     Secret,
     ShutGate,
+    State,
     Written,
 )
 from rotator.rotation.dependencies import Dependencies
@@ -190,7 +191,9 @@ class Observation:
         if entry is None:
             return self.current.version > 0 or self.ledger.written.version > 0
         if not entry.has_value:
-            return self.is_managed
+            known = self.ledger.trouble
+            was_broken = known is not None and known.state is State.BROKEN
+            return self.is_managed or was_broken or self.ledger.current_id is not None
         # With another account's API key beside it, the value says nothing about this account.
         return self.current.authenticated_at is None and not entry.is_foreign
 

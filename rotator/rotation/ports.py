@@ -311,6 +311,10 @@ class AccountState:
     head: str
     #: What was found wrong last; None for nothing.
     trouble: Trouble | None = None
+    #: The secret that the newest look found consumers to read; None where that was not certain.
+    current_id: str | None = None
+    #: Passes in a row that failed or were refused.
+    failures: int = 0
     #: Id of the ledger itself; a copy or a restored backup has the same id.
     ledger_id: str | None = None
     #: The account's identity as last registered; None for never.

@@ -160,10 +160,13 @@ class Reconciler(Dependencies):
             observed = observe(self, account, state)
             refusal = identity.register(account, state, self.session(lease))
             trouble = self._trouble(account, observed, refusal)
-            is_news = trouble.is_news(state.trouble) if trouble else state.trouble is not None
+            snapshot, now = snapshot_of(account, observed.observation), self.now()
+            due_at = snapshot.next_due_at
+            # Else, what failed is not tried again before the next rotation, perhaps in weeks.
+            is_tried_again = state.rotation is not None or due_at is None or due_at <= now
+            was_wrong = state.trouble is not None or (state.failures > 0 and not is_tried_again)
+            is_news = trouble.is_news(state.trouble) if trouble else was_wrong
             entries = [trouble_found(trouble)] if is_news else []
-            snapshot = snapshot_of(account, observed.observation)
-            now = self.now()
             self.ledger.commit(
                 lease, rotation=None, entries=entries, snapshot=snapshot, now=now, last=True
             )

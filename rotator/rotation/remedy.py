@@ -14,7 +14,7 @@ _TRIED = 3
 def with_working_version(
     dependencies: Dependencies, account: Account, observed: Observed, action: Refuse
 ) -> Refuse:
-    """Return the refusal with the hint to roll back, if consumers read a dead value.
+    """Return the refusal with the hint to roll back, if consumers read a dead value, or none.
 
     That is if Vonage accepts an older version of the entry, which is tried now. Reads only; what
     cannot be read leaves the hint as it is.

@@ -60,16 +60,23 @@ class Interval:
         return self.schedule - self.late + self.jitter + self.wait + self.spread
 
 
+#: Not known, and as short as can be: no policy is refused for it.
+_UNKNOWN = Interval(
+    created_at=_START, schedule=_NONE, late=_NONE, jitter=_NONE, wait=_NONE, spread=_NONE
+)
+
+
 @lru_cache(maxsize=4096)
 def extremes(policy: Policy) -> tuple[Interval | None, Interval]:
     """Return the shortest and the longest time between two rotations under `policy`.
 
-    The shortest is None with `every`, which no interval is shorter than.
+    The shortest is None with `every`, which no interval is shorter than, and where none was found
+    among the times of `cron` that were tried, as all of them came while windows were closed.
     """
     if policy.cron is None:
         return None, max(_of_every(policy), key=lambda interval: interval.total)
     intervals = sorted(_of_cron(policy, policy.cron), key=lambda interval: interval.total)
-    return intervals[0], intervals[-1]
+    return (intervals[0], intervals[-1]) if intervals else (None, _UNKNOWN)
 
 
 def is_kept_by_far(policy: Policy) -> bool:

@@ -134,6 +134,7 @@ LATE, NO_MORE_LATE = draft("overdue", code="late", why="z"), draft("overdue-over
         ([DRIFT, DEAD], "drift broken drift refused"),
         ([DEAD, OVER, OVER], "broken drift refused recovered"),
         ([DEAD, DRIFT, DEAD], "broken drift refused drift broken drift"),
+        ([DEAD, HELD, DEAD], "broken drift refused refused refused"),
         ([UNMANAGED, UNMANAGED, OVER], "refused recovered"),
         ([DEAD, DRIFT, OVER], "broken drift refused drift recovered"),
         ([draft("overdue", code="due")], "overdue"),

@@ -397,6 +397,8 @@ def test_an_older_ledgers_drift_is_kept(empty: Engine) -> None:
         for name, drift in rows.items():
             row = {"name": name, "drift": drift, "seen_at": NOW}
             connection.execute(account.insert().values(row))
+        if empty.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL TIME ZONE 'Asia/Tokyo'")
         command.upgrade(config, schema.HEAD)
     found = LedgerReader(empty).accounts(["a", "b", "c"])
 

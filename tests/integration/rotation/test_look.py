@@ -461,3 +461,66 @@ def test_a_clock_that_is_behind_stays_what_is_wrong(tmp_path: Path) -> None:
         assert found.state is State.REFUSED
         assert "trouble-over" not in fixture.events()
         assert fixture.queries.accounts([NAME])[0].failures == 1
+
+
+def test_a_look_ends_what_failed_where_nothing_is_due(tmp_path: Path) -> None:
+    """What was asked for in an outage is not tried again for weeks: nothing else would end it."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
+        fixture.world.vault.sealed = True
+        fixture.attempt()
+        fixture.world.vault.sealed = False
+        [failing] = fixture.queries.accounts([NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        [over] = fixture.queries.accounts([NAME])
+
+        assert (failing.failures, over.failures, over.failure) == (1, 0, None)
+        assert fixture.events()[-2:] == ["failed", "trouble-over"]
+
+
+def test_a_look_leaves_what_is_tried_again(tmp_path: Path) -> None:
+    """Where a rotation is due, a look does not show that it will succeed."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.world.vault.sealed = True
+        fixture.attempt()
+        fixture.world.vault.sealed = False
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        [summary] = fixture.queries.accounts([NAME])
+
+        assert summary.failures == 1
+        assert fixture.events()[-1] == "failed"
+
+
+def test_a_value_that_is_gone_from_its_entry_breaks_consumers(tmp_path: Path) -> None:
+    """Also of an account that was never rotated, and at each look; the cure is what was there."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        fixture.world.vault.write(fixture.accounts[NAME].vault_path, {"note": "x"})
+        first, second = trouble(fixture), trouble(fixture)
+
+        assert (first.state, first.code) == (State.BROKEN, "field-missing")
+        assert "vault kv rollback -version=1" in str(first.hint)
+        assert second == first
+
+
+def test_an_entry_without_a_value_from_the_start_breaks_nobody(tmp_path: Path) -> None:
+    """Nobody has read one there as far as rotator knows."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.world.vault.write(fixture.accounts[NAME].vault_path, {"note": "x"})
+        fixture.reconciler.refresh(fixture.accounts[NAME])
+        [summary] = fixture.queries.accounts([NAME])
+
+        assert summary.trouble
+        assert summary.trouble.state is State.UNMANAGED
+
+
+def test_a_cure_that_was_not_known_is_news(tmp_path: Path) -> None:
+    """As of what an older version has found, whose ledger has no cure."""
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        fixture.make_foreign()
+        found = trouble(fixture)
+
+        assert found.hint
+        assert found.is_news(replace(found, hint=None))
+        assert not found.is_news(replace(found, hint="another one"))

@@ -82,3 +82,29 @@ def test_what_nobody_could_read_in_a_line_is_refused(text: str, option: str) -> 
         actor_of(**given)
 
     assert caught.value.message.startswith(f"{option} is ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["zlJsJVKj5syDtFg3vRrDwTkXX", "was: zlJsJVKj5syDtFg3vRrDwTkXX.", "hvs.CAESIJ3kfQ9xLm2Tt"],
+)
+def test_what_looks_like_a_value_is_not_recorded(text: str) -> None:
+    """An entry can never be changed; nor is the value repeated in the message."""
+    with pytest.raises(ConfigError, match="looks like a secret") as raised:
+        actor_of(None, text)
+
+    assert text not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ticket INC-20261129, asked for by Anna.Schmidt1984",
+        "https://example.com/browse/OPS-4711?focusedCommentId=123456",
+        "281e975f-db37-4104-b1e2-6833ae9173ee was seen in a log",
+        "see 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+    ],
+)
+def test_tickets_links_and_ids_are_reasons(text: str) -> None:
+    """They are what people write."""
+    assert actor_of(None, text).because == text

@@ -323,3 +323,10 @@ def test_other_cron_expressions_are_refused(refuse: Refuse, text: str, reason: s
     error = refuse(f'{VAULT}{SMS}cron = "{text}"\n')
 
     assert f"accounts[0].cron (sms): {text!r} {reason}" in error.message
+
+
+def test_a_cron_whose_tried_times_are_outside_every_window_is_accepted(read: Read) -> None:
+    """It comes so often that those times are over before a window opens."""
+    often = 'cron = "* * * * *"\ngrace = "0s"\nwindow = "mon-fri 09:00-17:00"\n'
+
+    assert read(VAULT + SMS + often).account("sms").policy.cron == "* * * * *"
