@@ -105,15 +105,15 @@ class CommandContext:
         """Path of the configuration, whether or not it exists."""
         return self.config or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_CONFIG)
 
-    def configured(self) -> "Settings":
-        """Load the configuration as written, without discovered accounts.
+    def configured(self, *, is_strict: bool = False) -> "Settings":
+        """Load the configuration as written, without discovered accounts; see `config.load`.
 
         Raises:
             ConfigError: it is invalid.
         """
         from rotator.config import load  # noqa: PLC0415  # `--help` needs no validator
 
-        return load(self.config_path, os.environ)
+        return load(self.config_path, os.environ, is_strict=is_strict)
 
     @contextmanager
     def application(

@@ -176,10 +176,18 @@ class Placement:
 _TIMES = ("every", "cron", "timezone", "jitter", "window")
 
 
-def policy_problems(place: Location, table: PolicyTable, policy: Policy) -> Iterator[ConfigProblem]:
-    """Yield the problems of a policy that this table contributes to."""
+def policy_problems(
+    place: Location, table: PolicyTable, policy: Policy, *, is_strict: bool
+) -> Iterator[ConfigProblem]:
+    """Yield the problems of a policy that this table contributes to.
+
+    If not `is_strict`, only those of `every` without its delays: a policy that is a little too
+    tight works, and a daemon that was started with it must start again after an upgrade.
+    """
     given = table.given()
-    if is_kept_by_far(policy):
+    if not is_strict:
+        policy = replace(policy, jitter=timedelta(), window=())
+    if is_kept_by_far(policy) or (policy.cron is not None and not is_strict):
         return
     if given.keys() & {"grace", *_TIMES} and (what := overlap(policy)):
         hint = "lower grace, or rotate less often"
@@ -203,7 +211,7 @@ def overlap(policy: Policy) -> str | None:
         what = f"is not less than every ({every})"
     else:
         _, longest = extremes(policy)
-        is_over = policy.grace < longest.total
+        is_over = not policy.grace or policy.grace < longest.total
         what = f"is not less than the longest time between two rotations ({_sum(policy, longest)})"
     return None if is_over else f"grace ({grace}) {what}, so rotations would overlap"
 

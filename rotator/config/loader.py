@@ -177,10 +177,11 @@ def _unknown(name: str, known: Mapping[str, tuple[str, str]]) -> ConfigProblem:
     )
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Settings:
+def load(path: Path, environ: Mapping[str, str], *, is_strict: bool = False) -> Settings:
     """Read the configuration at `path`, overridden by `environ`. Blocks on that one file.
 
-    Files that it names are not opened, and need not exist.
+    Files that it names are not opened, and need not exist. If `is_strict`, a policy that cannot be
+    kept with its delays is refused as well, for whoever is about to write or change one.
 
     Raises:
         ConfigError: the file cannot be read, or is invalid; the message has every reason.
@@ -190,7 +191,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     # Outside a unit, credentials are in the folder that the unit gets them from.
     environ = {**environ, CREDENTIALS: environ.get(CREDENTIALS) or str(base)}
     origins, problems = apply(tables, environ)
-    document = Document(tables, PathContext(base=base, environ=environ), origins)
+    context = PathContext(base=base, environ=environ)
+    document = Document(tables, context, origins, is_strict=is_strict)
     settings = document.settings()
     problems = [*document.problems, *problems]
     if settings is None or problems:

@@ -102,9 +102,15 @@ class Document:
     """A file's tables, including the environment's values."""
 
     def __init__(
-        self, tables: dict[str, Any], context: PathContext, origins: Mapping[str, str]
+        self,
+        tables: dict[str, Any],
+        context: PathContext,
+        origins: Mapping[str, str],
+        *,
+        is_strict: bool,
     ) -> None:
         """Store the tables. `origins` maps the paths of values to their variables."""
+        self._is_strict = is_strict
         self._tables = tables
         self._context = context
         self._origins = origins
@@ -124,7 +130,8 @@ class Document:
         default = self._top(PolicyTable, "policy")
         policy = policy_of(default, DEFAULT_POLICY) if default else None
         if default and policy:
-            self.problems.extend(policy_problems(self._place("policy"), default, policy))
+            place = self._place("policy")
+            self.problems.extend(policy_problems(place, default, policy, is_strict=self._is_strict))
         daemon = self._top(DaemonSettings, "daemon")
         telemetry = self._top(TelemetrySettings, "telemetry")
 
@@ -183,7 +190,7 @@ class Document:
                 found.append(Located(place=place, table=table))
             if policy and isinstance(table, PolicyTable):
                 own = policy_of(table, policy)
-                self.problems.extend(policy_problems(place, table, own))
+                self.problems.extend(policy_problems(place, table, own, is_strict=self._is_strict))
         return found
 
     def _table(self, model: type[AnyTable], raw: object, place: Location) -> AnyTable | None:

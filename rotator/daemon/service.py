@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Protocol
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -40,10 +41,18 @@ LONGEST_PATIENCE = 60.0
 _PAGE = "page"
 
 
+class Load(Protocol):
+    """Loads the settings anew."""
+
+    def __call__(self, *, is_strict: bool = ...) -> Settings:
+        """Return the settings; if `is_strict`, as `config check` does."""
+        ...
+
+
 class Daemon:
     """Runs until it is asked to stop."""
 
-    def __init__(self, load: Callable[[], Settings], environ: Mapping[str, str]) -> None:
+    def __init__(self, load: Load, environ: Mapping[str, str]) -> None:
         """Prepare to run with the settings from `load`; it is called again for each reload.
 
         Raises:
@@ -208,7 +217,7 @@ class Daemon:
         """Apply the present configuration; an invalid one is refused and the old one kept."""
         self._notifier.reloading()
         try:
-            application = self._build(self._load())
+            application = self._build(self._load(is_strict=True))
             with self._polling:
                 self._show(application)
         except ConfigError as error:

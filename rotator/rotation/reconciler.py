@@ -186,8 +186,7 @@ class Reconciler(Dependencies):
             return trouble_of(account, refusal, None, self.now())
         action = self._expected(account, observation)
         if isinstance(action, Refuse):
-            if known is None or known.code != action.code:
-                action = with_working_version(self, account, observed, action)
+            action = with_working_version(self, account, observed, action)
             return trouble_of(account, action, observation, self.now())
         if observation.is_broken and observation.current.entry:
             # The rotation that is open, or the next one, can replace the value all the same.

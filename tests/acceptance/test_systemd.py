@@ -5,6 +5,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -174,7 +175,7 @@ def daemon_in(folder: Path, **environ: str) -> Daemon:
         f'url = "sqlite:///{folder}/ledger.db"\n[[accounts]]\nname = "a"\n'
         'api_key = "abcd1234"\nvault_path = "vonage/a"\n'
     )
-    return Daemon(lambda: load(folder / "config.toml", {}), environ)
+    return Daemon(partial(load, folder / "config.toml", {}), environ)
 
 
 def test_the_watchdog_hears_of_work_and_not_of_time(tmp_path: Path) -> None:

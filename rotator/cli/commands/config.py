@@ -18,7 +18,7 @@ def check(context: typer.Context) -> None:
     """Report whether the configuration is usable, or everything that is wrong with it."""
     from rotator.doctor.hooks import fault  # noqa: PLC0415  # `--help` needs none of it
 
-    settings = CommandContext.of(context).configured()
+    settings = CommandContext.of(context).configured(is_strict=True)
     for hook in settings.hooks:
         if (found := fault(hook)) and not _is_hidden(hook):
             output.say(f"warning: hook {hook.name}: {found[0]}", level="warning")

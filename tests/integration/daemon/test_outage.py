@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,7 @@ class Watch:
     def __init__(self, config: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
         """Make the daemon; nothing is done yet."""
         self.clock, self.caplog = clock, caplog
-        self.daemon = Daemon(lambda: load(config, {}), {})
+        self.daemon = Daemon(partial(load, config, {}), {})
         self.daemon._health.clock = self.seconds
 
     def seconds(self) -> float:

@@ -29,7 +29,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Raise:
     """Let every command that reads the configuration fail in a certain way."""
 
     def fail_with(error: BaseException) -> None:
-        def settings(_session: CommandContext) -> NoReturn:
+        def settings(_session: CommandContext, **_options: bool) -> NoReturn:
             raise error
 
         monkeypatch.setattr(CommandContext, "configured", settings)

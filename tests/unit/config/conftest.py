@@ -17,7 +17,7 @@ def read(tmp_path: Path) -> Read:
     def reading(text: str = VAULT + SMS, environ: Mapping[str, str] = NOTHING) -> Settings:
         path = tmp_path / "config.toml"
         path.write_text(text, encoding="utf-8")
-        return load(path, environ)
+        return load(path, environ, is_strict=True)
 
     return reading
 

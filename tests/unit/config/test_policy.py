@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from rotator.config import load
 from rotator.model import DiscoveredSubaccount, OnForeign, Policy, SubaccountState
 from rotator.rotation import schedule
 from rotator.rotation.spacing import extremes
@@ -330,3 +332,22 @@ def test_a_cron_whose_tried_times_are_outside_every_window_is_accepted(read: Rea
     often = 'cron = "* * * * *"\ngrace = "0s"\nwindow = "mon-fri 09:00-17:00"\n'
 
     assert read(VAULT + SMS + often).account("sms").policy.cron == "* * * * *"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        'every = "30d"\nmax_age = "30d"',
+        'cron = "0 3 * * *"\ngrace = "3d"',
+        'every = "12h"\ngrace = "1h"\nmax_age = "1d"\nwindow = "sun 02:00-05:00"',
+    ],
+)
+def test_what_is_a_little_too_tight_still_starts(
+    read: Read, refuse: Refuse, tmp_path: Path, policy: str
+) -> None:
+    """Whoever writes it is told; a daemon that ran with it starts again after an upgrade."""
+    text = f"{VAULT}[policy]\n{policy}\n{SMS}"
+    error = refuse(text)
+
+    assert "policy." in error.message
+    assert len(load(tmp_path / "config.toml", {}).accounts) == 1

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
@@ -89,3 +90,8 @@ def test_nothing_is_sent_whose_intent_is_not_committed() -> None:
 
     with pytest.raises(LedgerError):
         journal().perform(fail, hold=None, intend=intend, done=fail, missed=fail)
+
+
+def test_an_observer_needs_no_method_of_its_own() -> None:
+    """What it does not care about does nothing."""
+    NoObserver().balance_read("a", Decimal("1.5"))
