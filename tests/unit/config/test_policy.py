@@ -343,7 +343,7 @@ def test_a_cron_whose_tried_times_are_outside_every_window_is_accepted(read: Rea
     ],
 )
 def test_what_is_a_little_too_tight_still_starts(
-    read: Read, refuse: Refuse, tmp_path: Path, policy: str
+    refuse: Refuse, tmp_path: Path, policy: str
 ) -> None:
     """Whoever writes it is told; a daemon that ran with it starts again after an upgrade."""
     text = f"{VAULT}[policy]\n{policy}\n{SMS}"
