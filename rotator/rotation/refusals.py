@@ -302,8 +302,7 @@ def with_rollback(action: Refuse, account: Account, version: int) -> Refuse:
     return replace(
         action,
         hint=f"version {version} still works: `vault kv rollback -version={version} "
-        f"{_path(account)}` brings it back at once, and where something is still wrong then, "
-        f"`rotator adopt {account.name} --from-vault` keeps it",
+        f"{_path(account)}` brings it back at once; else {action.hint}",
     )
 
 

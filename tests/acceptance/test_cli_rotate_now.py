@@ -112,7 +112,7 @@ def test_one_account_does_not_stop_another(tmp_path: Path, sqlite_template: Path
             ["account-2", "completed"],
         ]
         assert "error: account-1: the Vault entry vonage/account-1 has no text" in done.err
-        assert "hint: set `secret_field`" in done.err
+        assert "else set `secret_field`" in done.err
         assert done.code == 3
 
 
