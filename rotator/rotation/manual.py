@@ -110,7 +110,7 @@ class AccountSecrets:
         name = self.account.name
         if secret_id not in {secret.id for secret in self.secrets}:
             raise SecretNotFound(
-                f"{name} has no secret {secret_id}", hint=f"see `rotator secrets list {name}`"
+                f"{name} has no secret of that id", hint=f"see `rotator secrets list {name}`"
             )
         if len(self.secrets) == 1:
             raise Refused(

@@ -299,10 +299,13 @@ def replaceable(account: Account) -> Refuse:
 
 def with_rollback(action: Refuse, account: Account, version: int) -> Refuse:
     """Return the refusal with the hint that an older version of the entry still works."""
+    # What is said of drift would lead back to a version that may be dead, or keep the dead value.
+    adopt = f"`rotator adopt {account.name}` puts a working secret there"
     return replace(
         action,
         hint=f"version {version} still works: `vault kv rollback -version={version} "
-        f"{_path(account)}` brings it back at once; else {action.hint}",
+        f"{_path(account)}` brings it back at once; else "
+        f"{adopt if action.code == 'drift' else action.hint}",
     )
 
 

@@ -194,3 +194,13 @@ def test_what_was_wrong_is_over_once_the_secret_in_the_way_is_deleted(cli: CliFi
     (mended,) = cli.run("status", "--json").json()["accounts"]
 
     assert (wrong["state"], mended["state"]) == ("drifted", "healthy")
+
+
+def test_a_value_in_the_place_of_an_id_is_not_repeated(cli: CliFixture) -> None:
+    """Neither by the command nor in the record."""
+    value = cli.world.accounts[0].api_secret
+    done = cli.run("secrets", "delete", cli.account.name, value, "--yes")
+
+    assert done.code == 1
+    assert "has no secret of that id" in done.err
+    assert value not in done.out + done.err + cli.run("history", "--json").out

@@ -387,6 +387,7 @@ def test_the_cure_names_the_version_that_still_works(tmp_path: Path) -> None:
         cure = f"version {version} still works: `vault kv rollback -version={version} {path}`"
         assert found.state is State.BROKEN
         assert str(found.hint).startswith(cure)
+        assert str(found.hint).count("rollback") == 1
         assert refused.error
         assert str(refused.error.hint).startswith(cure)
 

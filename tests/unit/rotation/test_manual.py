@@ -114,7 +114,7 @@ def test_what_nobody_uses_is_deleted() -> None:
 
 def test_what_is_not_there_is_not_deleted() -> None:
     """Not even by force."""
-    with pytest.raises(SecretNotFound, match="a has no secret gone"):
+    with pytest.raises(SecretNotFound, match="a has no secret of that id"):
         VIEW.require_deletable("gone", force=True)
 
 
