@@ -16,6 +16,7 @@ from rotator.ledger.database import open_database
 from rotator.reporting.audit_data import COLUMNS
 from tests.support.cli_fixture import CliFixture, CommandResult
 from tests.support.seeded_ledger import half_a_year
+from tests.support.terminal import chunks
 
 PERIOD = ("--since", "2026-04-05", "--until", "2026-10-01T00:00:00Z")
 NAMES = ("good", "late", "held", "new")
@@ -296,12 +297,7 @@ def at_terminal(
         *command, cwd=folder, stdout=terminal, env={**cli.environment, **environment}
     )
     os.close(terminal)
-    shown = b""
-    try:
-        while chunk := os.read(controller, 65536):
-            shown += chunk
-    except OSError:  # Linux's way to say that the other end is closed
-        pass
+    shown = b"".join(chunks(controller))
     os.close(controller)
     return done, shown.decode()
 

@@ -16,6 +16,7 @@ from rotator.cli import main
 from rotator.config import load
 from tests.support.cli_fixture import CliFixture
 from tests.support.commands import ROOT
+from tests.support.terminal import chunks
 
 
 @pytest.fixture
@@ -217,12 +218,7 @@ def test_on_a_terminal_it_draws(cli: CliFixture) -> None:
         command, env=environment, stdin=terminal, stdout=terminal, stderr=terminal
     ) as process:
         os.close(terminal)
-        drawn = b""
-        try:
-            while chunk := os.read(controller, 65536):
-                drawn += chunk
-        except OSError:  # Linux's way to say that the other end is closed
-            pass
+        drawn = b"".join(chunks(controller))
         os.close(controller)
 
     assert process.returncode == 0, drawn

@@ -7,7 +7,7 @@ import signal
 import struct
 import subprocess
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tests.support.cli_fixture import CommandResult
 
@@ -36,15 +36,22 @@ def run_at_terminal(
     os.close(terminal)
     shown = b""
     try:
-        while chunk := os.read(controller, 65536):
+        for chunk in chunks(controller):
             shown += chunk
             if interrupt_at and interrupt_at.encode() in shown:
                 interrupt_at = None
                 os.killpg(process.pid, signal.SIGINT)
-    except OSError:  # Linux's way to say that the other end is closed
-        pass
     finally:
         os.close(controller)
         process.wait(60)
     text = shown.decode().replace("\r\n", "\n")
     return CommandResult(code=process.returncode, out=text, err="")
+
+
+def chunks(controller: int) -> Iterator[bytes]:
+    """Return what is written at the other end, as it comes, until all have closed it."""
+    try:
+        while chunk := os.read(controller, 65536):
+            yield chunk
+    except OSError:  # Linux's way to say that the other end is closed
+        pass

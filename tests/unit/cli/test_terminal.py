@@ -5,6 +5,7 @@ import pytest
 
 from rotator.cli import output, terminal
 from rotator.model import State
+from tests.support.terminal import chunks
 
 ID = "3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10"
 HINT = 'in the token\'s policy: path "secret/data/vonage/sms-prod" { capabilities = ["create"] }'
@@ -146,8 +147,7 @@ def test_a_terminal_without_a_size_has_80_columns(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("sys.__stdout__", stream)
         monkeypatch.setattr("sys.stdout", stream)
         output.table(HEADERS, ROWS)
-        stream.flush()
-        found = os.read(controller, 65536).decode()
+    found = b"".join(chunks(controller)).decode()
     os.close(controller)
 
     assert max(len(line) for line in found.splitlines()) <= 80
