@@ -18,6 +18,8 @@ _LATE = timedelta(days=1)
 _TOLERANCE = timedelta(minutes=15)
 #: Code of what should have happened long ago.
 LATE = "late"
+#: What becomes of the old secret while anything is wrong.
+STAYS = "the old secret stays until what is wrong is mended"
 
 _ORDER = {state: place for place, state in enumerate(State)}
 
@@ -143,7 +145,7 @@ class AccountConditions:
             why=trouble.why,
             since=trouble.since,
             tries=self.summary.failures,
-            next_try_at=self.summary.retry_at,
+            next_try_at=self.next_try_at,
             hint=trouble.hint,
         )
 
@@ -164,7 +166,7 @@ class AccountConditions:
             why=failure.why if failure else "the last tries failed",
             since=failure.since if failure else None,
             tries=self.summary.failures,
-            next_try_at=self.summary.retry_at,
+            next_try_at=self.next_try_at,
             hint=(failure.hint if failure else None)
             or f"see `rotator history {self.account.name}`",
         )
@@ -249,7 +251,7 @@ class AccountConditions:
                 ),
                 "a rotation is open, at step {step}, and has not ended for {age}",
             )
-        if self.due_from and self.now >= self.due_from:
+        if self.is_due:
             return self._late_from(
                 Condition(
                     state=State.DUE, why="a rotation is due and begins soon", since=self.due_from
@@ -301,8 +303,7 @@ class AccountConditions:
         elif until and until <= self.now:
             condition = replace(condition, why="the old secret is deleted soon", since=until)
         if self.summary.trouble:
-            why = "the old secret stays until what is wrong is mended"
-            return replace(condition, why=why)
+            return replace(condition, why=STAYS, next_try_at=None)
         if until is None or self.now - until <= _LATE:
             return condition
         age = age_text(until, self.now)
@@ -330,6 +331,22 @@ class AccountConditions:
             # The last grace may have lasted longer: before its end, no rotation could begin.
             due_at = max(due_at, min(rotation.closed_at, self.now))
         return window.opens_at(self.account.policy, due_at)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a rotation is due."""
+        return self.due_from is not None and self.now >= self.due_from
+
+    @property
+    def next_try_at(self) -> datetime | None:
+        """When what failed or was refused is tried again; None where nothing was, or not by itself.
+
+        An account without an open rotation is left alone until it is due.
+        """
+        retry_at, due_at = self.summary.retry_at, self.summary.next_due_at
+        if retry_at is None or self.opened:
+            return retry_at
+        return due_at and window.opens_at(self.account.policy, max(retry_at, due_at))
 
     @cached_property
     def late_from(self) -> datetime | None:

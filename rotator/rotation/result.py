@@ -140,6 +140,7 @@ def snapshot_of(account: Account, observation: Observation) -> AccountSnapshot:
         listed_ids=tuple(sorted(observation.listing.ids)),
         current_id=current_id,
         current_since=current_since,
+        is_broken=observation.is_broken,
         next_due_at=schedule.next_due(account, current_since) if current_since else None,
         first_due_at=observation.listing.seen_at if is_first and not current_since else None,
     )
