@@ -2,22 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
-from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Account, Hold, Rotation, State, Trouble
+from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Hold, Rotation, State, Trouble
 from rotator.model.times import rfc3339
 from rotator.reporting.text import age_text, moment, span
-from rotator.rotation import window
-from rotator.rotation.ports import AccountSummary
+from rotator.reporting.times import LATE_AFTER, TOLERANCE, AccountTimes
 
-#: How late a deletion may be before the rotation counts as abandoned by every process.
-_LATE = timedelta(days=1)
-#: How long a due rotation may take to begin and to end: other accounts may be due as well.
-_TOLERANCE = timedelta(minutes=15)
 #: Code of what should have happened long ago.
 LATE = "late"
+#: What becomes of the old secret while anything is wrong.
+STAYS = "the old secret stays until what is wrong is mended"
 
 _ORDER = {state: place for place, state in enumerate(State)}
 
@@ -53,23 +50,8 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountConditions:
-    """Everything that is the case with one account, and the times that this depends on."""
-
-    account: Account
-    summary: AccountSummary
-    now: datetime
-
-    @property
-    def rotation(self) -> Rotation | None:
-        """The newest rotation, open or closed."""
-        return self.summary.last_rotation
-
-    @property
-    def opened(self) -> Rotation | None:
-        """The open rotation."""
-        is_open = self.rotation is not None and self.rotation.closed_at is None
-        return self.rotation if is_open else None
+class AccountConditions(AccountTimes):
+    """Everything that is the case with one account."""
 
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
@@ -91,28 +73,6 @@ class AccountConditions:
     def needs_attention(self) -> bool:
         """Return whether `status --check` fails for this account."""
         return any(condition.needs_attention for condition in self.conditions)
-
-    def at(self, now: datetime) -> Self:
-        """Return the same at `now` if nothing is recorded till then."""
-        return replace(self, now=now)
-
-    @property
-    def changes_at(self) -> datetime | None:
-        """The next time at which the conditions may change by the clock alone; None for never."""
-        since, rotation = self.summary.current_since, self.opened
-        moments = (
-            self.due_from,
-            self.due_from and self.due_from + _TOLERANCE,
-            since and since + self.account.policy.max_age,
-            rotation and rotation.delete_due_at,
-            self.deletion_at,
-            self.deletion_at and self.deletion_at + _LATE,
-        )
-        return min((at for at in moments if at and at >= self.now), default=None)
-
-    def is_late_at(self, now: datetime) -> bool:
-        """Return whether anything is late at `now`."""
-        return self.late_from is not None and now > self.late_from
 
     def _conditions(self) -> Iterator[Condition]:
         trouble, hold = self.summary.trouble, self.summary.hold
@@ -143,7 +103,7 @@ class AccountConditions:
             why=trouble.why,
             since=trouble.since,
             tries=self.summary.failures,
-            next_try_at=self.summary.retry_at,
+            next_try_at=self.next_try_at,
             hint=trouble.hint,
         )
 
@@ -164,7 +124,7 @@ class AccountConditions:
             why=failure.why if failure else "the last tries failed",
             since=failure.since if failure else None,
             tries=self.summary.failures,
-            next_try_at=self.summary.retry_at,
+            next_try_at=self.next_try_at,
             hint=(failure.hint if failure else None)
             or f"see `rotator history {self.account.name}`",
         )
@@ -249,7 +209,7 @@ class AccountConditions:
                 ),
                 "a rotation is open, at step {step}, and has not ended for {age}",
             )
-        if self.due_from and self.now >= self.due_from:
+        if self.is_due:
             return self._late_from(
                 Condition(
                     state=State.DUE, why="a rotation is due and begins soon", since=self.due_from
@@ -262,7 +222,7 @@ class AccountConditions:
         """Return the condition, or that it lasts for too long, unless it is tried in vain."""
         due_from = self.due_from
         is_tried = self.summary.trouble or self.summary.failures
-        if is_tried or due_from is None or self.now - due_from <= _TOLERANCE:
+        if is_tried or due_from is None or self.now - due_from <= TOLERANCE:
             return condition
         step = self.opened.step if self.opened else ""
         why = late.format(step=step, age=age_text(due_from, self.now))
@@ -301,9 +261,8 @@ class AccountConditions:
         elif until and until <= self.now:
             condition = replace(condition, why="the old secret is deleted soon", since=until)
         if self.summary.trouble:
-            why = "the old secret stays until what is wrong is mended"
-            return replace(condition, why=why)
-        if until is None or self.now - until <= _LATE:
+            return replace(condition, why=STAYS, next_try_at=None)
+        if until is None or self.now - until <= LATE_AFTER:
             return condition
         age = age_text(until, self.now)
         return replace(
@@ -313,39 +272,6 @@ class AccountConditions:
             + (f"; {condition.why}" if waiting and waiting.gate else ""),
             hint="see what the gate says" if waiting and waiting.gate else self._late_hint,
         )
-
-    @cached_property
-    def deletion_at(self) -> datetime | None:
-        """When the open rotation's old secret may be deleted; None if no deletion is pending."""
-        return window.deletion_at(self.account.policy, self.opened) if self.opened else None
-
-    @cached_property
-    def due_from(self) -> datetime | None:
-        """When a due rotation may begin; None where none is due, or an open one is verified."""
-        rotation = self.rotation
-        if self.summary.next_due_at is None or (self.opened and self.opened.verified_at):
-            return None
-        due_at = self.summary.next_due_at
-        if rotation and rotation.outcome == "completed" and rotation.closed_at:
-            # The last grace may have lasted longer: before its end, no rotation could begin.
-            due_at = max(due_at, min(rotation.closed_at, self.now))
-        return window.opens_at(self.account.policy, due_at)
-
-    @cached_property
-    def late_from(self) -> datetime | None:
-        """When the next action becomes late, or the secret overdue; None where nothing can.
-
-        An account with a hold is never late: an operator wants it to wait.
-        """
-        return None if self.summary.hold else min(self._deadlines(), default=None)
-
-    def _deadlines(self) -> Iterator[datetime]:
-        if self.due_from:
-            yield self.due_from + _TOLERANCE
-        if self.summary.current_since:
-            yield self.summary.current_since + self.account.policy.max_age
-        if self.deletion_at:
-            yield self.deletion_at + _LATE
 
     @property
     def overdue_reason(self) -> str | None:
