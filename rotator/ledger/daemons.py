@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, delete, select, update
 
 from rotator.ledger import tables
+from rotator.ledger.clock import clock_of
 from rotator.ledger.database import reading, run_again, writing
-from rotator.ledger.leases import clock_of
 
 #: Polls that a daemon may miss before it counts as silent.
 MISSED = 3

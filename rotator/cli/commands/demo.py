@@ -133,7 +133,6 @@ class Demo:
                     if url := _url_in(line):
                         _say(f"The page is at {url}, Ctrl-C ends.")
             except Interrupted:
-                daemon.terminate()
                 output.write("")
 
     def _kill_after_create(self, name: str, api_key: str) -> None:
@@ -168,9 +167,16 @@ class Demo:
                 output.say(_step(line.rstrip()))
 
     def _process(self, *arguments: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "rotator", "--config", str(self._config), *arguments]
+        """Start a command that ends at the latest when the `with` block of its process ends."""
+        command = [sys.executable, "-m", "rotator.cli.dependent", "--config", str(self._config)]
         environment = os.environ | {"ROTATOR_DAEMON__LISTEN": "127.0.0.1:0"}
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        return subprocess.Popen(
+            [*command, *arguments],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
 
 
 def _say(text: str) -> None:
