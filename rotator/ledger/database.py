@@ -81,7 +81,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("database or disk is full", "disk i/o error", "sqlstate 53100"),
         LedgerFull,
         "the disk that holds {ledger} is full or fails",
-        "free some space, then run the command again",
+        "free some space; nothing is lost",
     ),
     (
         ("sqlstate 3f000",),
