@@ -23,7 +23,7 @@ from rotator.ledger.database import open_database, writing
 from rotator.ledger.mapping import trouble_text
 from rotator.model import SecretValue, State, Trouble
 from rotator.model.notification import Event, PendingDelivery
-from rotator.reporting.verification import ROW_HINT
+from rotator.reporting.verification import row_hint
 from rotator.rotation.ports import NewEntry
 from rotator.telemetry.metrics import Metrics
 from rotator.web.access import AccessControl
@@ -535,7 +535,7 @@ def test_a_page_tells_of_rows_that_do_not_match(visitor: Visitor) -> None:
     assert "says that it is held: because (eve), and the entries say that nobody holds it" in held
     assert "its row has it due at 2099-01-01 00:00:00 UTC" in put_off
     for page, is_bad in ((before, False), (held, True), (put_off, True)):
-        assert (ROW_HINT in unescape(page)) is is_bad
+        assert (row_hint(NAMES[0]) in unescape(page)) is is_bad
 
 
 def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
