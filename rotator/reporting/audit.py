@@ -40,7 +40,8 @@ from rotator.reporting.audit_records import (
     SecretUse,
     TroublePeriod,
 )
-from rotator.reporting.status import AccountStatus, Condition
+from rotator.reporting.condition import Condition
+from rotator.reporting.status import AccountStatus
 from rotator.reporting.verification import LedgerVerification
 from rotator.rotation.ports import AccountSummary
 
