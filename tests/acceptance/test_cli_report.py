@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rotator.ledger.database import open_database
-from rotator.reporting.audit_data import COLUMNS
+from rotator.reporting.audit_sheet import COLUMNS
 from tests.support.cli_fixture import CliFixture, CommandResult
 from tests.support.seeded_ledger import half_a_year
 from tests.support.terminal import chunks
