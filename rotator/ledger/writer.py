@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from rotator.ledger import chain, comparison, deletions, outbox, sightings, tables
 from rotator.ledger.claims import claimant
+from rotator.ledger.clock import clock_of
 from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.deletions import Deletion
 from rotator.ledger.leases import (
@@ -26,7 +27,6 @@ from rotator.ledger.leases import (
     Leases,
     added,
     change,
-    clock_of,
     guarded,
     locked,
 )

@@ -41,7 +41,8 @@ from rotator.reporting.audit_records import (
     Sighting,
     TroublePeriod,
 )
-from rotator.reporting.status import AccountStatus, Condition
+from rotator.reporting.condition import Condition
+from rotator.reporting.status import AccountStatus
 from rotator.reporting.verification import LedgerVerification
 from rotator.rotation.ports import AccountSummary
 

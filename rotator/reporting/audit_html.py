@@ -8,7 +8,7 @@ from rotator.model import State
 from rotator.reporting import audit_data, audit_tables
 from rotator.reporting.audit import WITHIN, AccountReport, Report
 from rotator.reporting.audit_records import Period
-from rotator.reporting.status import Condition
+from rotator.reporting.condition import Condition
 from rotator.reporting.templates import environment
 from rotator.reporting.text import moment, span
 

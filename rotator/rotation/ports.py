@@ -216,6 +216,8 @@ class AccountSnapshot:
     current_id: str | None
     #: When Vonage created it; None where unknown.
     current_since: datetime | None
+    #: Consumers read nothing that works: what was known of the secret's age is kept.
+    is_broken: bool = False
     #: When it is due by its current secret's age; None leaves the recorded time unchanged.
     next_due_at: datetime | None = None
     #: Since when consumers have had no secret at all; the account is due from then on.
@@ -237,6 +239,8 @@ class AccountSummary:
     failure: Trouble | None = None
     #: Whether rotator has ever written the account's secret to Vault.
     is_managed: bool = False
+    #: The secret that an operator adopted, and that no rotation has replaced since.
+    adopted_id: str | None = None
     next_due_at: datetime | None = None
     hold: Hold | None = None
     last_rotation: Rotation | None = None

@@ -245,8 +245,9 @@ def behind(account: Account, observation: Observation) -> Refuse:
         why=f"a standby of Vault lags: it shows version {observation.current.version} of "
         f"{account.vault_path}, version {observation.ledger.written.version} was written; or Vault "
         "was restored from a backup",
-        hint=f"nothing was deleted; try again in a minute. If Vault was restored, `rotator adopt "
-        f"{account.name}` puts a working secret there, or with --from-vault takes the one that is",
+        hint="nothing was deleted; a standby catches up in a minute. If Vault was restored, "
+        f"`rotator adopt {account.name}` puts a working secret there, or with --from-vault takes "
+        "the one that is",
     )
 
 
@@ -385,8 +386,8 @@ def adopted(name: str, secret_id: str | None) -> Refuse:
         code="unsafe-delete",
         why=f"both slots are taken, one by secret {secret_id}, which was adopted last, while Vault "
         "shows another: a standby of Vault may lag, or someone changed the entry",
-        hint=f"nothing was deleted; try again in a minute. If Vault is right, `rotator adopt "
-        f"{name} --from-vault` says so; if nothing uses it, `rotator secrets delete "
+        hint="nothing was deleted; a standby catches up in a minute. If Vault is right, `rotator "
+        f"adopt {name} --from-vault` says so; if nothing uses it, `rotator secrets delete "
         f"{name} {secret_id} --force`",
     )
 
@@ -396,8 +397,9 @@ def unexplained(name: str, ids: list[str]) -> Refuse:
         code="foreign-secret",
         why=f"{' and '.join(ids)} appeared while an answer of Vonage was lost, and the value that "
         "rotator sent does not authenticate, so that it may be someone else's",
-        hint="if nobody made it by hand, run the command again later; if someone did and nothing "
-        f"uses it, delete it with `rotator secrets delete {name} {_one_of(ids)} --force`",
+        hint="if nobody made it by hand, the rotation goes on by itself once the value works; if "
+        "someone did and nothing uses it, delete it with `rotator secrets delete "
+        f"{name} {_one_of(ids)} --force`",
     )
 
 

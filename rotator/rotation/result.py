@@ -6,6 +6,7 @@ from datetime import datetime
 from rotator.errors import Aborted, Busy, PendingEnds, Refused, RotatorError
 from rotator.model import (
     CLOCK,
+    DRIFT,
     Account,
     GateWait,
     Outcome,
@@ -102,10 +103,6 @@ def failure(account: Account, rotation: Rotation | None, error: RotatorError) ->
     )
 
 
-#: Codes of refusals for which someone else changed something.
-_DRIFT = frozenset({"drift", "foreign-secret", "ledger-tampered", "version-ends", "wrong-entry"})
-
-
 def trouble_of(
     account: Account, action: Refuse, observation: Observation | None, now: datetime
 ) -> Trouble:
@@ -113,7 +110,7 @@ def trouble_of(
 
     That is None where nothing was observed, as the ledger alone has led to the refusal.
     """
-    state = State.DRIFTED if action.code in _DRIFT else State.REFUSED
+    state = State.DRIFTED if action.code in DRIFT else State.REFUSED
     if observation and observation.is_broken:
         state = State.BROKEN
     elif observation and not (observation.is_managed or account.discovered):
@@ -140,6 +137,7 @@ def snapshot_of(account: Account, observation: Observation) -> AccountSnapshot:
         listed_ids=tuple(sorted(observation.listing.ids)),
         current_id=current_id,
         current_since=current_since,
+        is_broken=observation.is_broken,
         next_due_at=schedule.next_due(account, current_since) if current_since else None,
         first_due_at=observation.listing.seen_at if is_first and not current_since else None,
     )

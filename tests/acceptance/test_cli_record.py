@@ -214,7 +214,7 @@ def test_a_vault_that_cannot_be_asked_is_no_changed_ledger(cli: CliFixture) -> N
     what, hint = online.err.splitlines()
     assert what.startswith("error: could not compare with Vault: Vault is sealed")
     assert what.endswith("; chain and rows are whole")
-    assert hint.startswith("hint: unseal Vault, then run the command again; --offline compares")
+    assert hint.startswith("hint: unseal Vault; nothing is lost; --offline compares")
     assert told[0]["ok"] is False
     assert told[0]["vault_head"]["error"]["code"] == "vault-sealed"
     assert (online.code, refused.code, offline.code) == (75, 75, 0)

@@ -3,6 +3,7 @@
 The text names secrets, values and rotations in the order in which it comes across them, and
 tells times by their age. So two states that differ in names or dates alone are one state, which
 is what lets the exploration come to an end. Ages beyond every limit in the rules count as equal.
+How a value came to be pushed is left out once the ledger has the push; see `without_moot`.
 
 A process is fingerprinted by its call stack: where in rotator's code it stands, and every
 local variable there. Whatever that code comes to remember is part of it by itself.
@@ -12,16 +13,18 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import FrameType, FunctionType, MethodType, NoneType
+from typing import Any
 
 import rotator
-from rotator.model import Account, SecretValue
+from rotator.model import Account, Rotation, SecretValue
 from rotator.rotation.dependencies import Dependencies
+from rotator.rotation.observation import Observation
 from rotator.rotation.protocol.before_push import MAX_GENERATED
 from rotator.rotation.steps.base import Site
 
@@ -79,6 +82,33 @@ def describe(thing: object) -> str:
 def described(thing: object) -> str:
     """Return `describe(thing)` of something that never changes, nor does what it holds."""
     return _told(thing, describe)
+
+
+def without_moot(observation: Observation) -> Observation:
+    """Return `observation` without what no rule asks any more once the ledger has the push.
+
+    From then on a rotation only rolls forward, however often its value was sent or refused before.
+    The explorations see with each decision that it is the same without these facts.
+    """
+    rotation = observation.rotation
+    if rotation is None or rotation.vault_version is None:
+        return observation
+    pending = replace(
+        observation.pending,
+        authenticated_at=None,
+        refused_since=None,
+        refused_at=None,
+        is_unsent=False,
+        is_unrecorded=False,
+        equals_current=False,
+    )
+    return replace(observation, pending=pending).with_rotation(_without_moot(rotation))
+
+
+def _without_moot(rotation: Rotation) -> Rotation:
+    if rotation.vault_version is None:
+        return rotation
+    return replace(rotation, sent_at=None, rejected=False, values_generated=0)
 
 
 def stack() -> str:
@@ -220,6 +250,8 @@ def _mapping(thing: object) -> str:
 
 def _record(thing: object) -> str:
     kind = type(thing)
+    if bared := _BARED.get(kind):
+        thing = bared(thing)
     parts = []
     for name, is_plain in _names(kind):  # type: ignore[arg-type]
         if name in UNTIL and getattr(thing, UNTIL[name]) is not None:
@@ -227,6 +259,13 @@ def _record(thing: object) -> str:
         item = getattr(thing, name)
         parts.append(_way(type(item))(item) if is_plain else _item(name, item))  # type: ignore[arg-type]
     return f"{kind.__name__}({','.join(parts)})"
+
+
+#: What is described without some of it.
+_BARED: dict[type, Callable[[Any], object]] = {
+    Rotation: _without_moot,
+    Observation: without_moot,
+}
 
 
 def _frozen_record(thing: object) -> str:

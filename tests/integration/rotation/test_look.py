@@ -142,6 +142,9 @@ def test_a_refresh_within_a_grace_sees_what_stopped_working(tmp_path: Path) -> N
         assert revoked.trouble.state is State.BROKEN
         assert revoked.trouble.code == "current-refused"
         assert revoked.trouble.why == "Vonage refuses the value that Vault holds"
+        # Vonage answers no list; the age is what it was.
+        assert (revoked.listed_ids, revoked.current_id) == ((), None)
+        assert revoked.current_since == fine.current_since is not None
 
 
 def test_a_hold_is_no_drift(tmp_path: Path) -> None:

@@ -98,7 +98,8 @@ def test_the_state_is_the_most_urgent_condition(known: dict[str, Any], state: St
 
 def test_each_condition_has_its_cause_and_cure() -> None:
     """With its code, its beginning, the tries and the next one; the most urgent one comes first."""
-    found = status(trouble=BROKEN, failures=3, retry_at=NOW + HOUR, current_since=NOW - 46 * DAY)
+    old: dict[str, Any] = {"current_since": NOW - 46 * DAY, "next_due_at": NOW - 16 * DAY}
+    found = status(trouble=BROKEN, failures=3, retry_at=NOW + HOUR, **old)
     document = found.document()
 
     assert {key: document[key] for key in ("state", "code", "why", "hint", "tries")} == {
@@ -110,13 +111,32 @@ def test_each_condition_has_its_cause_and_cure() -> None:
     }
     assert document["since"] == "2026-11-23T10:00:00Z"
     assert document["next_try_at"] == "2026-11-23T13:00:00Z"
-    assert [each["state"] for each in document["conditions"]] == ["broken", "overdue"]
+    assert [each["state"] for each in document["conditions"]] == ["broken", "overdue", "due"]
     assert document["conditions"][1]["why"] == "the secret is 46d old, older than max_age 45d"
+
+
+@pytest.mark.parametrize(
+    ("known", "at"),
+    [
+        ({"next_due_at": NOW - DAY}, NOW + HOUR),
+        ({"last_rotation": ROTATING}, NOW + HOUR),
+        ({"next_due_at": NOW + DAY}, NOW + DAY),
+        ({"next_due_at": None}, None),
+    ],
+)
+@pytest.mark.parametrize("wrong", [{}, {"trouble": REFUSED}])
+def test_nothing_is_tried_again_before_it_is_due(
+    wrong: dict[str, Any], known: dict[str, Any], at: datetime | None
+) -> None:
+    """A rotation that nobody needs yet, and that failed, is not repeated before its time."""
+    found = status(**FAILING, **wrong, **known)
+
+    assert found.condition.next_try_at == at
 
 
 def test_the_notes_name_each_cause_with_its_code_and_the_tries() -> None:
     """On one line, for the table."""
-    assert status(**FAILING).row()[-1] == (
+    assert status(**FAILING, last_rotation=ROTATING).row()[-1] == (
         "Vonage failed (vonage, since 2026-11-23 10:00 UTC, 3 tries, next try 2026-11-23 13:00 UTC)"
     )
     assert status(trouble=DRIFTED, hold=HOLD).row()[-1] == (
