@@ -36,7 +36,7 @@ def found(
     entries: Sequence[NewEntry] = (),
     rotation: Rotation | None = None,
     deletions: str = "[]",
-) -> tuple[list[tuple[str, object]], str | None]:
+) -> tuple[list[tuple[str, Any]], Any]:
     """Return the sightings, each with its secret, and the column after them; None as it was."""
     row = {"recorded_ids": recorded, "deletions": deletions}
     new, columns = sightings.found(row, entries, rotation, snapshot)
