@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rotator.rotation.manual import manual_operation
+from rotator.rotation.ports import AccountSnapshot
 from tests.support.rotation_fixture import NAME, RotationFixture
 from tests.support.samples import ANN
 
@@ -114,15 +115,29 @@ def test_nor_is_what_a_killed_process_did(tmp_path: Path, number: int) -> None:
 
 
 def test_another_account_under_the_name_begins_anew(tmp_path: Path) -> None:
-    """What was listed for one api key says nothing about another."""
+    """What was listed for one API key says nothing about another."""
     with RotationFixture(tmp_path, rotated_before=True) as fixture:
-        fixture.make_foreign()
         refresh(fixture)
-        before = sightings(fixture)
-        lease = fixture.writer.claim(NAME, fixture.clock.now())
-        other = replace(fixture.accounts[NAME].identity, api_key="another")
-        fixture.writer.register(lease, other, fixture.clock.now())
-        fixture.writer.release(lease)
+        writer, now = fixture.writer, fixture.clock.now()
+        lease = writer.claim(NAME, now)
+        writer.register(lease, replace(fixture.accounts[NAME].identity, api_key="another"), now)
+        snapshot = AccountSnapshot(listed_ids=("its-own",), current_id="its-own", current_since=now)
+        writer.commit(lease, rotation=None, entries=[], snapshot=snapshot, now=now, last=True)
 
-        assert before
-        assert fixture.writer.load(NAME).identity == other
+        assert sightings(fixture) == []
+
+
+def test_a_look_that_is_refused_as_another_accounts_records_nothing(tmp_path: Path) -> None:
+    """What it shows may be the other one's; the next look is as good."""
+    with RotationFixture(tmp_path, grace=DAY) as fixture:
+        fixture.attempt()
+        before, (old, _) = fixture.accounts[NAME], fixture.secrets()
+        fixture.revoke(old.id)
+        fixture.accounts[NAME] = replace(before, pending_path="elsewhere/account-1")
+        refresh(fixture)
+        refused = sightings(fixture)
+        fixture.accounts[NAME] = before
+        refresh(fixture)
+
+        assert refused == []
+        assert sightings(fixture) == [("secret-vanished", old.id)]
