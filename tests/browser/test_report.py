@@ -40,9 +40,11 @@ def report() -> Report:
         since=NOW - DAY,
     )
     hold = Hold(reason="moving house", by="ann", at=NOW - DAY)
+    retry_at = NOW + DAY / 24
+    failing: dict[str, Any] = {"failures": 4, "retry_at": retry_at, "next_due_at": retry_at}
     summaries = {
         "healthy": seen(NEW, **current),
-        "broken": seen(NEW, trouble=trouble, failures=4, retry_at=NOW + DAY / 24),
+        "broken": seen(NEW, trouble=trouble, **failing),
         "foreign": seen(NEW, FOREIGN, **current),
         "held": seen(NEW, **current, hold=hold),
         "new": seen(),
