@@ -144,7 +144,7 @@ def test_overdue_fails_the_check(tmp_path: Path, sqlite_template: Path) -> None:
         refreshed = cli.run("status", "--refresh")
         checked, plain = cli.run("status", "account-1", "--check"), cli.run("status", "--json")
 
-    assert "a rotation is due for" in checked.out
+    assert "a rotation is due and has not begun" in checked.out
     assert (refreshed.code, checked.code, plain.code) == (0, 1, 0)
     assert plain.json()["accounts"][0]["overdue"] is True
 
