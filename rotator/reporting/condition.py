@@ -8,13 +8,14 @@ from typing import Any
 
 from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Hold, Rotation, State, Trouble
 from rotator.model.times import rfc3339
-from rotator.reporting.text import age_text, moment, span
+from rotator.reporting.text import moment, span
 from rotator.reporting.times import LATE_AFTER, TOLERANCE, AccountTimes
 
 #: Code of what should have happened long ago.
 LATE = "late"
-#: What becomes of the old secret while anything is wrong.
+#: What becomes of the old secret while anything is wrong; what, if someone else revoked it.
 STAYS = "the old secret stays until what is wrong is mended"
+GONE = "the old secret is gone already; the rotation completes at the end of its grace"
 
 _ORDER = {state: place for place, state in enumerate(State)}
 
@@ -104,7 +105,9 @@ class AccountConditions(AccountTimes):
             since=trouble.since,
             tries=self.summary.failures,
             next_try_at=self.next_try_at,
-            hint=trouble.hint,
+            # A ledger that an older version wrote has none.
+            hint=trouble.hint
+            or f"`rotator status {self.account.name} --refresh` looks again and says what to do",
         )
 
     def _held(self, hold: Hold) -> Condition:
@@ -185,12 +188,11 @@ class AccountConditions(AccountTimes):
         return limit if limit and self.now > limit else None
 
     def _overdue(self, since: datetime) -> Condition:
-        age = age_text(self.summary.current_since, self.now)
         limit = span(self.account.policy.max_age)
         return Condition(
             state=State.OVERDUE,
             code=State.OVERDUE.value,
-            why=f"the secret is {age} old, older than max_age {limit}",
+            why=f"the secret is older than max_age {limit}",
             since=since,
             next_try_at=self.due_from,
             hint=f"`rotator rotate-now {self.account.name}` replaces it now, or says why not",
@@ -207,14 +209,14 @@ class AccountConditions(AccountTimes):
                     why=f"a rotation is open, at step {self.opened.step}",
                     since=self.opened.opened_at,
                 ),
-                "a rotation is open, at step {step}, and has not ended for {age}",
+                f"a rotation is open, at step {self.opened.step}, and has not ended",
             )
         if self.is_due:
             return self._late_from(
                 Condition(
                     state=State.DUE, why="a rotation is due and begins soon", since=self.due_from
                 ),
-                "a rotation is due for {age} and has not begun",
+                "a rotation is due and has not begun",
             )
         return None
 
@@ -224,9 +226,8 @@ class AccountConditions(AccountTimes):
         is_tried = self.summary.trouble or self.summary.failures
         if is_tried or expected_from is None or self.now - expected_from <= TOLERANCE:
             return condition
-        step = self.opened.step if self.opened else ""
-        why = late.format(step=step, age=age_text(expected_from, self.now))
-        return replace(condition, code=LATE, why=why, hint=self._late_hint)
+        # Without how long, which would make another cause of it each time: `since` says it.
+        return replace(condition, code=LATE, why=late, hint=self._late_hint)
 
     @property
     def _late_hint(self) -> str:
@@ -261,17 +262,23 @@ class AccountConditions(AccountTimes):
         elif until and until <= self.now:
             condition = replace(condition, why="the old secret is deleted soon", since=until)
         if self.summary.trouble:
-            return replace(condition, why=STAYS, next_try_at=None)
+            return replace(condition, why=self.old_secret, next_try_at=None)
         if until is None or self.now - until <= LATE_AFTER:
             return condition
-        age = age_text(until, self.now)
         return replace(
             condition,
             code=LATE,
-            why=f"the old secret was to be deleted {age} ago"
+            why=f"the old secret was to be deleted at {moment(until)}"
             + (f"; {condition.why}" if waiting and waiting.gate else ""),
             hint="see what the gate says" if waiting and waiting.gate else self._late_hint,
         )
+
+    @property
+    def old_secret(self) -> str:
+        """What becomes of the open rotation's old secret while anything is wrong."""
+        old_id = self.opened.predecessor_id if self.opened else None
+        listed_ids = self.summary.listed_ids
+        return GONE if old_id and listed_ids and old_id not in listed_ids else STAYS
 
     @property
     def overdue_reason(self) -> str | None:

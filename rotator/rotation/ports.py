@@ -148,11 +148,15 @@ class Store(Protocol):
             StoreError: any failure.
         """
 
-    def read_version(self, account: Account, version: int) -> StoredCurrent:
+    def read_version(
+        self, account: Account, version: int, *, seconds: float | None = None
+    ) -> StoredCurrent:
         """Read exactly `version` of the current entry, waiting for a lagging standby.
 
+        No retry starts after `seconds`, if a shorter wait is wanted.
+
         Raises:
-            VersionMissing: it did not appear within the store's patience.
+            VersionMissing: it was removed, or did not appear in time.
             StoreError: any other failure.
         """
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rotator.model import Rotation, State
 from rotator.model.rotation import CLOCK
-from rotator.reporting.condition import LATE, STAYS
+from rotator.reporting.condition import LATE
 from rotator.reporting.status import AccountStatus
 from rotator.reporting.text import span
 
@@ -40,7 +40,7 @@ def next_of(status: AccountStatus) -> Next:
         what = "the old secret stays" if deletion_at else "nothing"
         return _since(f"{what} while held", hold.at)
     if trouble and deletion_at:
-        return _since(STAYS, trouble.since)
+        return _since(status.old_secret, trouble.since)
     if opened and deletion_at:
         return _next_deletion(opened, deletion_at, summary.retry_at, now)
     if status.next_try_at and status.next_try_at > now and (opened or status.is_due):

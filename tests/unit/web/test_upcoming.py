@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rotator.model import GateWait
-from rotator.reporting.condition import STAYS
+from rotator.reporting.condition import GONE, STAYS
 from rotator.web.upcoming import Next, next_of
 from tests.support.samples import account
 from tests.unit.reporting.test_status import (
@@ -23,6 +23,7 @@ from tests.unit.reporting.test_status import (
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 LATE = replace(WAITING, verified_at=NOW - 27 * HOUR)
 AT_GATE = GateWait(gate="g", reason="exit 1", shut_since=NOW - HOUR, retry_at=NOW + HOUR)
+BOTH = {"listed_ids": ("new", "old")}
 
 
 @pytest.mark.parametrize(
@@ -90,8 +91,9 @@ def test_what_comes_next_is_in_the_future(
         ({"trouble": BROKEN}, "nothing until what is wrong is mended", BROKEN.since),
         ({"trouble": DRIFTED}, "nothing until what is wrong is mended", DRIFTED.since),
         ({"trouble": REFUSED}, "nothing until an operator decides", REFUSED.since),
-        ({"trouble": BROKEN, "last_rotation": WAITING}, STAYS, BROKEN.since),
-        ({"trouble": REFUSED, "last_rotation": LATE, "hold": HOLD}, STAYS, REFUSED.since),
+        ({"trouble": BROKEN, "last_rotation": WAITING, **BOTH}, STAYS, BROKEN.since),
+        ({"trouble": REFUSED, "last_rotation": LATE, "hold": HOLD, **BOTH}, STAYS, REFUSED.since),
+        ({"trouble": DRIFTED, "last_rotation": WAITING}, GONE, DRIFTED.since),
         (
             {"last_rotation": None, "current_id": None, "next_due_at": None},
             "nothing until it is adopted",
