@@ -27,7 +27,7 @@ from rotator.model import Account, OnForeign, Policy
 from rotator.model.generation import MAX_LENGTH, MIN_LENGTH
 from rotator.model.times import exact_duration, format_duration
 from rotator.rotation import window
-from rotator.rotation.spacing import Interval, extremes, is_kept_by_far
+from rotator.rotation.spacing import Interval, longest
 
 if TYPE_CHECKING:
     from rotator.config.discovery import DiscoverTable
@@ -187,7 +187,7 @@ def policy_problems(
     given = table.given()
     if not is_strict:
         policy = replace(policy, jitter=timedelta(), window=())
-    if is_kept_by_far(policy) or (policy.cron is not None and not is_strict):
+    if policy.cron is not None and not is_strict:
         return
     if given.keys() & {"grace", *_TIMES} and (what := overlap(policy)):
         hint = "lower grace, or rotate less often"
@@ -210,9 +210,10 @@ def overlap(policy: Policy) -> str | None:
         every, is_over = format_duration(policy.every), policy.grace < policy.every
         what = f"is not less than every ({every})"
     else:
-        _, longest = extremes(policy)
-        is_over = not policy.grace or policy.grace < longest.total
-        what = f"is not less than the longest time between two rotations ({_sum(policy, longest)})"
+        found = longest(policy)
+        is_over = not policy.grace or found is None or policy.grace < found.total
+        what = "is not less than the longest time between two rotations"
+        what += f" ({_sum(policy, found)})" if found else ""
     return None if is_over else f"grace ({grace}) {what}, so rotations would overlap"
 
 
@@ -222,13 +223,18 @@ def _overdue(policy: Policy) -> tuple[str, str | None] | None:
     if every is not None and policy.max_age < every:
         what = f"max_age ({max_age}) is less than every ({format_duration(every)})"
         return f"{what}, so the account would always be overdue", None
-    _, longest = extremes(policy)
-    if longest.total <= policy.max_age:
+    found = longest(policy)
+    if found is None:
+        what = (
+            f"cron names no time that the clocks of {policy.timezone} show, so it would never come"
+        )
+        return what, "name an hour that they do not skip"
+    if found.total <= policy.max_age:
         return None
-    days = -(-longest.total // timedelta(days=1))
-    rarer = ", or let windows open more often" if longest.wait else ""
+    days = -(-found.total // timedelta(days=1))
+    rarer = ", or let windows open more often" if found.wait else ""
     return (
-        f"{_sum(policy, longest)}, more than max_age {max_age}",
+        f"{_sum(policy, found)}, more than max_age {max_age}",
         f"raise max_age to at least {days}d, or rotate more often{rarer}",
     )
 

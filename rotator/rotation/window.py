@@ -184,11 +184,16 @@ def _instants(
                 yield datetime.combine(day, wall.replace(fold=fold)).astimezone(UTC)
 
 
-def clock_changes(at: datetime, zone: ZoneInfo, *, days: int = _HORIZON) -> Iterator[datetime]:
-    """Yield the clock changes, which may lead from outside a window into it."""
+def clock_changes(
+    at: datetime, zone: ZoneInfo, *, days: int = _HORIZON, step: int = 1
+) -> Iterator[datetime]:
+    """Yield the clock changes, which may lead from outside a window into it.
+
+    Of several within `step` days that cancel each other out, none is found.
+    """
     start = at.astimezone(UTC).replace(microsecond=0)
-    for number in range(days):
-        low, high = start + number * _DAY, start + (number + 1) * _DAY
+    for number in range(0, days, step):
+        low, high = start + number * _DAY, start + (number + step) * _DAY
         before = low.astimezone(zone).utcoffset()
         if before == high.astimezone(zone).utcoffset():
             continue

@@ -1,17 +1,17 @@
 """When and how an account is rotated: `[policy]`, and what an account says otherwise."""
 
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from rotator.config import load
 from rotator.model import DiscoveredSubaccount, OnForeign, Policy, SubaccountState
 from rotator.rotation import schedule
-from rotator.rotation.spacing import extremes
+from rotator.rotation.spacing import longest
 from tests.unit.config.file import SMS, VAULT, VOICE, Read, Refuse
 
 
@@ -211,11 +211,16 @@ def test_what_can_never_be_kept_is_refused(refuse: Refuse, policy: str, reason: 
         'every = "6d"\ngrace = "5d"\nmax_age = "8d"\nwindow = "sun 02:00-05:00"',
         'every = "12h"\ngrace = "1h"\nmax_age = "170h"\nwindow = "sun 02:00-05:00"',
         'max_age = "721h"',
+        # Two windows that are one.
+        (
+            'every = "3d"\njitter = "0s"\nmax_age = "7d"\n'
+            'window = ["sat 22:00-24:00", "sun 00:00-02:00"]'
+        ),
         'cron = "0 3 * * *"\ngrace = "22h"',
         'cron = "0 3 31 * *"\njitter = "0s"\nmax_age = "62d"',
         'cron = "* * * * *"\ngrace = "0s"',
-        # Of the longest jitter, no more is looked at than the windows of some years.
-        'jitter = "20000d"\nmax_age = "36500d"\nwindow = "sun 02:00-05:00"',
+        # It may delay twice: before a window, and after one opened.
+        'jitter = "18000d"\nmax_age = "36500d"\nwindow = "sun 02:00-05:00"',
     ],
 )
 def test_what_can_be_kept_is_taken(read: Read, policy: str) -> None:
@@ -251,36 +256,23 @@ def test_a_policy_is_judged_once_where_it_is_written(refuse: Refuse) -> None:
     assert "accounts[1].jitter (voice): every 30d + jitter 2h = 30d 2h" in error.message
 
 
-@pytest.mark.parametrize(
-    ("cron", "grace", "times"),
-    [
-        ("7 3 * * sat", "24h", ["0 12 * * sat"]),
-        # Each with a minute of its own.
-        ("{} 3 * * tue", "24h", ["0 12 * * tue"]),
-        # Not by far: this one has to be looked at.
-        ("7 3 * * wed", "166h", ["0 12 * * wed", "7 3 * * wed"]),
-        ("*/9 3 * * wed", "0s", ["*/9 3 * * wed"]),
-    ],
-)
-def test_the_policy_of_thousands_of_accounts_is_judged_once(
-    read: Read, monkeypatch: pytest.MonkeyPatch, cron: str, grace: str, times: list[str]
+@pytest.mark.parametrize("cron", ["{} 3 * * *", "{}/2 2-22 * * mon-fri", "{} 3 1 * *"])
+def test_times_are_not_stepped_through(
+    read: Read, monkeypatch: pytest.MonkeyPatch, cron: str
 ) -> None:
-    """The calendar is gone through once for each policy, not for each account or time of day."""
-    gone_through: list[str] = []
-    real = schedule.occurrences
+    """Hundreds of accounts, each with a schedule of its own, are judged at once."""
 
-    def counted(cron: str, local: datetime) -> Iterator[datetime]:
-        gone_through.append(cron)
-        return real(cron, local)
+    def stepped_through(_cron: str, _local: datetime) -> NoReturn:
+        raise AssertionError
 
-    extremes.cache_clear()
-    monkeypatch.setattr(schedule, "occurrences", counted)
+    longest.cache_clear()
+    monkeypatch.setattr(schedule, "CronSim", stepped_through)
     account = '[[accounts]]\nname = "a{0}"\napi_key = "k{0}"\nvault_path = "v/{0}"\ncron = "{1}"\n'
     accounts = [account.format(number, cron.format(number % 60)) for number in range(300)]
-    read(f'{VAULT}[policy]\ngrace = "{grace}"\nevery = "8d"\n{"".join(accounts)}')
+    window = 'timezone = "Europe/Berlin"\nwindow = "sun 02:00-05:00"'
+    text = f'{VAULT}[policy]\ngrace = "0s"\nmax_age = "100d"\n{window}\n{"".join(accounts)}'
 
-    assert [*dict.fromkeys(gone_through)] == times
-    assert len(gone_through) < 20
+    assert len(read(text).accounts) == 300
 
 
 @pytest.mark.parametrize(
@@ -327,11 +319,21 @@ def test_other_cron_expressions_are_refused(refuse: Refuse, text: str, reason: s
     assert f"accounts[0].cron (sms): {text!r} {reason}" in error.message
 
 
-def test_a_cron_whose_tried_times_are_outside_every_window_is_accepted(read: Read) -> None:
-    """It comes so often that those times are over before a window opens."""
-    often = 'cron = "* * * * *"\ngrace = "0s"\nwindow = "mon-fri 09:00-17:00"\n'
+def test_a_cron_that_comes_often_waits_for_its_window(refuse: Refuse) -> None:
+    """However many of its times come while windows are closed."""
+    often = 'cron = "* * * * *"\ngrace = "0s"\njitter = "0s"\nwindow = "mon-fri 09:00-17:00"\n'
+    error = refuse(f'{VAULT}{SMS}{often}max_age = "2d"\n')
 
-    assert read(VAULT + SMS + often).account("sms").policy.cron == "* * * * *"
+    assert (
+        "1m from one time of cron to the next + up to 2d 16h until the next window" in error.message
+    )
+
+
+def test_a_cron_that_the_clocks_skip_is_refused(refuse: Refuse) -> None:
+    """With a `*`, it comes by elapsed time, and its only hour never does."""
+    skipped = 'cron = "* 2 * 3 7L"\ntimezone = "Europe/Berlin"\n'
+
+    assert "no time that the clocks of Europe/Berlin show" in refuse(VAULT + SMS + skipped).message
 
 
 @pytest.mark.parametrize(
