@@ -115,7 +115,7 @@ def _try_every(search: Search, every: int) -> None:
     for change in clock.changes:
         if change < YEAR:
             ranges.append((change + every, change + every + WEEK + span))
-        if change < YEAR + every + span:
+        if change < YEAR + every + span + WEEK:
             ranges.append((change - WEEK - span, change + WEEK))
     created = {week.opening(change) for change in (0, *clock.changes) if change < YEAR}
     for start, end in ranges:

@@ -153,40 +153,49 @@ def test_policy_of_an_account_must_be_able_to_work(refuse: Refuse) -> None:
         (
             'every = "12h"\ngrace = "1h"\nmax_age = "1d"\nwindow = "sun 02:00-05:00"',
             (
-                "max_age: every 12h + jitter 1h + up to 6d 11h until the next window "
-                "+ jitter 1h in it = 7d 1h, more than max_age 1d"
+                "max_age: secrets get up to 7d 1h old (every 12h + jitter 1h + up to 6d 11h until "
+                "the next window + jitter 1h in it), more than max_age (1d)"
             ),
         ),
         (
             'every = "7d"\nmax_age = "8d"\nwindow = "sun 02:00-05:00"',
             (
-                "max_age: every 7d + jitter 1h + up to 6d 21h until the next window "
-                "+ jitter 1h in it = 13d 23h, more than max_age 8d"
+                "max_age: secrets get up to 13d 23h old (every 7d + jitter 1h + up to 6d 21h until "
+                "the next window + jitter 1h in it), more than max_age (8d)"
             ),
         ),
-        ('max_age = "30d"', "max_age: every 30d + jitter 1h = 30d 1h, more than max_age 30d"),
-        ('jitter = "16d"', "jitter: every 30d + jitter 16d = 46d, more than max_age 45d"),
+        (
+            'max_age = "30d"',
+            "max_age: secrets get up to 30d 1h old (every 30d + jitter 1h), more than max_age",
+        ),
+        (
+            'jitter = "16d"',
+            "jitter: secrets get up to 46d old (every 30d + jitter 16d), more than max_age (45d)",
+        ),
         (
             'cron = "0 3 1 1 *"\njitter = "0s"',
-            "cron: 366d from one time of cron to the next, more than max_age 45d",
+            (
+                "cron: secrets get up to 366d old (366d between two times of cron), "
+                "more than max_age (45d)"
+            ),
         ),
         (
             'cron = "0 3 1,15 * *"\nmax_age = "17d"',
             (
-                "max_age: 17d from one time of cron to the next + jitter 1h = 17d 1h, more than "
-                "max_age 17d"
+                "max_age: secrets get up to 17d 1h old (17d between two times of cron + jitter 1h),"
+                " more than max_age (17d)"
             ),
         ),
         # Each is minutes after the one before, but for the first of a year.
         (
             'cron = "*/10 22-23 * jan-mar *"\ngrace = "0s"\njitter = "0s"',
-            "cron: 275d 22h 10m from one time of cron to the next, more than max_age 45d",
+            "cron: secrets get up to 275d 22h 10m old (275d 22h 10m between two times of cron), ",
         ),
         (
             'cron = "0 3 * * *"\ngrace = "26h"',
             (
                 "grace: grace (26h) is not less than the longest time between two rotations "
-                "(1d from one time of cron to the next + jitter 1h = 1d 1h), "
+                "(1d between two times of cron + jitter 1h = 1d 1h), "
                 "so rotations would overlap"
             ),
         ),
@@ -198,6 +207,30 @@ def test_what_can_never_be_kept_is_refused(refuse: Refuse, policy: str, reason: 
 
     assert f"policy.{reason}" in error.message
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("policy", "hint"),
+    [
+        ('every = "60d"', "raise max_age to at least 61d, or lower every"),
+        ('max_age = "30d"', "raise max_age to at least 31d, lower jitter, or lower every"),
+        ('cron = "0 3 31 * *"', "raise max_age to at least 62d, or let cron come more often"),
+        (
+            'every = "7d"\nmax_age = "8d"\nwindow = "sun 02:00-05:00"',
+            "raise max_age to at least 14d, let windows open more often, or lower every",
+        ),
+        # The windows are closed for longer, however often it is rotated.
+        (
+            'every = "2d"\nmax_age = "3d"\nwindow = "sun 02:00-05:00"',
+            "raise max_age to at least 8d, or let windows open more often",
+        ),
+        ('every = "12h"', "lower grace, or raise every"),
+        ('cron = "0 3 * * *"\ngrace = "7d"', "lower grace, or let cron come less often"),
+    ],
+)
+def test_the_hint_names_each_key_that_helps(refuse: Refuse, policy: str, hint: str) -> None:
+    """Of those that do not help, none."""
+    assert refuse(f"{VAULT}[policy]\n{policy}\n{SMS}").hint == hint
 
 
 @pytest.mark.parametrize(
@@ -253,7 +286,7 @@ def test_a_policy_is_judged_once_where_it_is_written(refuse: Refuse) -> None:
     error = refuse(f'{VAULT}[policy]\nmax_age = "30d"\n{SMS}length = 8\n{VOICE}jitter = "2h"\n')
 
     assert "sms" not in error.message
-    assert "accounts[1].jitter (voice): every 30d + jitter 2h = 30d 2h" in error.message
+    assert "accounts[1].jitter (voice): secrets get up to 30d 2h old" in error.message
 
 
 @pytest.mark.parametrize("cron", ["{} 3 * * *", "{}/2 2-22 * * mon-fri", "{} 3 1 * *"])
@@ -324,16 +357,17 @@ def test_a_cron_that_comes_often_waits_for_its_window(refuse: Refuse) -> None:
     often = 'cron = "* * * * *"\ngrace = "0s"\njitter = "0s"\nwindow = "mon-fri 09:00-17:00"\n'
     error = refuse(f'{VAULT}{SMS}{often}max_age = "2d"\n')
 
-    assert (
-        "1m from one time of cron to the next + up to 2d 16h until the next window" in error.message
-    )
+    assert "1m between two times of cron + up to 2d 16h until the next window" in error.message
 
 
 def test_a_cron_that_the_clocks_skip_is_refused(refuse: Refuse) -> None:
     """With a `*`, it comes by elapsed time, and its only hour never does."""
     skipped = 'cron = "* 2 * 3 7L"\ntimezone = "Europe/Berlin"\n'
 
-    assert "no time that the clocks of Europe/Berlin show" in refuse(VAULT + SMS + skipped).message
+    assert (
+        "the clocks of Europe/Berlin skip each time of cron"
+        in refuse(VAULT + SMS + skipped).message
+    )
 
 
 @pytest.mark.parametrize(
