@@ -26,8 +26,9 @@ from rotator.rotation.week import (
     number,
 )
 
-#: How many days are enough, and in how many years they are looked for at most.
-_ENOUGH, _MOST_YEARS = 4, 60
+#: How many years are looked at of a `cron` that has not as many days in the usual number of them:
+#: it takes 28 until each date has been on each weekday.
+_FEW, _MANY_YEARS = 12, 60
 
 
 class CronTimes:
@@ -48,8 +49,8 @@ class CronTimes:
         ]
         #: Numbers of days since `ORIGIN`.
         self.days, years = _days(" ".join(dates), YEARS), YEARS
-        if len(self.days) < _ENOUGH:
-            self.days, years = _days(" ".join(dates), _MOST_YEARS), _MOST_YEARS
+        if len(self.days) < _FEW:
+            self.days, years = _days(" ".join(dates), _MANY_YEARS), _MANY_YEARS
         self.clock = Clock.of(zone, years)
         #: Whether the days are the same each week.
         self.is_weekly = dates[:2] == ["*", "*"] and not {"#", "L"} & {*dates[2].upper()}

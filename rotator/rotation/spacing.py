@@ -10,8 +10,8 @@ The bound is found by trying the times at which it can be reached, each of which
 lead to: a policy that can be kept is never refused. These times are few. Windows are the same each
 week, and a `cron` has the same times on each of its days: what differs is how its days follow each
 other, on which weekdays, and where the clocks are changed. Five years from the end of 2026 on are
-looked at. A policy is thus accepted if only a rarer coincidence breaks it, as of a long jitter with
-the edges of many windows.
+looked at, and sixty of a `cron` that comes at most twice a year. A policy is thus accepted if only
+a rarer coincidence breaks it, as of a long jitter with the edges of many windows.
 """
 
 from dataclasses import dataclass
