@@ -36,8 +36,8 @@ class Cause:
 
 def cause_of(account: Account, observation: Observation) -> Cause:
     """Return the cause for an observation that shows something wrong with the current entry."""
-    code, act = next(found for find in _ACTS if (found := find(account, observation)))
-    return Cause(code=code, act=act, effect=_effect(observation))
+    act = next(found for find in _ACTS if (found := find(account, observation)))
+    return Cause(code=act.code, act=act.what, effect=_effect(observation))
 
 
 def explained(action: Refuse, account: Account, observation: Observation) -> Refuse:
@@ -98,18 +98,28 @@ def _is_listed(entry: CurrentEntry, observation: Observation) -> bool:
     return entry.note is None or entry.note.secret_id in observation.listing.ids
 
 
-# -- The acts: code and words of the first one that answers. ---------------------------------------
+# -- The acts: the first one that answers counts. --------------------------------------------------
 
 
-def _standby_lags(account: Account, observation: Observation) -> tuple[str, str] | None:
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """What was done, and its code."""
+
+    code: str
+    what: str
+
+
+def _standby_lags(account: Account, observation: Observation) -> Act | None:
     if not observation.is_behind:
         return None
     shown, written = observation.current.version, observation.ledger.written.version
     act = f"a standby of Vault lags: it shows version {shown} of {account.vault_path}, version "
-    return "drift", f"{act}{written} was written; or Vault was restored from a backup"
+    return Act(
+        code="drift", what=f"{act}{written} was written; or Vault was restored from a backup"
+    )
 
 
-def _entry_is_gone(account: Account, observation: Observation) -> tuple[str, str] | None:
+def _entry_is_gone(account: Account, observation: Observation) -> Act | None:
     current, path = observation.current, account.vault_path
     if current.entry is not None:
         return None
@@ -123,51 +133,49 @@ def _entry_is_gone(account: Account, observation: Observation) -> tuple[str, str
         act = f"someone else removed the Vault entry {path} with all its versions"
     else:
         act = f"Vault has no entry at {path}"
-    return "entry-missing", act
+    return Act(code="entry-missing", what=act)
 
 
-def _field_is_missing(account: Account, observation: Observation) -> tuple[str, str] | None:
+def _field_is_missing(account: Account, observation: Observation) -> Act | None:
     entry = observation.current.entry
     if entry is None or entry.has_value:
         return None
     act = f"the Vault entry {account.vault_path} has no text in field {account.secret_field}"
-    return "field-missing", act
+    return Act(code="field-missing", what=act)
 
 
-def _entry_is_another_accounts(
-    account: Account, observation: Observation
-) -> tuple[str, str] | None:
+def _entry_is_another_accounts(account: Account, observation: Observation) -> Act | None:
     entry = observation.current.entry
     if entry is None or not entry.is_foreign:
         return None
-    return "wrong-entry", of_another(account)
+    return Act(code="wrong-entry", what=of_another(account))
 
 
-def _entry_was_changed(account: Account, observation: Observation) -> tuple[str, str] | None:
+def _entry_was_changed(account: Account, observation: Observation) -> Act | None:
     if not was_changed(observation):
         return None
-    return "drift", f"someone else changed the Vault entry {account.vault_path}"
+    return Act(code="drift", what=f"someone else changed the Vault entry {account.vault_path}")
 
 
-def _secret_was_revoked(_account: Account, observation: Observation) -> tuple[str, str] | None:
+def _secret_was_revoked(_account: Account, observation: Observation) -> Act | None:
     entry, rotation = observation.current.entry, observation.rotation
     if entry is None or entry.note is None or _is_listed(entry, observation):
         return None
     code = "drift" if observation.current.authenticated_at else "current-refused"
     secret_id = entry.note.secret_id
     if secret_id in observation.ledger.deleted_ids:
-        return code, f"secret {secret_id}, which Vault holds, was deleted by rotator"
+        return Act(code=code, what=f"secret {secret_id}, which Vault holds, was deleted by rotator")
     # An id that only the note names may be anything, and is not repeated.
     is_known = observation.current.note_is_recorded or (rotation and rotation.new_id == secret_id)
     named = f"secret {secret_id}" if is_known else "the secret that Vault's note names"
-    return code, f"someone else revoked {named} at Vonage"
+    return Act(code=code, what=f"someone else revoked {named} at Vonage")
 
 
-def _value_is_refused(_account: Account, _observation: Observation) -> tuple[str, str]:
-    return "current-refused", "Vonage refuses the value that Vault holds"
+def _value_is_refused(_account: Account, _observation: Observation) -> Act:
+    return Act(code="current-refused", what="Vonage refuses the value that Vault holds")
 
 
-_ACTS: tuple[Callable[[Account, Observation], tuple[str, str] | None], ...] = (
+_ACTS: tuple[Callable[[Account, Observation], Act | None], ...] = (
     _standby_lags,
     _entry_is_gone,
     _field_is_missing,

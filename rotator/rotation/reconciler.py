@@ -28,8 +28,7 @@ from rotator.rotation.passes import Pass
 from rotator.rotation.ports import Lease
 from rotator.rotation.remedy import with_working_version
 from rotator.rotation.result import (
-    GATE_SHUT,
-    IN_GRACE,
+    WAITING,
     failure,
     in_grace,
     result_of,
@@ -98,7 +97,7 @@ class Reconciler(Dependencies):
 
         What cannot be observed now is left to the next look.
         """
-        is_refused = result.error is not None and result.error.code in (IN_GRACE, GATE_SHUT)
+        is_refused = result.error is not None and result.error.code in WAITING
         if result.outcome is not Outcome.AWAITING_DELETION and not is_refused:
             return result
         trouble: Trouble | None = None

@@ -22,8 +22,8 @@ from rotator.rotation.observation import Observation
 from rotator.rotation.ports import AccountSnapshot, NewEntry
 from rotator.rotation.steps.bookkeeping import Refuse
 
-#: Codes of a new rotation that is refused while the last one waits.
-IN_GRACE, GATE_SHUT = "in-grace", "gate-shut"
+#: Codes of a new rotation that is refused while the last one waits: see `in_grace`.
+WAITING = frozenset({"in-grace", "gate-shut"})
 #: Why a rotation was given up, by its code; `{name}` is the account's.
 _ABORTED = {
     "secret-rejected": "Vonage rejected every value that was generated",
@@ -62,14 +62,14 @@ def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None 
     if waiting and waiting.gate == CLOCK:
         return Refused(
             f"the last rotation waits: {waiting.reason}",
-            code=GATE_SHUT,
+            code="gate-shut",
             hint="nothing was deleted; set the clock right (`timedatectl set-ntp true`), or end "
             "the grace with `--grace 0s`",
         )
     if waiting and waiting.gate:
         return Refused(
             f"the last rotation waits for gate {waiting.gate}: {waiting.reason}",
-            code=GATE_SHUT,
+            code="gate-shut",
             hint="nothing was deleted; it goes on when every gate is open, and `--compromised` "
             "skips them",
         )
@@ -77,7 +77,7 @@ def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None 
     until = due.strftime("%Y-%m-%d %H:%M:%S UTC") if due else "later"
     return Refused(
         f"the last rotation waits in its grace until {until}",
-        code=IN_GRACE,
+        code="in-grace",
         hint="nothing was changed; `--grace 0s` ends the wait, `rotator resume` respects it",
     )
 
