@@ -90,10 +90,10 @@ def test_a_grace_that_begins_anew_is_said_to(cli: CliFixture) -> None:
     """Someone put the old value back: consumers read it until the new one is adopted."""
     path = cli.account.vault_path
     cli.rotate()
+    pushed = cli.world.vault.versions(path)[-1].data or {}
     cli.world.vault.write(path, {"api_secret": cli.account.api_secret})
-    new_value = cli.world.vault.versions(path)[-2].data["api_secret"]
     _, new = cli.secret_ids()
-    done = cli.run("adopt", "account-1", "--secret-id", new, text=new_value)
+    done = cli.run("adopt", "account-1", "--secret-id", new, text=pushed["api_secret"])
 
     assert "is open: its grace has begun anew, and the old secret stays until " in done.out
 
