@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import chain, count, takewhile, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +53,17 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that may take longest, so that none of them is left for the end."""
+    """Begin with the tests that may take longest, so that none of them is left for the end.
+
+    Those of each kind take turns: some keep a core busy, some mostly wait for processes.
+    """
     items.sort(key=_patience, reverse=True)
+    long = list(takewhile(_patience, items))
+    kinds: dict[Path, list[pytest.Item]] = {}
+    for item in long:
+        kinds.setdefault(item.path.parent, []).append(item)
+    turns = chain.from_iterable(zip_longest(*kinds.values()))
+    items[: len(long)] = [item for item in turns if item]
 
 
 def _patience(item: pytest.Item) -> float:

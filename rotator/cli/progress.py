@@ -46,6 +46,9 @@ _LEARNED = {
 _OTHER = {
     "opened": "rotation opened ({reason})",
     "requested": "{operation} asked for by {by}",
+    "not-begun": "{operation} not begun ({code})",
+    "secret-appeared": "secret {secret_id}: {why}",
+    "secret-vanished": "secret {secret_id}: {why}",
     "asked": "the open rotation goes on as asked for",
     "rejected": "not done ({code}); looking again",
     "unknown": "not certain ({code}); checking what became of it",

@@ -220,12 +220,12 @@ class AccountConditions(AccountTimes):
 
     def _late_from(self, condition: Condition, late: str) -> Condition:
         """Return the condition, or that it lasts for too long, unless it is tried in vain."""
-        due_from = self.due_from
+        expected_from = self.expected_from
         is_tried = self.summary.trouble or self.summary.failures
-        if is_tried or due_from is None or self.now - due_from <= TOLERANCE:
+        if is_tried or expected_from is None or self.now - expected_from <= TOLERANCE:
             return condition
         step = self.opened.step if self.opened else ""
-        why = late.format(step=step, age=age_text(due_from, self.now))
+        why = late.format(step=step, age=age_text(expected_from, self.now))
         return replace(condition, code=LATE, why=why, hint=self._late_hint)
 
     @property

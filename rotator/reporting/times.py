@@ -45,7 +45,7 @@ class AccountTimes:
         since, rotation = self.summary.current_since, self.opened
         moments = (
             self.due_from,
-            self.due_from and self.due_from + TOLERANCE,
+            self.expected_from and self.expected_from + TOLERANCE,
             since and since + self.account.policy.max_age,
             rotation and rotation.delete_due_at,
             self.deletion_at,
@@ -74,6 +74,17 @@ class AccountTimes:
             due_at = max(due_at, min(rotation.closed_at, self.now))
         return window.opens_at(self.account.policy, due_at)
 
+    @cached_property
+    def expected_from(self) -> datetime | None:
+        """When a due rotation should begin, or one that is open and not verified should go on."""
+        rotation = self.opened
+        if rotation is None or rotation.verified_at:
+            return self.due_from
+        # One that was asked for is not due yet.
+        begun = min(self.due_from or rotation.opened_at, rotation.opened_at)
+        opens_at = rotation.waiting.retry_at if rotation.waiting else None
+        return max(begun, opens_at or begun)
+
     @property
     def is_due(self) -> bool:
         """Whether a rotation is due."""
@@ -99,8 +110,8 @@ class AccountTimes:
         return None if self.summary.hold else min(self._deadlines(), default=None)
 
     def _deadlines(self) -> Iterator[datetime]:
-        if self.due_from:
-            yield self.due_from + TOLERANCE
+        if self.expected_from:
+            yield self.expected_from + TOLERANCE
         if self.summary.current_since:
             yield self.summary.current_since + self.account.policy.max_age
         if self.deletion_at:

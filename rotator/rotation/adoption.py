@@ -77,7 +77,10 @@ class Adoption:
             RotatorError: something failed; adopt it again.
         """
         # Without the id that is asked for, which may be a value that was put in its place.
-        self._commit([NewEntry.requested(self.actor, "adopt")])
+        with self._session.asked_for(NewEntry.requested(self.actor, "adopt")):
+            return self._carry_out()
+
+    def _carry_out(self) -> Adopted:
         if refusal := identity.register(self.account, self._state, self._session):
             raise refusal.error()
         if self._base.entry.is_foreign:

@@ -167,10 +167,12 @@ class Reconciler(Dependencies):
             was_wrong = state.trouble is not None or (state.failures > 0 and not is_tried_again)
             is_news = trouble.is_news(state.trouble) if trouble else was_wrong
             entries = [trouble_found(trouble)] if is_news else []
-            self.ledger.commit(
-                lease, rotation=None, entries=entries, snapshot=snapshot, now=now, last=True
+            # Where it was refused as another account's, so may be what Vonage lists.
+            kept = None if refusal else snapshot
+            committed = self.ledger.commit(
+                lease, rotation=None, entries=entries, snapshot=kept, now=now, last=True
             )
-        for entry in entries:
+        for entry in (*committed.found, *entries):
             self.observer.entry_recorded(account.name, entry)
 
     def _trouble(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rotator.model import Rotation, State
 from rotator.model.rotation import CLOCK
-from rotator.reporting.condition import STAYS
+from rotator.reporting.condition import LATE, STAYS
 from rotator.reporting.status import AccountStatus
 from rotator.reporting.text import span
 
@@ -48,6 +48,8 @@ def next_of(status: AccountStatus) -> Next:
         return Next(
             text=f"{waits}next try {distance(status.next_try_at, now)}", at=status.next_try_at
         )
+    if opened and status.condition.code == LATE:
+        return _pending("rotation open", opened.opened_at, now)
     if opened:
         return _next_step(opened, now)
     if status.state in _WAITS:

@@ -117,4 +117,4 @@ def test_what_cannot_be_adopted_changes_nothing(
     assert not text or text not in done.err
     assert cli.snapshot() == before
     events = [event for (event,) in cli.sql("SELECT event FROM entry ORDER BY seq")]
-    assert events == ([] if code == 2 else ["requested", "registered"])
+    assert events == ([] if code == 2 else ["requested", "registered", "not-begun"])

@@ -16,7 +16,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
+from math import inf
 from pathlib import Path
 from types import FrameType, FunctionType, MethodType, NoneType
 from typing import Any
@@ -66,8 +67,10 @@ UNTIL = {"remembered": "observed"}
 #: What is the same in every process, or is no more than its kind.
 FIXED = (Dependencies, Site, Account, FunctionType, MethodType, type, BaseException)
 
-#: A point on the clock with the age that counts at most, or a name.
-_TOKEN = re.compile(r"(@\d+/\d+|[svrl]#\d+)")
+#: Stands before and after each token: a point on the clock with the age that counts at most, or a
+#: name. Splitting a text at it takes a tenth of the time that finding the tokens again would.
+MARK = "\x1f"
+_NAME = re.compile(r"[svrl]#\d+")
 
 #: Things that never change, by identity, with their texts.
 _TOLD: dict[int, tuple[object, str]] = {}
@@ -175,7 +178,7 @@ class Names(dict[str, str]):
 
     def told(self, text: str) -> str:
         """Return `text` as equal states have it."""
-        parts = _TOKEN.split(text)
+        parts = text.split(MARK)
         parts[1::2] = [self[token] for token in parts[1::2]]
         return "".join(parts)
 
@@ -192,7 +195,9 @@ def _item(name: str, thing: object) -> str:
     if name in WRITTEN and isinstance(thing, str):
         thing = datetime.fromisoformat(thing)
     text = describe(thing)
-    return f"{text[: text.index('/')]}/{OLDEST[name]}" if name in OLDEST and "/" in text else text
+    if name in OLDEST and "/" in text:
+        return f"{text[: text.index('/')]}/{OLDEST[name]}{MARK}"
+    return text
 
 
 @cache
@@ -204,20 +209,31 @@ def _way(kind: type) -> Callable[[object], str]:  # one line for each kind
         return _number
     if issubclass(kind, datetime):
         return _date
-    if issubclass(kind, str | int | timedelta | NoneType):
+    if issubclass(kind, str):
+        return _text
+    if issubclass(kind, int | timedelta | NoneType):
         return str
     if issubclass(kind, SecretValue):
-        return lambda thing: thing.reveal()  # type: ignore[attr-defined]
+        return lambda thing: _text(thing.reveal())  # type: ignore[attr-defined]
     if issubclass(kind, AbstractSet):
         return _set
     if issubclass(kind, tuple | list):
         return _sequence
     if issubclass(kind, Mapping):
         return _mapping
+    return _way_to_record(kind)
+
+
+def _way_to_record(kind: type) -> Callable[[object], str]:
     if issubclass(kind, FIXED) or not is_dataclass(kind):
         return lambda thing: type(thing).__name__
     is_frozen = kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
     return _frozen_record if is_frozen else _record
+
+
+@lru_cache(maxsize=10_000)
+def _text(text: str) -> str:
+    return _NAME.sub(rf"{MARK}\g<0>{MARK}", text)
 
 
 @cache
@@ -226,11 +242,11 @@ def _date(at: datetime) -> str:
 
 
 def _moment(at: float) -> str:
-    return f"@{at:.0f}/{OLD}"
+    return f"{MARK}@{at:.0f}/{OLD}{MARK}"
 
 
 def _number(thing: object) -> str:
-    return _moment(thing) if isinstance(thing, float) and thing > CLOCK else str(thing)
+    return _moment(thing) if isinstance(thing, float) and CLOCK < thing < inf else str(thing)
 
 
 def _set(thing: object) -> str:

@@ -61,7 +61,7 @@ def test_a_plan_that_would_be_refused_says_so(tmp_path: Path) -> None:
 
         assert (report.error, report.exit_code) == (done.error, done.exit_code)
         assert [type(action).__name__ for action in actions] == ["Refuse"]
-        assert fixture.events() == [*events, "refused"]
+        assert fixture.events() == [*events, "secret-appeared", "refused"]
 
 
 def test_a_plan_that_cannot_be_made_says_why(tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ COMPLETED = rotation(
     outcome="completed",
 )
 FAILED = replace(COMPLETED, step=Step.ABORT, outcome="failed", error_code="secret-rejected")
-ROTATING = replace(COMPLETED, step=Step.STAGE, closed_at=None, outcome=None, verified_at=None)
-WAITING = replace(ROTATING, step=Step.WAIT, verified_at=NOW - HOUR)
+STUCK = replace(COMPLETED, step=Step.STAGE, closed_at=None, outcome=None, verified_at=None)
+ROTATING = replace(STUCK, opened_at=NOW - timedelta(minutes=10))
+WAITING = replace(STUCK, step=Step.WAIT, verified_at=NOW - HOUR)
 
 HOLD = Hold(reason="moving house", by="ann", at=NOW - HOUR)
 BROKEN = Trouble(
@@ -204,7 +205,13 @@ def test_what_came_due_in_a_long_grace_is_due_from_its_end() -> None:
         ({"next_due_at": None}, NOW + 42 * DAY),
         ({"current_since": None, "next_due_at": None}, None),
         ({"last_rotation": WAITING}, NOW + 2 * DAY - HOUR),
-        ({"last_rotation": ROTATING}, NOW + 20 * DAY + timedelta(minutes=15)),
+        # Asked for before it was due, and to be carried on at once, or from a window on.
+        ({"last_rotation": ROTATING}, NOW + timedelta(minutes=5)),
+        (
+            {"last_rotation": replace(ROTATING, waiting=GateWait(retry_at=NOW + DAY))},
+            NOW + DAY + timedelta(minutes=15),
+        ),
+        ({"last_rotation": ROTATING, "next_due_at": None}, NOW + timedelta(minutes=5)),
     ],
 )
 def test_it_is_known_when_something_becomes_late(

@@ -15,6 +15,7 @@ from tests.unit.reporting.test_status import (
     NOW,
     REFUSED,
     ROTATING,
+    STUCK,
     WAITING,
     status,
 )
@@ -79,6 +80,7 @@ def test_what_comes_next_is_in_the_future(
             NOW - HOUR,
         ),
         ({"last_rotation": ROTATING}, "being rotated now", ROTATING.opened_at),
+        ({"last_rotation": STUCK}, "rotation open for 3d", STUCK.opened_at),
         ({"next_due_at": NOW - DAY, "hold": HOLD}, "nothing while held", HOLD.at),
         (
             {"last_rotation": LATE, "hold": replace(HOLD, freeze=True)},
@@ -112,7 +114,7 @@ def test_what_is_past_is_not_said_to_come(
     assert since in (None, found.at)
     assert found.at
     assert found.at < NOW
-    assert found.is_pending == (" due for " in text)
+    assert found.is_pending == (" due for " in text or " open for " in text)
 
 
 def test_a_deletion_outside_a_window_waits_for_one() -> None:
