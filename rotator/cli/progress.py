@@ -193,5 +193,7 @@ def line() -> Iterator[Callable[[str], None]]:
     from rich.markup import escape  # noqa: PLC0415  # likewise
 
     console = Console(stderr=True, emoji=False, highlight=False)
+    # Beside the spinner; on a second line it would jump.
+    room = max(console.width - 3, 0)
     with console.status("") as shown:
-        yield lambda text: shown.update(escape(printable(text)))
+        yield lambda text: shown.update(escape(printable(text)[:room]))

@@ -146,7 +146,7 @@ def seal(cli: CliFixture) -> None:
 WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     "open file": (
         lambda cli: cli.token_file.chmod(0o644),
-        *("secret file", "mode 0644, open to others", "chmod 600 "),
+        *("secret file", "mode 0644, open to others", "`chmod 600 "),
     ),
     "no token file": (
         lambda cli: cli.config.write_text(cli.text.replace('/token"', '/nowhere"')),
