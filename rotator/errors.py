@@ -154,7 +154,7 @@ class Withdrawn(RotatorError):
 
     code = "withdrawn"
     definite = True
-    default_hint = "nothing is lost; see why Vault or the ledger is slow, and try again"
+    default_hint = "nothing is lost; see why Vault or the ledger is slow"
 
 
 class HoldChanged(Withdrawn):
@@ -162,7 +162,7 @@ class HoldChanged(Withdrawn):
 
     code = "hold-changed"
     exit_code = 3
-    default_hint = "see `rotator status` for who holds it and why, and try again"
+    default_hint = "see `rotator status` for who holds it and why"
 
 
 class Busy(RotatorError):
@@ -190,8 +190,8 @@ class TooManyFiles(RotatorError):
 
     code = "too-many-files"
     default_hint = (
-        "raise `LimitNOFILE=` of the unit, or `ulimit -n`; or lower daemon.concurrency; "
-        "then run the command again"
+        "raise `LimitNOFILE=` of the unit and restart it, or `ulimit -n` for a command; or lower "
+        "daemon.concurrency"
     )
 
 
@@ -199,7 +199,7 @@ class LedgerError(RotatorError):
     """the ledger cannot be read or written."""
 
     code = "ledger-unavailable"
-    default_hint = "nothing more is done until the ledger is back; `rotator resume` goes on then"
+    default_hint = "nothing more is done until the ledger is back; nothing is lost"
 
 
 class LedgerFull(LedgerError):
@@ -306,7 +306,9 @@ class IssuerUnavailable(IssuerError):
     """Vonage did not answer in time or failed inside."""
 
     code = "vonage-unavailable"
-    default_hint = "nothing is lost; run the command again, or run `rotator resume`"
+    default_hint = (
+        "nothing is lost; if it lasts, check the network, proxy settings and vonage.api_url"
+    )
 
 
 class UnexpectedAnswer(IssuerError):
@@ -328,14 +330,14 @@ class StoreUnavailable(StoreError):
 
     code = "vault-unavailable"
     definite = False
-    default_hint = "check vault.address and that Vault runs; nothing is lost, run the command again"
+    default_hint = "check vault.address and that Vault runs; nothing is lost"
 
 
 class StoreSealed(StoreUnavailable):
     """Vault is sealed."""
 
     code = "vault-sealed"
-    default_hint = "unseal Vault, then run the command again"
+    default_hint = "unseal Vault; nothing is lost"
 
 
 class StoreNotReady(StoreUnavailable):

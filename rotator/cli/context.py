@@ -82,6 +82,9 @@ def json_option(otherwise: str) -> Any:  # noqa: ANN401  # typer's own type for 
 
 
 JsonOption = Annotated[bool, json_option("a table")]
+NoDaemonOption = Annotated[
+    bool, flag("--no-daemon", "do not expect a daemon to poll: timers rotate")
+]
 
 
 @dataclass(frozen=True, kw_only=True)

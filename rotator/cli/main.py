@@ -104,9 +104,9 @@ def _misused(program: str, error: "TyperException") -> None:
     output.complain(message[:1].lower() + message[1:].rstrip("."), f"see `{path} --help`")
 
 
-#: Number of new objects that starts a garbage collection. With Python's own 700, a tenth of each
-#: start was spent on objects created by imports, which stay.
-_UNTIL_COLLECTED = 20_000
+#: Number of new objects that starts a garbage collection: more than imports create, which stay, and
+#: on which a tenth of each start was spent otherwise. The daemon sets its own.
+_UNTIL_COLLECTED = 200_000
 
 
 def main() -> NoReturn:

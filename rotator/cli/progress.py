@@ -46,6 +46,9 @@ _LEARNED = {
 _OTHER = {
     "opened": "rotation opened ({reason})",
     "requested": "{operation} asked for by {by}",
+    "not-begun": "{operation} not begun ({code})",
+    "secret-appeared": "secret {secret_id}: {why}",
+    "secret-vanished": "secret {secret_id}: {why}",
     "asked": "the open rotation goes on as asked for",
     "rejected": "not done ({code}); looking again",
     "unknown": "not certain ({code}); checking what became of it",
@@ -114,7 +117,8 @@ class Live(Progress):
 
     def __exit__(self, *_: object) -> None:
         """Remove the drawing."""
-        self._progress.stop()
+        with suppress(OSError):
+            self._progress.stop()
 
     def entry_recorded(self, account: str, entry: NewEntry) -> None:
         """Show what was done last."""
@@ -133,7 +137,8 @@ class Live(Progress):
                 self._progress.remove_task(task)
 
     def _show(self, name: str, text: str) -> None:
-        with self._lock:
+        # A closed terminal must not end a rotation.
+        with self._lock, suppress(OSError):
             if name not in self._tasks:
                 self._tasks[name] = self._progress.add_task("", total=None, account=name)
             self._progress.update(self._tasks[name], description=printable(text))

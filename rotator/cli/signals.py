@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: one exception for both, so that a command cleans up as usual.
+"""Ctrl-C, SIGTERM and a closed terminal: one exception, so that a command cleans up as usual.
 
 Leases are released and temporary files removed on the way out. To skip that, send
 a second signal, which kills: a rotation survives that, too.
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):

@@ -9,7 +9,8 @@ import structlog
 from rotator.daemon.periodic import PeriodicCheck
 from rotator.model import Account, State, Trouble
 from rotator.model.notification import Event
-from rotator.reporting.status import LATE, AccountStatus, Condition
+from rotator.reporting.condition import LATE, Condition
+from rotator.reporting.status import AccountStatus
 from rotator.rotation import window
 from rotator.rotation.observation import with_own_credential
 

@@ -93,14 +93,19 @@ class ChangeDetector:
 
 
 #: Events that no pass records, and so none reports.
-_NEWS = frozenset({"discovered", "held", "released", "trouble", "trouble-over"})
+_NEWS = frozenset(
+    {
+        *("discovered", "held", "released", "trouble", "trouble-over"),
+        *("secret-appeared", "secret-vanished"),
+    }
+)
 
 
 class EntryLog(Observer):
     """Logs ledger entries: the record of rotations, for readers of the journal."""
 
     def entry_recorded(self, account: str, entry: NewEntry) -> None:
-        """Log an entry; one of drift or discovery as a warning."""
+        """Log an entry; one of what others did as a warning."""
         if entry.event in _NEWS:
             _log.warning(entry.event, account=account, detail=entry.detail)
         else:
@@ -115,7 +120,7 @@ class Health:
         """Begin with every component available; `clock` is monotonic, in seconds."""
         self.clock = clock
         self._began = clock()
-        self._down: dict[str, RotatorError | Problem] = {}
+        self._down: dict[str, Problem] = {}
         #: Components that were tried.
         self._tried: set[str] = set()
         self._throttles = defaultdict[str, LogThrottle](self._throttle)
@@ -143,8 +148,8 @@ class Health:
             return {each: each not in self._down for each in self._tried}
 
     @property
-    def problems(self) -> dict[str, RotatorError | Problem]:
-        """Why each of them cannot be used, as of its latest error."""
+    def problems(self) -> dict[str, Problem]:
+        """Why each of them cannot be used, as of its latest error, and what to do about it."""
         with self._lock:
             return dict(self._down)
 
@@ -157,12 +162,13 @@ class Health:
 
     def mark_down(self, component: str, error: RotatorError | Problem) -> None:
         """Take note that a component cannot be used, for what `error` says."""
+        problem = told_by_daemon(error, _GOES_ON)
         with self._lock:
             self._tried.add(component)
-            self._down[component] = error
+            self._down[component] = problem
             is_change = self._changes.is_change(component, error.code)
         if is_change:
-            _log.warning("away", component=component, **facts_of(error))
+            _log.warning("away", component=component, **facts_of(problem))
 
     def mark_up(self, *components: str) -> None:
         """Take note that these components are available."""
@@ -186,6 +192,20 @@ class Health:
             _log.error("not done", job=job, reason=known.message, hint=known.hint)
         elif is_allowed:
             _log.error("unexpected error", job=job, exc_info=error)
+
+
+#: What the daemon does about a component that is away.
+_GOES_ON = "the daemon tries again by itself"
+
+
+def told_by_daemon(error: RotatorError | Problem, goes_on: str) -> Problem:
+    """Return an error as the daemon tells of it: what to do, and how it `goes_on` itself.
+
+    One that a former daemon has told already stays as it is.
+    """
+    known = error.hint or ""
+    hint = known if known.endswith(goes_on) else f"{known}; {goes_on}" if known else goes_on
+    return Problem(code=error.code, message=error.message, hint=hint)
 
 
 def facts_of(error: RotatorError | Problem) -> dict[str, str]:

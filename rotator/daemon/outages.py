@@ -1,8 +1,9 @@
 """Outages: when they begin and end, and which hooks have been told.
 
-A component counts as away from its first failure until it has been usable for a minute, so that one
-that answers every other request is one outage. Hooks are told of it once it has lasted for a
-minute, and of its end if they were told of it.
+An outage lasts from its component's first failure until that has been usable for a minute, so that
+one that answers every other request is one outage. Hooks are told of it once it has lasted for a
+minute, and of its end if they were told of it. What shows the present shows a component as usable
+as soon as it is.
 
 Not by the ledger's outbox, which has no account to record them for, and which an outage of the
 ledger is about: they are told from memory. What was told is recorded in the daemon's row, so that
@@ -20,9 +21,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from rotator.daemon.health import Health
+from rotator.daemon.health import Health, told_by_daemon
 from rotator.daemon.workers import THREADS, WorkerPool
-from rotator.errors import ConfigError, RotatorError, Stopping
+from rotator.errors import ConfigError, Stopping
 from rotator.ledger.daemons import Outage
 from rotator.model import Problem
 from rotator.model.notification import RETENTION, Event, Hook, Notification
@@ -37,6 +38,10 @@ _log = structlog.get_logger(__name__)
 PATIENCE = 60.0
 #: The component that is away while a new configuration is refused. That is told at once.
 CONFIGURATION = "configuration"
+#: What the daemon does meanwhile.
+_STAYS = (
+    "the former one stays in effect until a reload succeeds (`systemctl reload rotator.service`)"
+)
 
 
 class _Message(NamedTuple):
@@ -71,19 +76,20 @@ class Outages:
         self._health = health
         self._host = socket.gethostname()
         self._watched: dict[str, _Watched] = {}
-        self._refused: ConfigError | None = None
+        self._refused: Problem | None = None
         self._lock = threading.Lock()
 
-    def refuse(self, error: ConfigError) -> None:
-        """Take note that a new configuration was refused."""
-        self._refused = error
+    def refuse(self, error: ConfigError) -> Problem:
+        """Take note that a new configuration was refused; return what is told of it."""
+        self._refused = told_by_daemon(error, _STAYS)
+        return self._refused
 
     def accept(self) -> None:
         """Take note that the newest configuration is in effect."""
         self._refused = None
 
     def inherit(self, outages: Mapping[str, Outage]) -> None:
-        """Go on from what a former daemon has recorded; what was away then is so until it answers.
+        """Go on from what a former daemon has recorded; what was away last is so until it answers.
 
         Only what has begun since is known better here.
         """
@@ -99,16 +105,21 @@ class Outages:
                 self._watched[component] = _Watched(
                     outage=outage, began=began, is_lasting=is_lasting
                 )
-            if is_lasting and component != CONFIGURATION:
+            if outage.is_present and component != CONFIGURATION:
                 problem = Problem(code=outage.code, message=outage.why, hint=outage.hint)
                 self._health.mark_down(component, problem)
 
     @property
     def present(self) -> dict[str, Outage]:
-        """What is away now, even if it has not been for long enough to be told."""
+        """What polls have found away and is so still, be it not for long enough to be told."""
+        problems = self._problems
         with self._lock:
             found = {name: watched.outage for name, watched in self._watched.items()}
-        return {name: outage for name, outage in found.items() if outage.over_at is None}
+        return {
+            name: outage
+            for name, outage in found.items()
+            if name in problems and outage.over_at is None
+        }
 
     @property
     def recorded(self) -> dict[str, Outage]:
@@ -120,21 +131,22 @@ class Outages:
                 if watched.is_lasting or watched.outage.told
             }
 
+    @property
+    def _problems(self) -> dict[str, Problem]:
+        """Why each component is away now."""
+        refused = self._refused
+        return self._health.problems | ({CONFIGURATION: refused} if refused else {})
+
     def observe(self, now: datetime) -> None:
         """Take note of what is away now. To be called at each poll."""
-        problems = self._health.problems
-        if self._refused:
-            problems[CONFIGURATION] = self._refused
-        clock = self._health.clock()
+        problems, clock = self._problems, self._health.clock()
         with self._lock:
             for component, problem in problems.items():
                 self._away(component, problem, clock, now)
             for component in self._watched.keys() - problems.keys():
                 self._calm(component, clock, now)
 
-    def _away(
-        self, component: str, problem: Problem | RotatorError, clock: float, now: datetime
-    ) -> None:
+    def _away(self, component: str, problem: Problem, clock: float, now: datetime) -> None:
         found = Outage(code=problem.code, why=problem.message, hint=problem.hint, since=now)
         known = self._watched.get(component)
         if known is None or known.outage.over_at:
@@ -152,6 +164,7 @@ class Outages:
         known = self._watched[component]
         if known.calm_from is None:
             known.calm_from = clock
+            known.outage = replace(known.outage, back_at=known.outage.back_at or now)
         if known.outage.over_at is None and clock - known.calm_from >= _patience(component):
             known.outage, known.is_lasting = replace(known.outage, over_at=now), False
             known.tries.clear()

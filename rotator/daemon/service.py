@@ -221,9 +221,8 @@ class Daemon:
             with self._polling:
                 self._show(application)
         except ConfigError as error:
-            _log.error("configuration refused", reason=error.message, hint=error.hint)
+            _log.error("configuration refused", **facts_of(self._outages.refuse(error)))
             self._page.note_reload(is_accepted=False)
-            self._outages.refuse(error)
         else:
             with self._polling:
                 self._replace(application)
@@ -305,6 +304,7 @@ class Daemon:
         try:
             # First, as a ledger that cannot be written is of no use.
             now, seconds = datetime.now(UTC), self._heartbeat.every
+            self._outages.observe(now)
             self._recorder.record(self._application, now, seconds=seconds)
             self._adopt_discovered()
             due = self._scheduler.due()

@@ -78,10 +78,9 @@ class StatusServer:
 
     def _vitals(self) -> Vitals:
         heartbeat, vault = self._heartbeat, self._vault
-        # As on the page: one that answers every other request counts as away.
-        known, away = self._health.components, self._outages.present
+        known = self._health.components
         return Vitals(
-            components={name: known[name] and name not in away for name in _SHOWN if name in known},
+            components={name: known[name] for name in _SHOWN if name in known},
             polled_at=heartbeat.beat_at,
             poll=timedelta(seconds=heartbeat.every) or None,
             configured_at=self._configured_at,

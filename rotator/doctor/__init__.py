@@ -1,9 +1,10 @@
 """Preflight checks of everything that a rotation needs. Reads only; one file for each subject."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from rotator.application import Application
-from rotator.doctor import accounts, files, hooks, ledger, systemd, vault
+from rotator.doctor import accounts, daemon, files, hooks, ledger, systemd, vault
 from rotator.doctor.check import CheckResult, Verdict, broken, doubtful, fine
 from rotator.doctor.summary import causes, verdict
 from rotator.errors import RotatorError
@@ -25,7 +26,6 @@ _SUBJECTS: tuple[tuple[str, Subject], ...] = (
     ("vault", vault.checks),
     ("accounts", accounts.checks),
     ("hooks", hooks.checks),
-    ("systemd", systemd.checks),
 )
 
 
@@ -33,13 +33,17 @@ _SUBJECTS: tuple[tuple[str, Subject], ...] = (
 _NEEDED = frozenset({"vault reachable", "vault sealed", "vault login", "vault mount"})
 
 
-def examined(application: Application) -> Iterator[CheckResult]:
+def examined(application: Application, *, expects_daemon: bool = True) -> Iterator[CheckResult]:
     """Yield every check as it is made. Where one raises, the others are made all the same.
 
     Where Vault cannot be used at all, that is the one cause: the accounts are left out.
     """
     is_usable = True
-    for name, checks in _SUBJECTS:
+    of_daemon: tuple[tuple[str, Subject], ...] = (
+        ("systemd", partial(systemd.checks, expects_daemon=expects_daemon)),
+        ("daemon", partial(daemon.checks, expects_daemon=expects_daemon)),
+    )
+    for name, checks in (*_SUBJECTS, *of_daemon):
         if checks is accounts.checks and not is_usable:
             hint = "run `rotator doctor` again once Vault can be used"
             yield doubtful(name, "", "not looked at, as Vault cannot be used", hint)

@@ -24,8 +24,9 @@ def checks(application: Application) -> Iterator[CheckResult]:
     for key, path in _secret_files(application):
         yield _check(key, path)
     database = sqlite_path(application.settings.ledger.read_url())
-    # If its folder is unreadable, opening the ledger reports that: see `rotator.doctor.ledger`.
-    if database and os.path.exists(database):  # noqa: PTH110  # a Path's raises there
+    # If it is no file, or its folder is unreadable, opening the ledger reports that: see
+    # `rotator.doctor.ledger`.
+    if database and os.path.isfile(database):  # noqa: PTH113  # a Path's raises there
         yield _check("ledger.url", Path(database))
         yield from _owners(Path(database))
 

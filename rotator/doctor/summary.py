@@ -24,14 +24,19 @@ def causes(checks: Iterable[CheckResult], accounts: Mapping[str, Account]) -> li
         if check.verdict is not Verdict.OK:
             words = _own_words(check, accounts)
             hint = check.hint and _general(check.hint, words)
-            key = (check.verdict, check.name, _general(check.finding, words), hint)
+            # What concerns the whole, such as the ledger, is in the way of several checks.
+            name = check.name if check.about else ""
+            key = (check.verdict, name, _general(check.finding, words), hint)
             found.setdefault(key, []).append(check)
     all_causes = [_cause(key, alike) for key, alike in found.items()]
     return sorted(all_causes, key=lambda cause: cause.verdict is not Verdict.FAILED)
 
 
 def verdict(found: Sequence[CheckResult], checks: int) -> str:
-    """Return the result in one sentence: `3 problems and 1 warning in 41 checks`."""
+    """Return the result in one sentence: `3 problems and 1 warning in 41 checks`.
+
+    That no daemon polls is part of it: what is ready is not rotated.
+    """
     made = _counted(checks, "check")
     problems = sum(cause.verdict is Verdict.FAILED for cause in found)
     warnings = len(found) - problems
@@ -40,7 +45,9 @@ def verdict(found: Sequence[CheckResult], checks: int) -> str:
     if not problems:
         return f"ready, with {_counted(warnings, 'warning')} in {made}"
     also = f" and {_counted(warnings, 'warning')}" if warnings else ""
-    return f"{_counted(problems, 'problem')}{also} in {made}"
+    is_silent = any((each.name, each.verdict) == ("daemon", Verdict.FAILED) for each in found)
+    silent = "; no daemon polls" if is_silent else ""
+    return f"{_counted(problems, 'problem')}{also} in {made}{silent}"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -18,7 +18,7 @@ _PROPERTIES = (
 _SECONDS = 5.0
 
 
-def checks(_application: Application) -> Iterator[CheckResult]:
+def checks(_application: Application, *, expects_daemon: bool) -> Iterator[CheckResult]:
     """Ask systemd for the unit; a machine without systemd or the unit is no failure."""
     found = unit_properties()
     if found is None:
@@ -32,7 +32,7 @@ def checks(_application: Application) -> Iterator[CheckResult]:
     elif found.get("ActiveState") == "failed":
         hint = f"journalctl -u {UNIT} says why; then systemctl restart {UNIT}"
         yield bad("systemd", UNIT, f"{state}, {enabled}", hint)
-    elif found.get("ActiveState") == "active":
+    elif found.get("ActiveState") == "active" or not expects_daemon:
         yield fine("systemd", UNIT, f"{state}, {enabled}")
     else:
         yield doubtful("systemd", UNIT, f"{state}, {enabled}", f"systemctl enable --now {UNIT}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rotator.model import State
-from rotator.model.notification import Event, Notification, WebhookFormat
+from rotator.model.notification import Event, Notification, WebhookFormat, outage_title
 from rotator.model.redaction import printable
 from rotator.model.times import rfc3339
 
@@ -30,7 +30,7 @@ _SENTENCES = {
     Event.OVERDUE: _WRONG,
     Event.BALANCE: "{account}: balance: {reason}",
     Event.RECOVERED: "{place_of} has recovered: {reason} ({code})",
-    Event.OUTAGE: "{place_of} cannot be used (since {moment}): {reason} ({code})",
+    Event.OUTAGE: "{title} on {host} (since {moment}): {reason} ({code})",
     Event.TEST: "{account}: a test of this hook; nothing has happened",
 }
 #: States of accounts in notifications that an older version of rotator has recorded.
@@ -104,6 +104,7 @@ class Payload:
         sentence = _SENTENCES[about.event].format(
             place=f"{self.mount}/{self.path}",
             place_of=about.account or f"{about.component} on {about.host}",
+            title=outage_title(str(facts["component"])),
             moment=f"{about.since or about.at:%Y-%m-%d %H:%M} UTC",
             **facts,
         )

@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, delete, select, update
 
 from rotator.ledger import tables
+from rotator.ledger.clock import clock_of
 from rotator.ledger.database import reading, run_again, writing
-from rotator.ledger.leases import clock_of
 
 #: Polls that a daemon may miss before it counts as silent.
 MISSED = 3
@@ -33,10 +33,17 @@ class Outage:
     why: str
     hint: str | None
     since: datetime
+    #: Since when it can be used again; None while it cannot. The outage ends once that lasts.
+    back_at: datetime | None = None
     #: When it ended; None while it lasts. Kept until every hook that was told of it knows.
     over_at: datetime | None = None
     #: Names of the hooks that were told of it, and not of its end.
     told: frozenset[str] = frozenset()
+
+    @property
+    def is_present(self) -> bool:
+        """Whether it lasts, as of the daemon's last look."""
+        return self.back_at is None and self.over_at is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +61,7 @@ class DaemonRecord:
     @property
     def outages(self) -> dict[str, Outage]:
         """What it cannot use now, by component."""
-        return {name: each for name, each in self.known_outages.items() if each.over_at is None}
+        return {name: each for name, each in self.known_outages.items() if each.is_present}
 
     def is_live(self, now: datetime) -> bool:
         """Return whether it has polled lately; a later time came from a clock that was ahead."""
@@ -157,9 +164,11 @@ def _columns(record: DaemonRecord, polled_at: datetime) -> tables.Row:
 
 
 def _document(outage: Outage) -> dict[str, Any]:
-    over_at = outage.over_at and outage.over_at.isoformat()
-    since, told = outage.since.isoformat(), sorted(outage.told)
-    return vars(outage) | {"since": since, "over_at": over_at, "told": told}
+    times = {
+        name: at.isoformat() if (at := getattr(outage, name)) else None
+        for name in ("since", "back_at", "over_at")
+    }
+    return vars(outage) | times | {"told": sorted(outage.told)}
 
 
 def _record(row: RowMapping) -> DaemonRecord:
@@ -173,12 +182,14 @@ def _record(row: RowMapping) -> DaemonRecord:
 
 
 def _outage(document: dict[str, Any]) -> Outage:
-    over_at = document["over_at"]
+    # An older version does not write when it is back.
+    back_at, over_at = document.get("back_at"), document["over_at"]
     return Outage(
         code=document["code"],
         why=document["why"],
         hint=document["hint"],
         since=datetime.fromisoformat(document["since"]),
+        back_at=datetime.fromisoformat(back_at) if back_at else None,
         over_at=datetime.fromisoformat(over_at) if over_at else None,
         told=frozenset(document["told"]),
     )

@@ -25,8 +25,9 @@ from sqlalchemy import (
 )
 
 from rotator.ledger import tables
+from rotator.ledger.clock import clock_of
 from rotator.ledger.database import reading, run_again, writing
-from rotator.ledger.leases import append_to, clock_of, is_dead, this_process
+from rotator.ledger.leases import append_to, is_dead, this_process
 from rotator.ledger.outbox import notification_in
 from rotator.model import Step
 from rotator.model.notification import ALERTS, RETENTION, Delivery, Event, PendingDelivery

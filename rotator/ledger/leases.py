@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, RowMapping, String, bindparam, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, String, bindparam, select, update
 
 from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, due, tables
+from rotator.ledger.clock import clock_of
 from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.mapping import hold_of
 from rotator.model import Actor, Hold
@@ -302,14 +303,6 @@ def append_to(
     row = connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().one()
     _, end = chain.append(connection, row, entries, now)
     change(connection, name, **end)
-
-
-def clock_of(connection: Connection, now: datetime) -> datetime:
-    """Return the time on the clock that leases are measured by: one that all users share."""
-    if connection.dialect.name == "postgresql":
-        shared: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-        return shared
-    return now
 
 
 def _is_leased(row: RowMapping, now: datetime) -> bool:

@@ -90,6 +90,21 @@ class Hook:
         return event in self.on and is_for
 
 
+#: What is the case in an outage, by component.
+_OUTAGES = {
+    "vault": "Vault cannot be used",
+    "vonage": "Vonage cannot be used",
+    "ledger": "the ledger cannot be used",
+    "page": "the page cannot be served",
+    "configuration": "the new configuration is refused",
+}
+
+
+def outage_title(component: str) -> str:
+    """Return what is the case in an outage of `component`, in the same words for every surface."""
+    return _OUTAGES.get(component, f"{component} cannot be used")
+
+
 def subscribers(hooks: Iterable[Hook], event: Event, account: str) -> tuple[str, ...]:
     """Return the names of the hooks that subscribe to `event` of the account of that name."""
     return tuple(hook.name for hook in hooks if hook.subscribes_to(event, account))

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from rotator.ledger.daemons import DaemonRecord, Outage, is_silent, last_poll
+from rotator.model.notification import outage_title
 from rotator.model.times import rfc3339
 from rotator.reporting.text import moment
 
@@ -45,18 +46,27 @@ def silence(records: Sequence[DaemonRecord], now: datetime) -> Warned | None:
     """Return that no daemon polls; None where one does, or none is expected to."""
     if not is_silent(records, now):
         return None
-    return (
-        f"no daemon has polled since {moment(last_poll(records))}: nothing is rotated",
-        "see why on its host: `systemctl status rotator.service`; hosts: "
-        + ", ".join(record.host for record in records),
+    hosts = ", ".join(record.host for record in records)
+    text = f"no daemon has polled since {moment(last_poll(records))}: nothing is rotated"
+    hint = (
+        f"see why on its host ({hosts}): `systemctl status rotator.service`; where timers rotate "
+        "instead, give `rotator status` and `rotator doctor` the option `--no-daemon`"
     )
+    return text, hint
 
 
-def warnings(records: Sequence[DaemonRecord], now: datetime) -> Iterator[Warned]:
-    """Yield that no daemon polls, or what those that do cannot use."""
-    if silent := silence(records, now):
-        yield silent
+def outages(records: Sequence[DaemonRecord], now: datetime) -> Iterator[Warned]:
+    """Yield what the daemons that poll cannot use."""
     for record in records:
         for component, outage in record.outages.items() if record.is_live(now) else ():
-            what = f"{component} on {record.host} cannot be used (since {moment(outage.since)})"
+            what = f"{outage_title(component)} on {record.host} (since {moment(outage.since)})"
             yield f"{what}: {outage.why} ({outage.code})", outage.hint
+
+
+def warnings(
+    records: Sequence[DaemonRecord], now: datetime, *, expects_daemon: bool = True
+) -> Iterator[Warned]:
+    """Yield that no daemon polls, unless none is expected to, or what those that do cannot use."""
+    if expects_daemon and (silent := silence(records, now)):
+        yield silent
+    yield from outages(records, now)

@@ -216,7 +216,8 @@ def _failure_of_bad_request(response: VaultResponse, request: str) -> StoreError
         return CheckAndSetLost(f"{CheckAndSetLost().message}: {request}")
     if is_starting(response):
         return StoreNotReady(
-            f"the Vault mount is starting up: {request}", hint="try again in a minute"
+            f"the Vault mount is starting up: {request}",
+            hint="it is over in a minute; nothing is lost",
         )
     if response.says("missing client token"):
         return _denial(response, request, with_token=False)

@@ -170,7 +170,7 @@ class VaultSession:
             # The observation that it is based on may be outdated.
             raise StoreNotReady(
                 f"Vault took too long to issue a token: {request}",
-                hint="nothing was sent; try again",
+                hint="nothing was sent; see why Vault is slow",
             )
         headers = index_headers(request.index or self._token_source.index)
         outcome = client.send(request, token, headers)

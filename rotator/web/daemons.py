@@ -5,16 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rotator.ledger.daemons import DaemonRecord, Outage, is_silent, last_poll
+from rotator.model.notification import outage_title
 from rotator.reporting.daemons import silence
-
-#: Titles of outages by component.
-_TITLES = {
-    "vault": "Vault cannot be used",
-    "vonage": "Vonage cannot be used",
-    "ledger": "The ledger cannot be used",
-    "page": "The page cannot be served",
-    "configuration": "The new configuration is refused",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +85,11 @@ def _outages(
 
 
 def _banner(component: str, outage: Outage) -> Banner:
-    title = _TITLES.get(component, f"{component} cannot be used")
+    title = outage_title(component)
     return Banner(
-        title=title, code=outage.code, why=outage.why, hint=outage.hint, since=outage.since
+        title=title[:1].upper() + title[1:],
+        code=outage.code,
+        why=outage.why,
+        hint=outage.hint,
+        since=outage.since,
     )

@@ -209,7 +209,7 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     ),
     "dead value": (
         revoke_all,
-        *("rotation", "broken: Vonage refuses the value", "`rotator adopt account-1`"),
+        *("rotation", "broken: someone else revoked secret ", "`rotator adopt account-1`"),
     ),
     "Vonage away": (
         lambda cli: cli.world.vonage.close(),
@@ -217,7 +217,7 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     ),
     "changed value": (
         lambda cli: cli.entry(rotator=None),
-        *("rotation", "changed or removed the Vault entry", "vault kv rollback"),
+        *("rotation", "someone else changed the Vault entry", "vault kv rollback"),
     ),
 }
 
@@ -270,7 +270,7 @@ def test_a_bad_configuration_is_a_finding(cli: CliFixture) -> None:
 
 def test_what_may_be_meant_is_a_warning(cli: CliFixture) -> None:
     """A file that its group may read, a stranger's secret and no `create` are worth a look."""
-    cli.world.vonage.revoke(cli.account.api_key, cli.secret_ids()[0])
+    cli.run("secrets", "delete", "account-1", cli.secret_ids()[0], "--force", "--yes")
     without("secret/data/vonage/*", "create")(cli)
     cli.token_file.chmod(0o640)
     cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
@@ -442,9 +442,47 @@ def test_the_unit_is_found_in_its_state(
 ) -> None:
     """A unit that failed is a failure; one that is not installed is not."""
     monkeypatch.setattr(systemd, "unit_properties", lambda: shown)
-    (check,) = systemd.checks(cast("Application", None))
+    (check,) = systemd.checks(cast("Application", None), expects_daemon=True)
 
     assert check.verdict.value == verdict
+
+
+POLLED = (
+    "INSERT INTO daemon (host, version, started_at, polled_at, poll_seconds) SELECT 'h1', '1', "
+    "at, at, 15 FROM (SELECT strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-{}') AS at)"
+)
+
+
+def test_it_says_that_no_daemon_polls(cli: CliFixture) -> None:
+    """In the verdict and as a problem, in the words of `status`; unless timers rotate."""
+    cli.sql(POLLED.format("5 minutes"))
+    silent, status = cli.run("doctor", "--json"), cli.run("status")
+    timers = cli.run("doctor", "--no-daemon")
+    cli.sql("DELETE FROM daemon")
+    cli.sql(POLLED.format("20 seconds"))
+    lives = cli.run("doctor", "--json").json()["checks"]
+
+    document = silent.json()
+    (problem,) = [each for each in document["checks"] if each["verdict"] == "failed"]
+    assert silent.code == 1
+    assert document["verdict"] == f"1 problem in {len(document['checks'])} checks; no daemon polls"
+    assert problem["check"] == "daemon"
+    assert f"warning: {problem['finding']}\nhint: {problem['cure']}\n" in status.err
+    assert timers.code == 0
+    assert [(each["about"], each["verdict"]) for each in lives if each["check"] == "daemon"] == [
+        ("h1", "ok")
+    ]
+
+
+def test_a_unit_that_stands_is_well_where_no_daemon_is_expected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Timers rotate; one that failed is none of those."""
+    found = {"LoadState": "loaded", "ActiveState": "inactive", "SubState": "dead"}
+    monkeypatch.setattr(systemd, "unit_properties", lambda: found)
+    (check,) = systemd.checks(cast("Application", None), expects_daemon=False)
+
+    assert check.verdict.value == "ok"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`status`, as the real process."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -110,11 +111,15 @@ def test_what_is_broken_is_named(cli: CliFixture) -> None:
     """A secret that was revoked in the dashboard breaks consumers, and fails the check."""
     cli.rotate()
     cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
-    cli.world.vonage.revoke(cli.account.api_key, cli.secret_ids()[0])
+    revoked = cli.secret_ids()[0]
+    cli.world.vonage.revoke(cli.account.api_key, revoked)
     done = cli.run("status", "--refresh", "--check")
 
     assert done.out.splitlines()[1].split()[1] == "broken"
-    assert "Vonage refuses the value that Vault holds (current-refused, since 2" in done.out
+    assert (
+        f"someone else revoked secret {revoked} at Vonage: consumers read a secret that does not "
+        "work (current-refused, since 2"
+    ) in done.out
     assert "\n\naccount-1 is broken: `rotator adopt account-1` puts a working secret" in done.out
     assert done.code == 1
 
@@ -139,7 +144,7 @@ def test_overdue_fails_the_check(tmp_path: Path, sqlite_template: Path) -> None:
         refreshed = cli.run("status", "--refresh")
         checked, plain = cli.run("status", "account-1", "--check"), cli.run("status", "--json")
 
-    assert "a rotation is due for" in checked.out
+    assert "a rotation is due and has not begun" in checked.out
     assert (refreshed.code, checked.code, plain.code) == (0, 1, 0)
     assert plain.json()["accounts"][0]["overdue"] is True
 
@@ -159,6 +164,7 @@ POLLS = (
     "INSERT INTO daemon (host, version, started_at, polled_at, poll_seconds) SELECT 'h1', '1', "
     "at, at, 15 FROM (SELECT strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-20 seconds') AS at)"
 )
+HAS = "UPDATE daemon SET outages = '{}'"
 #: Some time ago.
 STOPS = (
     "UPDATE daemon SET polled_at = strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-5 minutes')",
@@ -174,12 +180,38 @@ def test_it_says_that_no_daemon_polls(cli: CliFixture) -> None:
     lives = cli.run("status", "--check", "--json")
     cli.sql(STOPS[0])
     dead, shown = cli.run("status", "--check"), cli.run("status", "--json")
+    timers = cli.run("status", "--check", "--no-daemon")
 
-    assert [done.code for done in (none, lives, dead, shown)] == [0, 0, 1, 0]
-    assert none.err == lives.err == ""
+    assert [done.code for done in (none, lives, dead, shown, timers)] == [0, 0, 1, 0, 0]
+    assert none.err == lives.err == timers.err == ""
     assert "warning: no daemon has polled since 20" in dead.err
+    assert "where timers rotate instead, give `rotator status`" in dead.err
+    assert "the option `--no-daemon`\n" in dead.err
     assert [lives.json()["silent"], shown.json()["silent"]] == [False, True]
     assert [each["host"] for each in shown.json()["daemons"]] == ["h1"]
+
+
+def test_what_a_daemon_cannot_use_fails_the_check(cli: CliFixture) -> None:
+    """Whether or not one is expected to poll; programs find it, too, and its end is the end."""
+    cli.rotate()
+    cli.sql(POLLS)
+    outage = {"code": "vault-sealed", "why": "Vault is sealed", "hint": "unseal it", "told": []}
+    outage |= {"since": "2026-11-24T06:28:00+00:00", "over_at": None}
+    cli.sql(HAS.format(json.dumps({"vault": outage})))
+    away = [cli.run("status", "--check"), cli.run("status", "--check", "--no-daemon")]
+    outages = cli.run("status", "--json").json()["daemons"][0]["outages"]
+    examined = cli.run("doctor", "--no-daemon", "--json").json()["checks"]
+    outage |= {"back_at": "2026-11-24T06:29:00+00:00"}
+    cli.sql(HAS.format(json.dumps({"vault": outage})))
+    back = cli.run("status", "--check")
+
+    text = "Vault cannot be used on h1 (since 2026-11-24 06:28 UTC): Vault is sealed (vault-sealed)"
+    assert [done.err for done in away] == [f"warning: {text}\nhint: unseal it\n"] * 2
+    assert [done.code for done in (*away, back)] == [1, 1, 0]
+    assert outages["vault"]["code"] == "vault-sealed"
+    assert [(each["finding"], each["cure"]) for each in examined if each["check"] == "outage"] == [
+        (text, "unseal it")
+    ]
 
 
 def test_a_hook_that_is_not_notified_for_an_hour_fails_the_check(cli: CliFixture) -> None:

@@ -1,12 +1,16 @@
-"""What a terminal of 80 columns shows: every table readable, no word broken."""
+"""A terminal of 80 columns: every table readable, no word broken; and what its end means."""
 
+import os
+import pty
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.support.cli_fixture import CliFixture
+from tests.support.cli_fixture import PATIENCE, CliFixture
 from tests.support.terminal import run_at_terminal
 
 COLUMNS = 80
@@ -100,3 +104,27 @@ def test_a_wide_terminal_has_a_table(cli: CliFixture) -> None:
 
     assert [line.split()[0] for line in lines[2:4]] == ["account-1", "account-1-sub-1"]
     assert set(lines[1]) == {"─"}
+
+
+def test_a_closed_terminal_ends_a_rotation_in_order(tmp_path: Path) -> None:
+    """The step in progress is recorded to its end, so that the next command repeats none."""
+    with CliFixture(tmp_path) as cli:
+        cli.world.vonage.latency = 0.3
+        controller, terminal = pty.openpty()
+        process = subprocess.Popen(
+            ["setsid", "--ctty", sys.executable, "-m", "rotator", "rotate-now", "account-1"],
+            env=cli.environment | {"TERM": "xterm"},
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+        )
+        os.close(terminal)
+        shown = b""
+        while b"Vonage" not in shown:
+            shown += os.read(controller, 65536)
+        os.close(controller)
+        process.wait(PATIENCE)
+        resumed = cli.run("resume", "account-1")
+
+    assert resumed.code == 0
+    assert "found to be created" not in resumed.err

@@ -1,12 +1,17 @@
 """`rotator demo`, run whole."""
 
 import os
+import pty
 import re
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.acceptance.service import until
+from tests.support.cli_fixture import PATIENCE
 from tests.support.terminal import run_at_terminal
 
 pytestmark = pytest.mark.slow
@@ -51,3 +56,58 @@ def test_on_a_terminal_it_ends_with_the_page() -> None:
     assert re.search(r"\nThe page is at http://127\.0\.0\.1:\d+, Ctrl-C ends\.\n", done.out)
     assert max(len(line) for line in done.out.splitlines()) <= 80
     assert "completed" in done.out
+
+
+#: The demo's last act alone, in which its daemon runs.
+_PAGE = """
+import sys
+from rotator.cli.commands.demo import Demo
+from rotator.cli.main import main
+for act in "_plain", "_lost_answers", "_killed", "_record":
+    setattr(Demo, act, lambda self: None)
+sys.argv = ["rotator", "demo"]
+main()
+"""
+
+
+@pytest.mark.parametrize("end", ["closed", signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=str)
+def test_nothing_outlives_it(tmp_path: Path, end: signal.Signals | str) -> None:
+    """Neither the closed terminal, nor a signal to it alone, nor its death leaves a child behind.
+
+    Its folder is removed, too, unless it was killed.
+    """
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, "-c", _PAGE],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    while b"Ctrl-C ends." not in shown:
+        shown += os.read(controller, 65536)
+    assert len(_session(process.pid)) == 2
+    if isinstance(end, str):
+        os.close(controller)
+    else:
+        process.send_signal(end)
+
+    until(lambda: not _session(process.pid))
+    process.wait(PATIENCE)
+    assert any(tmp_path.iterdir()) is (end == signal.SIGKILL)
+
+
+def _session(leader: int) -> list[str]:
+    """Return the running processes of a session."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # proc_pid_stat(5): after the name come state, parent, group and session.
+            state, _, _, session, *_ = file.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(session) == leader and state not in "ZX":
+            found.append(file.parent.name)
+    return found

@@ -130,7 +130,7 @@ def renewals(run: Service) -> int:
 
 
 def test_it_says_what_is_not_ready(build: Build) -> None:
-    """Without Vault the process is well and not ready, and says which is not."""
+    """Without Vault the process is well and not ready, and says which is not; so does the page."""
     run = build(age=timedelta())
     run.start()
     url = run.url()
@@ -142,6 +142,7 @@ def test_it_says_what_is_not_ready(build: Build) -> None:
     assert "Vault" in answer.json()["vault"]
     assert get(f"{url}/healthz").text == "ok\n"
     assert re.search(r"last poll [0-9 ms]+ ago by ", get(url).text)
+    until(lambda: "<b>Vault cannot be used:</b>" in get(url).text)
 
 
 def test_a_reload_keeps_the_address(build: Build) -> None:

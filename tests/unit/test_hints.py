@@ -73,3 +73,21 @@ def test_there_are_such_commands() -> None:
 
     assert len(commands()) > 50
     assert {"rotation/refusals.py", "errors.py", "cli/commands/secrets.py"} <= places
+
+
+#: Where errors are raised that only a command can end in, and commands themselves.
+OF_COMMANDS = ("cli/", "sim/", "ledger/leases.py", "rotation/adoption.py", "rotation/manual.py")
+#: The one error that a daemon never tells of: it leaves the account to the other process.
+BUSY = "try again in a minute; the other process's lease ends by itself if it died"
+
+
+def test_no_hint_speaks_of_a_command_that_nobody_ran() -> None:
+    """The daemon tells of the same errors: in its log, to hooks, on the page and in `status`."""
+    found = [
+        f"{place} {text}"
+        for place, text in said()
+        if re.search(r"command again|try again", text) and text != BUSY
+    ]
+
+    assert [each for each in found if not each.startswith(OF_COMMANDS)] == []
+    assert found

@@ -133,7 +133,6 @@ class Demo:
                     if url := _url_in(line):
                         _say(f"The page is at {url}, Ctrl-C ends.")
             except Interrupted:
-                daemon.terminate()
                 output.write("")
 
     def _kill_after_create(self, name: str, api_key: str) -> None:
@@ -165,24 +164,25 @@ class Demo:
         with self._process(*arguments) as process:
             yield process
             for line in process.stderr or ():
-                output.say(_step(line.rstrip()))
+                output.say(line.rstrip())
 
     def _process(self, *arguments: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "rotator", "--config", str(self._config), *arguments]
+        """Start a command that ends at the latest when the `with` block of its process ends."""
+        command = [sys.executable, "-m", "rotator.cli.dependent", "--config", str(self._config)]
         environment = os.environ | {"ROTATOR_DAEMON__LISTEN": "127.0.0.1:0"}
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        return subprocess.Popen(
+            [*command, *arguments],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
 
 
 def _say(text: str) -> None:
     width = min(_WIDTH, output.terminal_width()) if sys.stdout.isatty() else _WIDTH
     output.write(f"{output.folded(text, width)}\n")
     output.flush()
-
-
-def _step(line: str) -> str:
-    """Return a line of a command: no wider than the terminal, if it goes there."""
-    is_seen = sys.stderr.isatty()
-    return output.folded(line, output.terminal_width(), indent=4) if is_seen else line
 
 
 def _url_in(line: str) -> str | None:

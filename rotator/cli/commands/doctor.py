@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rotator.cli import output, progress
-from rotator.cli.context import CommandContext, JsonOption, flag
+from rotator.cli.context import CommandContext, JsonOption, NoDaemonOption, flag
 from rotator.errors import ConfigError
 from rotator.reporting import text
 
@@ -21,17 +21,18 @@ HEADERS = ("verdict", "check", "about", "finding", "cure")
 def doctor(
     context: typer.Context,
     every: Annotated[bool, flag("--all", "show every check, not only what is wrong")] = False,
+    no_daemon: NoDaemonOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check everything that a rotation needs, with a hint for each problem.
 
-    Configuration, files, ledger, Vault, Vonage, hooks and the systemd unit are read; nothing is
-    changed. The first line is the verdict; what is wrong follows, each cause once, however many
-    accounts it concerns. Exits with 1 if any check failed; warnings are no failure.
+    Configuration, files, ledger, Vault, Vonage, hooks, the systemd unit and the daemons' polls are
+    read; nothing is changed. The first line is the verdict; what is wrong follows, each cause once,
+    however many accounts it concerns. Exits with 1 if any check failed; warnings are no failure.
     """
     from rotator.doctor import Verdict, causes, verdict  # noqa: PLC0415  # all of rotator
 
-    checks, accounts = _examined(CommandContext.of(context))
+    checks, accounts = _examined(CommandContext.of(context), expects_daemon=not no_daemon)
     found = causes(checks, accounts)
     sentence = verdict(found, len(checks))
     rows = [_row(each) for each in (checks if every else found)]
@@ -46,7 +47,9 @@ def doctor(
     raise typer.Exit(0 if is_ready else 1)
 
 
-def _examined(command: CommandContext) -> "tuple[list[CheckResult], Mapping[str, Account]]":
+def _examined(
+    command: CommandContext, *, expects_daemon: bool
+) -> "tuple[list[CheckResult], Mapping[str, Account]]":
     from rotator.doctor import broken, examined, fine  # noqa: PLC0415  # all of rotator
 
     path = str(command.config_path)
@@ -57,7 +60,7 @@ def _examined(command: CommandContext) -> "tuple[list[CheckResult], Mapping[str,
         ):
             count = len(application.settings.accounts)
             checks = [fine("configuration", path, f"{count} account{'' if count == 1 else 's'}")]
-            for check in examined(application):
+            for check in examined(application, expects_daemon=expects_daemon):
                 checks.append(check)
                 show(f"{len(checks)} checks made, the last: {check.name} {check.about}")
             return checks, application.accounts

@@ -1,5 +1,6 @@
 """`run`: the daemon."""
 
+import gc
 import os
 import signal
 from types import FrameType
@@ -9,6 +10,10 @@ import typer
 from rotator import descriptors
 from rotator.cli import output
 from rotator.cli.context import CommandContext
+
+#: Number of new objects that starts a garbage collection: fewer than for a command, as what the
+#: daemon leaves behind adds up.
+_UNTIL_COLLECTED = 20_000
 
 
 def run(context: typer.Context) -> None:
@@ -29,6 +34,7 @@ def run(context: typer.Context) -> None:
     signal.signal(signal.SIGHUP, lambda _signum, _frame: daemon.reload())
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, stop)
+    gc.set_threshold(_UNTIL_COLLECTED)
     if not daemon.run():
         # A call hangs in a thread that the interpreter would wait for. Its effect is recorded.
         output.flush()

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, parallel
-from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen, flag
+from rotator.cli.context import (
+    CommandContext,
+    JsonOption,
+    NoDaemonOption,
+    OnlyNames,
+    chosen,
+    flag,
+)
 from rotator.errors import Busy
 from rotator.model import Account, Problem
 from rotator.model.redaction import printable
@@ -27,10 +34,11 @@ def status(
         bool,
         flag(
             "--check",
-            "exit 1 if any account needs attention, no daemon polls, or a hook is not notified "
-            "for an hour",
+            "exit 1 if any account needs attention, no daemon polls, one cannot use something, or "
+            "a hook is not notified for an hour",
         ),
     ] = False,
+    no_daemon: NoDaemonOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the status of accounts from the ledger. Asks Vonage and Vault only with --refresh."""
@@ -43,17 +51,18 @@ def status(
         is_complete = not refresh or _refresh(application, accounts)
         now, daemons = datetime.now(UTC), application.ledger.daemon_records()
         statuses = _statuses(application, accounts, now)
-    of_daemons = daemons_document(daemons, now)
-    document = {"accounts": [each.document() for each in statuses]} | of_daemons
+    document = {"accounts": [each.document() for each in statuses]}
+    document |= daemons_document(daemons, now)
     output.show_table(document, HEADERS, [each.row() for each in statuses], as_json=as_json)
     if not as_json and (cures := [*_cures(statuses)]):
         output.write("\n".join(["", *map(output.fitted, map(printable, cures))]))
-    late = [warning for each in statuses for warning in each.late_deliveries()]
-    for text, hint in (*warnings(daemons, now), *late):
+    found = [*warnings(daemons, now, expects_daemon=not no_daemon)]
+    found += [warning for each in statuses for warning in each.late_deliveries()]
+    for text, hint in found:
         output.say(f"warning: {text}", level="warning")
         if hint:
             output.say(f"hint: {hint}", level="warning")
-    is_well = not (late or of_daemons["silent"] or any(each.needs_attention for each in statuses))
+    is_well = not (found or any(each.needs_attention for each in statuses))
     raise typer.Exit(0 if is_complete and (is_well or not check) else 1)
 
 

@@ -279,7 +279,7 @@ def not_settled() -> StoreNotReady:
     """Return the error for a node that does not know a token which Vault has issued."""
     return StoreNotReady(
         "a node of Vault does not know rotator's token yet",
-        hint="it lags behind the others: look at its log; nothing is lost, try again in a minute",
+        hint="it lags behind the others: look at its log; nothing is lost",
     )
 
 

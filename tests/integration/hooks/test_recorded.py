@@ -105,6 +105,7 @@ DRIFT = draft("trouble", State.DRIFTED, code="foreign-secret", why="x")
 UNMANAGED = draft("trouble", State.UNMANAGED, code="foreign-secret", why="x")
 DEAD = draft("trouble", State.BROKEN, code="current-refused", why="y")
 STUCK = draft("refused", State.BROKEN, code="current-refused", why="y")
+ALIVE = draft("trouble", State.DRIFTED, code="current-refused", why="y")
 OVER = draft("trouble-over")
 LATE, NO_MORE_LATE = draft("overdue", code="late", why="z"), draft("overdue-over")
 
@@ -127,16 +128,17 @@ LATE, NO_MORE_LATE = draft("overdue", code="late", why="z"), draft("overdue-over
         ([DRIFT, OVER, DRIFT], "drift recovered drift"),
         ([STRANGER, OVER, STRANGER], "refused drift recovered refused drift"),
         ([OVER], ""),
-        ([HELD, HELD], "refused"),
+        ([HELD, HELD], ""),
         ([STRANGER, FAILED, STRANGER], "refused drift failed"),
         ([DEAD, DEAD], "broken drift refused"),
         ([DEAD, STUCK], "broken drift refused"),
         ([DRIFT, DEAD], "drift broken drift refused"),
         ([DEAD, OVER, OVER], "broken drift refused recovered"),
-        ([DEAD, DRIFT, DEAD], "broken drift refused drift broken drift"),
-        ([DEAD, HELD, DEAD], "broken drift refused refused refused"),
+        ([DEAD, DRIFT, DEAD], "broken drift refused drift recovered broken drift refused"),
+        ([DEAD, ALIVE, DEAD], "broken drift refused recovered broken drift refused"),
+        ([DEAD, HELD, DEAD], "broken drift refused"),
         ([UNMANAGED, UNMANAGED, OVER], "refused recovered"),
-        ([DEAD, DRIFT, OVER], "broken drift refused drift recovered"),
+        ([DEAD, DRIFT, OVER], "broken drift refused drift recovered recovered"),
         ([draft("overdue", code="due")], "overdue"),
         ([LATE, NO_MORE_LATE, NO_MORE_LATE], "overdue recovered"),
         ([LATE, DRIFT, OVER, NO_MORE_LATE], "overdue drift recovered recovered"),
@@ -152,8 +154,49 @@ def test_trouble_is_told_once_for_each_change(drafts: list[NewEntry], events: st
     state: AlertState = {}
     found: list[str] = []
     for each in drafts:
-        events_of_it, state = notifications_for(each, state)
-        found += [event.value for event in events_of_it]
+        news, state = notifications_for(each, state)
+        found += [*(event.value for event in news.events), *["recovered"][: len(news.over)]]
+
+    assert " ".join(found) == events
+
+
+REVOKED = draft("trouble", State.DRIFTED, code="drift", why="w")
+
+
+@pytest.mark.parametrize(
+    ("on", "drafts", "events"),
+    [
+        ("drift refused", [DRIFT, STRANGER, DRIFT, STRANGER], "drift"),
+        ("refused", [DRIFT, STRANGER, DRIFT, STRANGER], "refused"),
+        ("drift refused", [STRANGER, DRIFT, STRANGER], "refused"),
+        ("drift refused", [UNMANAGED, DRIFT, UNMANAGED, STRANGER], "refused drift"),
+        ("drift refused", [STRANGER, REVOKED, STRANGER], "refused drift refused"),
+        ("broken drift refused", [DEAD, STUCK, DEAD], "broken"),
+        ("broken drift refused", [DEAD, ALIVE, STUCK], "broken broken"),
+        ("drift refused", [DEAD, ALIVE, STUCK], "drift drift"),
+        ("broken recovered", [DEAD, ALIVE, OVER], "broken recovered"),
+        ("broken recovered", [DEAD, DRIFT, OVER], "broken recovered"),
+        ("broken refused recovered", [DEAD, DRIFT, OVER], "broken recovered"),
+        ("broken drift recovered", [DEAD, ALIVE, OVER], "broken recovered"),
+        ("broken drift recovered", [DEAD, DRIFT, OVER], "broken drift recovered"),
+        ("refused recovered", [DRIFT, OVER], ""),
+        ("recovered", [FAILED, VERIFIED, LATE, NO_MORE_LATE], ""),
+        ("pushed recovered failed", [FAILED, VERIFIED], "failed pushed recovered"),
+    ],
+)
+def test_one_cause_is_one_message_to_a_hook(on: str, drafts: list[NewEntry], events: str) -> None:
+    """Whatever its events are called; unless it gets worse. Its end, to those who were told."""
+    subscribed_to = {Event(each) for each in on.split()}
+
+    def subscribed(event: Event) -> tuple[str, ...]:
+        return ("hook",) if event in subscribed_to else ()
+
+    state: AlertState = {}
+    found: list[str] = []
+    for each in drafts:
+        news, state = notifications_for(each, state)
+        found += [event.value for event in news.calls(subscribed).values()]
+        found += ["recovered" for _ in news.ends(subscribed)]
 
     assert " ".join(found) == events
 
@@ -237,10 +280,13 @@ def test_the_end_does_not_overtake_what_it_ends(writer: LedgerWriter, outbox: De
 @pytest.mark.parametrize(
     ("told", "over"),
     [
-        ({"failed": "vonage"}, ("vonage", "no longer: failed")),
-        ({"drift": "d: y", "broken": "b: z"}, ("b", "no longer: z")),
-        ({"trouble": "refused foreign-secret: x"}, ("foreign-secret", "no longer: x")),
-        ({"trouble": "failed vonage"}, ("vonage", "no longer: trouble")),
+        ({"drift": "d: y", "broken": "b: z"}, [("d", "no longer: y")]),
+        ({"refused": "r"}, [("r", "no longer: refused")]),
+        ({"failed": "vonage"}, []),
+        ({"trouble": "refused foreign-secret: x"}, [("foreign-secret", "no longer: x")]),
+        ({"trouble": "failed vonage"}, []),
+        ({"drift": "overdue: 40d old"}, []),
+        ({"drift": "drift: x"}, [("drift", "no longer: x")]),
     ],
 )
 def test_what_is_over_is_named(
@@ -248,17 +294,18 @@ def test_what_is_over_is_named(
     outbox: Deliveries,
     database: Engine,
     told: AlertState,
-    over: tuple[str, str],
+    over: list[tuple[str, str]],
 ) -> None:
-    """The worst of it, and also what an older version has told of."""
+    """The worst that the hook was told of, also by an older version, and nothing else."""
     happen(writer)
     with database.begin() as connection:
         connection.execute(update(tables.account).values(told=json.dumps(told)))
     happen(writer, OVER)
-    [delivery] = claims(outbox)
+    ends = [each.notification for each in claims(outbox)]
 
-    assert delivery.notification.event is Event.RECOVERED
-    assert (delivery.notification.code, delivery.notification.reason) == over
+    assert [(end.event, end.code, end.reason) for end in ends] == [
+        (Event.RECOVERED, *each) for each in over
+    ]
 
 
 # -- What is raised by itself. -------------------------------------------------------------
@@ -276,7 +323,7 @@ def test_a_notice_is_recorded_and_told_once(
 
     assert words == [True, False, True, True, False, True]
     assert events == ["overdue", "overdue", "overdue-over", "overdue"]
-    assert sorted(waiting(outbox)) == sorted([("one", "overdue")] * 3 + [("two", "recovered")])
+    assert waiting(outbox) == [("one", "overdue")] * 3
     assert LedgerReader(database).verify("a").fault is None
 
 

@@ -61,7 +61,9 @@ def test_an_unforeseen_error_is_named_but_not_quoted(
     assert "hunter2" not in out + err
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_is_no_error(
     failing: Raise, capsys: pytest.CaptureFixture[str], signum: int, code: int
 ) -> None:
@@ -81,18 +83,22 @@ def test_an_end_of_input_is_no_answer(failing: Raise, capsys: pytest.CaptureFixt
 
 
 def test_the_first_signal_asks_and_the_second_kills(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the first, both signals do what they do to any process."""
-    handlers: dict[int, object] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: None}
+    """After the first, each signal does what it does to any process."""
+    handlers: dict[int, object] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: None,
+        signal.SIGHUP: None,
+    }
     monkeypatch.setattr(signal, "getsignal", handlers.get)
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
     install()
-    asked = handlers[signal.SIGTERM]
+    asked = handlers[signal.SIGHUP]
     assert callable(asked)
     with pytest.raises(Interrupted) as caught:
-        asked(signal.SIGTERM, None)
+        asked(signal.SIGHUP, None)
 
-    assert caught.value.exit_code == 143
-    assert handlers == {signal.SIGINT: signal.SIG_DFL, signal.SIGTERM: signal.SIG_DFL}
+    assert caught.value.exit_code == 129
+    assert set(handlers.values()) == {signal.SIG_DFL}
 
 
 def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +115,7 @@ def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def signals() -> Iterator[None]:
     """Restore afterwards what the signals did before."""
-    of = signal.SIGINT, signal.SIGTERM
+    of = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
     before = {signum: signal.getsignal(signum) for signum in of}
     yield
     for signum, handler in before.items():
@@ -180,7 +186,7 @@ def be_interrupted_everywhere(folder: Path, *, to_this_thread: bool) -> None:
     comes = send if to_this_thread else lambda: other.submit(send).result()
     written = interrupted = 0
     for at in itertools.count():
-        for signum in signal.SIGINT, signal.SIGTERM:
+        for signum in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
             signal.signal(signum, signal.SIG_DFL)
         install()
         interruption = Interruption(at, comes)
@@ -219,7 +225,8 @@ def test_who_cannot_wait_for_a_transaction_kills(database: Engine) -> None:
     """The second signal ends the process within a transaction, too."""
     install()
     with writing(database):
-        assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        ending = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        assert ending <= signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with pytest.raises(Interrupted):
         signal.raise_signal(signal.SIGTERM)
     with writing(database):

@@ -39,6 +39,7 @@ def entry(event: str, step: Step | None) -> NewEntry:
         ("aborting", Step.ABORT, "undoing the rotation (vonage-unavailable)"),
         ("closed", Step.COMPLETE, "rotation completed"),
         ("refused", None, "refused (vonage-unavailable)"),
+        ("not-begun", None, "- not begun (vonage-unavailable)"),
         ("asked", Step.WAIT, "the open rotation goes on as asked for"),
         ("invented", None, "invented (vonage-unavailable)"),
     ],

@@ -39,7 +39,7 @@ def test_what_is_away_is_told_once() -> None:
             health.mark_up("vault")
 
     told = [(log["event"], log["component"], log.get("code")) for log in logs]
-    assert logs[1]["hint"] == StoreSealed.default_hint
+    assert logs[1]["hint"] == f"{StoreSealed.default_hint}; the daemon tries again by itself"
     assert away == ["vault", "vonage"]
     assert told == [
         ("away", "vault", "vault-unavailable"),

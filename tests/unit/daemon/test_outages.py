@@ -33,6 +33,7 @@ CHAT = Hook(name="chat", on=BOTH, accounts=frozenset({"sms"}))
 PAGER = Hook(name="pager", on=frozenset({Event.OUTAGE}))
 CONSUMERS = Hook(name="consumers", on=frozenset({Event.PUSHED, Event.RECOVERED}))
 SEALED = StoreSealed()
+GOES_ON = "the daemon tries again by itself"
 
 
 @dataclass
@@ -115,18 +116,38 @@ def test_a_short_outage_is_not_told() -> None:
 
 
 def test_a_page_shows_what_is_away_now() -> None:
-    """From the first poll that finds it out until it has been back for a minute."""
+    """From the first poll that finds it away until it answers, though hooks wait for a minute."""
     watch = Watch()
     watch.polls(1, "down")
     during = watch.outages.present
-    watch.polls(9, "down", "up")
+    watch.polls(4, "down")
+    watch.health.mark_up("vault")
+    after = watch.outages.present
+    watch.polls(1, "up")
+    back = watch.outages.recorded["vault"]
+    watch.polls(1, "down")
 
     assert [(name, each.code, each.since) for name, each in during.items()] == [
         ("vault", "vault-sealed", NOW + timedelta(seconds=15))
     ]
-    assert watch.outages.present
-    watch.polls(9, "up")
-    assert watch.outages.present == {}
+    assert after == {}
+    assert (back.is_present, back.back_at) == (False, NOW + timedelta(seconds=90))
+    assert watch.outages.present["vault"].since == during["vault"].since
+    assert watch.outages.recorded["vault"].is_present
+
+
+def test_what_is_back_is_so_for_the_next_process() -> None:
+    """It counts as usable; and if that lasts, hooks are told of the end."""
+    watch = Watch(hooks=(CHAT,))
+    watch.polls(9, "down")
+    watch.polls(1, "up")
+    back_at = watch.now
+    watch.restart()
+    watch.polls(1)
+
+    assert watch.health.down == []
+    assert watch.outages.recorded["vault"].back_at == back_at
+    assert watch.polls(4) == ["chat recovered vault"]
 
 
 def test_what_comes_and_goes_is_one_outage() -> None:
@@ -157,7 +178,7 @@ def test_hooks_are_told_cause_and_cure() -> None:
     began, ended = watch.notifications
 
     assert (began.account, began.component, began.code) == ("", "vault", SEALED.code)
-    assert (began.reason, began.hint) == (SEALED.message, SEALED.hint)
+    assert (began.reason, began.hint) == (SEALED.message, f"{SEALED.hint}; {GOES_ON}")
     assert began.host
     assert began.since == began.at == NOW + timedelta(seconds=15)
     assert (ended.reason, ended.hint, ended.since) == (
@@ -239,6 +260,7 @@ def test_a_restart_tells_nothing_again_and_forgets_no_end() -> None:
     watch.answer = lambda _hook: None
 
     assert again == unknown == []
+    assert {each.hint for each in watch.notifications} == {f"{SEALED.hint}; {GOES_ON}", None}
     assert watch.polls(9, "up") == ["chat recovered vault"]
     assert watch.outages.recorded == {}
 
@@ -294,7 +316,7 @@ def test_a_hook_that_is_gone_is_not_waited_for() -> None:
 def test_a_refused_configuration_is_told_at_once() -> None:
     """And its end at the next good one; a restart is with a good one."""
     watch = Watch(hooks=(CHAT,))
-    watch.outages.refuse(ConfigError("unknown key", hint="remove it"))
+    told_of = watch.outages.refuse(ConfigError("unknown key", hint="remove it"))
     found = [watch.polls(1), watch.polls(3)]
     watch.outages.accept()
     found.append(watch.polls(2))
@@ -305,7 +327,8 @@ def test_a_refused_configuration_is_told_at_once() -> None:
 
     told = [f"chat outage {CONFIGURATION}"], [], *[[f"chat recovered {CONFIGURATION}"]] * 2
     assert found == [*told]
-    assert watch.notifications[0].hint == "remove it"
+    assert watch.notifications[0].hint == told_of.hint
+    assert (told_of.hint or "").startswith("remove it; the former one stays in effect until")
     assert watch.health.down == []
 
 

@@ -48,10 +48,12 @@ def test_people_are_told_what_is_wrong() -> None:
     """With the cure; a daemon that does not poll says nothing of the present."""
     assert list(warnings([], NOW)) == []
     [(outage, cure)] = warnings([LIVE, DEAD], NOW)
-    assert outage.startswith("vault on one cannot be used (since 2026-11-24 06:28 UTC): ")
+    assert outage.startswith("Vault cannot be used on one (since 2026-11-24 06:28 UTC): ")
     assert outage.endswith(": Vault is sealed (vault-sealed)")
     assert cure == "unseal it"
     [(text, hint)] = warnings([DEAD], NOW)
     assert text == "no daemon has polled since 2026-11-24 06:28 UTC: nothing is rotated"
     assert hint
-    assert "two" in hint
+    assert "(two): `systemctl status rotator.service`" in hint
+    assert "`--no-daemon`" in hint
+    assert list(warnings([DEAD], NOW, expects_daemon=False)) == []

@@ -74,7 +74,7 @@ def test_outages_that_differ_have_a_banner_each() -> None:
     assert [each.title for each in found] == [
         "The new configuration is refused",
         "Vault cannot be used",
-        "disk cannot be used",
+        "Disk cannot be used",
     ]
 
 
