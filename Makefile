@@ -46,6 +46,10 @@ build/axe/axe.min.js: tests/browser/axe-core.sha512
 	@cd $(@D) && sha512sum --check --quiet $(CURDIR)/$< && tar -xzf axe-core-*.tgz --strip-components=1 package/axe.min.js
 	@touch $@
 
+.PHONY: machine
+machine: $(VENV)/project.stamp ## what the slow suites boot machines from; else the first of them makes it
+	$(BIN)/python -m tests.booted.machine
+
 .PHONY: test-slow
 test-slow: $(VENV)/project.stamp ## the slow suites
 	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 -m slow

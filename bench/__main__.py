@@ -7,13 +7,14 @@ aims are printed for the reader, as a busy machine reaches none of them.
 import argparse
 from collections.abc import Callable, Mapping
 
-from bench import daemon, fleet, growth, libraries, rotation, startup
+from bench import daemon, fleet, growth, libraries, policies, rotation, startup
 from bench.figures import Figure, machine, save, show
 
 SECTIONS: Mapping[str, tuple[Callable[[], list[Figure]], ...]] = {
     "rotation": (rotation.over_latency, rotation.beside_script),
     "libraries": (libraries.alone,),
     "start-up": (startup.start_up,),
+    "configuration": (policies.judge,),
     "fleet": (fleet.fleet_on_sqlite, fleet.daemons_on_postgresql),
     "limit": (fleet.fleet_within_a_limit,),
     "daemon": (daemon.poll, daemon.idle, daemon.due_at_once),

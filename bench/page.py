@@ -60,10 +60,12 @@ def _time(application: Application) -> None:
     server.start()
     with httpx.Client(base_url=url, timeout=60) as client:
         for path in PATHS:
-            client.get(path)
+            kilobytes = len(client.get(path).content) / 1000
             taken = [_seconds(client, path) * 1000 for _ in range(TIMES)]
             median, worst = statistics.median(taken), max(taken)
-            print(f"{path:28} median {median:6.1f} ms, longest {worst:6.1f} ms")
+            print(
+                f"{path:28} median {median:6.1f} ms, longest {worst:6.1f} ms, {kilobytes:8.1f} kB"
+            )
     server.stop()
     server.join(time.monotonic() + 10)
 

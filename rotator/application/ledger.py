@@ -17,6 +17,7 @@ from rotator.config.urls import sqlite_path
 from rotator.errors import LedgerUnusable
 from rotator.ledger import schema
 from rotator.ledger.database import open_database, open_for_readers
+from rotator.ledger.file import obstacle
 from rotator.ledger.reader import LedgerReader, SummaryCache
 from rotator.model import Actor
 from rotator.model.notification import Hook, PendingDelivery, subscribers
@@ -157,10 +158,10 @@ class LedgerAccess:
 
     def revision(self) -> str | None:
         """Return the revision of the ledger's schema; None where there is no ledger yet."""
-        file = sqlite_path(self._settings.ledger.read_url())
+        path = sqlite_path(self._settings.ledger.read_url())
         try:
-            # Connecting creates the file.
-            is_there = file is None or Path(file).exists()
+            # Connecting creates the file; where there can be none, it reports that.
+            is_there = path is None or Path(path).exists() or obstacle(Path(path)) is not None
         except OSError:
             # Its folder may be unreadable: SQLite will report that, and create nothing.
             is_there = True

@@ -14,11 +14,11 @@ _DESCRIPTOR = r"/(?:dev|proc/(?:self|thread-self|{pid}))/fd/(\d+)"
 _MOST_LINKS = 40
 
 
-def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write `text` to a file so that no reader ever sees it incomplete.
 
     A link stays, and its target is replaced. Other than a regular file, such as a device or a pipe,
-    is written to directly. A new file gets `mode`, or what the umask leaves.
+    is written to directly.
 
     Raises:
         OSError: it cannot be written.
@@ -27,7 +27,7 @@ def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
     if descriptor is None:
         target = Path(os.path.realpath(path))
         if not target.exists() or target.is_file():
-            _replace(target, text, mode)
+            _replace(target, text)
             return
         # Neither truncated nor created: it exists, whatever its type.
         descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
@@ -53,7 +53,7 @@ def _open_descriptor(path: Path) -> int | None:
     return None
 
 
-def _replace(target: Path, text: str, mode: int | None) -> None:
+def _replace(target: Path, text: str) -> None:
     file = tempfile.NamedTemporaryFile(  # noqa: SIM115  # kept where all goes well
         "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
     )
@@ -61,7 +61,7 @@ def _replace(target: Path, text: str, mode: int | None) -> None:
     try:
         with file:
             file.write(text)
-        temporary.chmod(_mode(target, mode))
+        temporary.chmod(_mode(target))
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):
@@ -69,11 +69,11 @@ def _replace(target: Path, text: str, mode: int | None) -> None:
         raise
 
 
-def _mode(target: Path, mode: int | None) -> int:
-    """Return the file's mode: that of the file it replaces."""
+def _mode(target: Path) -> int:
+    """Return the file's mode: that of the file it replaces, or what the umask leaves."""
     with suppress(FileNotFoundError):
         return stat.S_IMODE(target.stat().st_mode)
-    return 0o666 & ~_umask() if mode is None else mode
+    return 0o666 & ~_umask()
 
 
 def _umask() -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -87,18 +88,36 @@ def brief_time(at: str) -> str:
     return f"{at[:19]}Z" if sys.stdout.isatty() else at
 
 
+#: A command in a sentence.
+_COMMAND = re.compile("`[^`]+`")
+#: Stands for a space at which no line ends: a character without a meaning (Unicode, private use).
+_JOINT = "\ue000"
+
+
+def joined(text: str) -> str:
+    """Return a text in which each command in backticks counts as one word; see `parted`."""
+    return _COMMAND.sub(lambda command: command[0].replace(" ", _JOINT), text)
+
+
+def parted(text: str) -> str:
+    """Return a text that was wrapped with its commands joined as it is to be shown."""
+    return text.replace(_JOINT, " ")
+
+
 def folded(text: str, width: int, *, indent: int = 0) -> str:
     """Return a line wrapped at words, every line of it but the first indented.
 
-    A longer word stays whole: the terminal wraps it, so that it can still be copied.
+    A command in backticks is one word. A word that is too long gets a line of its own, whole: the
+    terminal wraps it, so that it can still be copied.
     """
-    return textwrap.fill(
-        text,
+    lines = textwrap.fill(
+        joined(text),
         width,
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return parted(lines)
 
 
 def fitted(line: str, *, indent: int = 4) -> str:
@@ -119,7 +138,11 @@ def flush() -> None:
 
 def say(text: str, *, level: str = "info") -> None:
     """Write a message that is no result to standard error; `level` is for the journal."""
-    sys.stderr.write(f"{_priority(level)}{printable_lines(text)}\n")
+    lines = printable_lines(text)
+    if sys.stderr.isatty():
+        width = terminal_width()
+        lines = "\n".join(folded(line, width, indent=4) for line in lines.split("\n"))
+    sys.stderr.write(f"{_priority(level)}{lines}\n")
     sys.stderr.flush()
 
 

@@ -46,6 +46,9 @@ _LEARNED = {
 _OTHER = {
     "opened": "rotation opened ({reason})",
     "requested": "{operation} asked for by {by}",
+    "not-begun": "{operation} not begun ({code})",
+    "secret-appeared": "secret {secret_id}: {why}",
+    "secret-vanished": "secret {secret_id}: {why}",
     "asked": "the open rotation goes on as asked for",
     "rejected": "not done ({code}); looking again",
     "unknown": "not certain ({code}); checking what became of it",
@@ -190,5 +193,7 @@ def line() -> Iterator[Callable[[str], None]]:
     from rich.markup import escape  # noqa: PLC0415  # likewise
 
     console = Console(stderr=True, emoji=False, highlight=False)
+    # Beside the spinner; on a second line it would jump.
+    room = max(console.width - 3, 0)
     with console.status("") as shown:
-        yield lambda text: shown.update(escape(printable(text)))
+        yield lambda text: shown.update(escape(printable(text)[:room]))

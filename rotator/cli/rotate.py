@@ -226,7 +226,7 @@ def _attempted(  # half by name
 
     def attempt(account: Account) -> PassResult:
         try:
-            return reconciler.attempt(account, request, wait=wait)
+            return reconciler.attempt(account, request, wait=wait, looks=True)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             return internal(account, error)
 

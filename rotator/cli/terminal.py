@@ -46,10 +46,12 @@ def draw(headers: Row, rows: Sequence[Row]) -> None:
         emoji=False,
         highlight=False,
     )
-    drawn = _table(headers, rows)
+    drawn = _table(headers, [[output.joined(cell) for cell in row] for row in rows])
     unbounded = console.options.update(width=_WIDEST)
     if console.measure(drawn, options=unbounded).minimum <= console.width:
-        console.print(drawn)
+        with console.capture() as capture:
+            console.print(drawn)
+        console.file.write(output.parted(capture.get()))
         return
     for line in _blocks(headers, rows, console.width):
         # No line is cut: at a word that is longer than the terminal is wide, the terminal wraps.

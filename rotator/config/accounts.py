@@ -27,7 +27,7 @@ from rotator.model import Account, OnForeign, Policy
 from rotator.model.generation import MAX_LENGTH, MIN_LENGTH
 from rotator.model.times import exact_duration, format_duration
 from rotator.rotation import window
-from rotator.rotation.spacing import Interval, extremes, is_kept_by_far
+from rotator.rotation.spacing import Interval, longest
 
 if TYPE_CHECKING:
     from rotator.config.discovery import DiscoverTable
@@ -187,10 +187,11 @@ def policy_problems(
     given = table.given()
     if not is_strict:
         policy = replace(policy, jitter=timedelta(), window=())
-    if is_kept_by_far(policy) or (policy.cron is not None and not is_strict):
+    if policy.cron is not None and not is_strict:
         return
     if given.keys() & {"grace", *_TIMES} and (what := overlap(policy)):
-        hint = "lower grace, or rotate less often"
+        rarer = "raise every" if policy.every is not None else "let cron come less often"
+        hint = f"lower grace, or {rarer}"
         yield place.problem(_first_of(given, "grace"), what, hint)
     if given.keys() & {"max_age", *_TIMES} and (problem := _overdue(policy)):
         yield place.problem(_first_of(given, "max_age"), *problem)
@@ -210,42 +211,59 @@ def overlap(policy: Policy) -> str | None:
         every, is_over = format_duration(policy.every), policy.grace < policy.every
         what = f"is not less than every ({every})"
     else:
-        _, longest = extremes(policy)
-        is_over = not policy.grace or policy.grace < longest.total
-        what = f"is not less than the longest time between two rotations ({_sum(policy, longest)})"
+        found = longest(policy)
+        is_over = not policy.grace or found is None or policy.grace < found.total
+        what = "is not less than the longest time between two rotations"
+        what += f" ({_sum(policy, found)} = {exact_duration(found.total)})" if found else ""
     return None if is_over else f"grace ({grace}) {what}, so rotations would overlap"
 
 
-def _overdue(policy: Policy) -> tuple[str, str | None] | None:
+def _overdue(policy: Policy) -> tuple[str, str] | None:
     """Return in words why a secret gets older than `max_age`, and a hint; None if none does."""
     max_age, every = format_duration(policy.max_age), policy.every
+    found = longest(policy)
+    if found is None:
+        what = f"the clocks of {policy.timezone} skip each time of cron, so it would never come"
+        return what, "name an hour that they do not skip"
+    if found.total <= policy.max_age:
+        return None
     if every is not None and policy.max_age < every:
         what = f"max_age ({max_age}) is less than every ({format_duration(every)})"
-        return f"{what}, so the account would always be overdue", None
-    _, longest = extremes(policy)
-    if longest.total <= policy.max_age:
-        return None
-    days = -(-longest.total // timedelta(days=1))
-    rarer = ", or let windows open more often" if longest.wait else ""
-    return (
-        f"{_sum(policy, longest)}, more than max_age {max_age}",
-        f"raise max_age to at least {days}d, or rotate more often{rarer}",
-    )
+        what += ", so the account would always be overdue"
+    else:
+        total = exact_duration(found.total)
+        what = (
+            f"secrets get up to {total} old ({_sum(policy, found)}), more than max_age ({max_age})"
+        )
+    return what, _how_to_keep(policy, found)
+
+
+def _how_to_keep(policy: Policy, interval: Interval) -> str:
+    """Return which keys to change for an interval to be within `max_age`."""
+    days = -(-interval.total // timedelta(days=1))
+    ways = [f"raise max_age to at least {days}d"]
+    delays = interval.jitter + interval.spread
+    if delays and interval.total - delays <= policy.max_age:
+        ways.append("lower jitter")
+    if interval.wait:
+        ways.append("let windows open more often")
+    # As long as windows are closed for longer, no rotation helps.
+    if interval.wait <= policy.max_age:
+        ways.append("lower every" if policy.every is not None else "let cron come more often")
+    return f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
 def _sum(policy: Policy, interval: Interval) -> str:
-    """Return the parts of an interval between two rotations, and their sum."""
-    schedule = "every {}" if policy.every else "{} from one time of cron to the next"
+    """Return the parts of an interval between two rotations."""
+    schedule = "every {}" if policy.every is not None else "{} between two times of cron"
     parts = [
         (schedule, interval.schedule),
-        (" - {} by which the first is late", interval.late),
+        (" - {} by which the first rotation is late", interval.late),
         (" + jitter {}", interval.jitter),
         (" + up to {} until the next window", interval.wait),
         (" + jitter {} in it", interval.spread),
     ]
-    texts = [form.format(exact_duration(part)) for form, part in parts if part]
-    total = f" = {exact_duration(interval.total)}" if len(texts) > 1 else ""
-    return "".join(texts) + total
+    return "".join(form.format(exact_duration(part)) for form, part in parts if part)
 
 
 def account_problems(

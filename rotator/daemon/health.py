@@ -93,14 +93,19 @@ class ChangeDetector:
 
 
 #: Events that no pass records, and so none reports.
-_NEWS = frozenset({"discovered", "held", "released", "trouble", "trouble-over"})
+_NEWS = frozenset(
+    {
+        *("discovered", "held", "released", "trouble", "trouble-over"),
+        *("secret-appeared", "secret-vanished"),
+    }
+)
 
 
 class EntryLog(Observer):
     """Logs ledger entries: the record of rotations, for readers of the journal."""
 
     def entry_recorded(self, account: str, entry: NewEntry) -> None:
-        """Log an entry; one of drift or discovery as a warning."""
+        """Log an entry; one of what others did as a warning."""
         if entry.event in _NEWS:
             _log.warning(entry.event, account=account, detail=entry.detail)
         else:

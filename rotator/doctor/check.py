@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from rotator.errors import RotatorError
+from rotator.model.times import rough_duration
 from rotator.network import http_date
 
 
@@ -62,7 +63,8 @@ def clock_check(server: str, date: str | None, now: datetime | None = None) -> C
         return doubtful("clock", server, "its answers carry no time", "compare the clocks by hand")
     skew = (now or datetime.now(UTC)) - server_time
     if abs(skew) > TOLERANCE:
-        finding = f"this machine is {round(skew.total_seconds()):+} s off"
-        hint = "synchronise this machine's clock: timedatectl set-ntp true"
+        way = "ahead of" if skew > timedelta() else "behind"
+        finding = f"this machine's clock is {rough_duration(abs(skew))} {way} the server's"
+        hint = "set the clock right (`timedatectl set-ntp true`)"
         return bad("clock", server, finding, hint)
     return fine("clock", server, "within half a minute")

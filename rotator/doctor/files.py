@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from rotator.application import Application
 from rotator.config.urls import sqlite_path
@@ -24,8 +25,9 @@ def checks(application: Application) -> Iterator[CheckResult]:
     for key, path in _secret_files(application):
         yield _check(key, path)
     database = sqlite_path(application.settings.ledger.read_url())
-    # If its folder is unreadable, opening the ledger reports that: see `rotator.doctor.ledger`.
-    if database and os.path.exists(database):  # noqa: PTH110  # a Path's raises there
+    # If it is no file, or its folder is unreadable, opening the ledger reports that: see
+    # `rotator.doctor.ledger`.
+    if database and os.path.isfile(database):  # noqa: PTH113  # a Path's raises there
         yield _check("ledger.url", Path(database))
         yield from _owners(Path(database))
 
@@ -38,7 +40,12 @@ def _owners(ledger: Path) -> Iterator[CheckResult]:
     others = [path for path in files if path.stat().st_uid != owner]
     for path in others:
         why = f"{path} belongs to {_user(path.stat().st_uid)}, its folder to {_user(owner)}"
-        yield bad(_OWNER, "ledger.url", why, f"chown --reference={folder} {path}")
+        yield bad(
+            _OWNER,
+            "ledger.url",
+            why,
+            f"`chown --reference={quote(str(folder))} {quote(str(path))}`",
+        )
     shut = [path for path in (folder, *files) if not os.access(path, os.W_OK)]
     for path in shut:
         why = f"{path}: this user may not write there"
@@ -79,11 +86,11 @@ def _check(key: str, path: Path) -> CheckResult:
     if not os.access(path, os.R_OK):
         return bad(_NAME, key, f"{path}: this user may not read it", "let rotator's user read it")
     if key in _KEYS and _ENCRYPTED.search(path.read_bytes()):
-        hint = "decrypt it into a file of mode 0600: openssl pkey -in KEY -out NEW_KEY"
+        hint = "decrypt it into a file of mode 0600: `openssl pkey -in KEY -out NEW_KEY`"
         return bad(_NAME, key, f"{path}: encrypted, and nobody is there to type a passphrase", hint)
-    shown = f"{path}: mode {mode:04o}"
+    shown, hint = f"{path}: mode {mode:04o}", f"`chmod 600 {quote(str(path))}`"
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        return bad(_NAME, key, f"{shown}, open to others", f"chmod 600 {path}")
+        return bad(_NAME, key, f"{shown}, open to others", hint)
     if mode & stat.S_IRGRP:
-        return doubtful(_NAME, key, f"{shown}, its group may read it", f"chmod 600 {path}")
+        return doubtful(_NAME, key, f"{shown}, its group may read it", hint)
     return fine(_NAME, key, shown)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rotator.application import Application
 from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
-from rotator.reporting.verification import CHAIN_HINT, ROW_HINT, verify_ledger
+from rotator.reporting.verification import CHAIN_HINT, row_hint, verify_ledger
 
 
 def checks(application: Application) -> Iterator[CheckResult]:
@@ -45,6 +45,6 @@ def _account(application: Application, name: str) -> Iterator[CheckResult]:
     counted = "1 entry" if verification.entries == 1 else f"{verification.entries} entries"
     yield fine("chain", name, f"{counted}, head {verification.head[:12]}")
     if verification.row_faults:
-        yield bad("rows", name, "; ".join(verification.row_faults), ROW_HINT)
+        yield bad("rows", name, "; ".join(verification.row_faults), row_hint(name))
     else:
         yield fine("rows", name, "match")

@@ -24,7 +24,9 @@ def causes(checks: Iterable[CheckResult], accounts: Mapping[str, Account]) -> li
         if check.verdict is not Verdict.OK:
             words = _own_words(check, accounts)
             hint = check.hint and _general(check.hint, words)
-            key = (check.verdict, check.name, _general(check.finding, words), hint)
+            # What concerns the whole, such as the ledger, is in the way of several checks.
+            name = check.name if check.about else ""
+            key = (check.verdict, name, _general(check.finding, words), hint)
             found.setdefault(key, []).append(check)
     all_causes = [_cause(key, alike) for key, alike in found.items()]
     return sorted(all_causes, key=lambda cause: cause.verdict is not Verdict.FAILED)

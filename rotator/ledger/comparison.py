@@ -125,8 +125,8 @@ def differences(
     """Yield each difference in words; `replay` has read all of an account's entries, or the newest.
 
     If it is not complete, only what these record is compared. Never compared are the latest
-    snapshot, as the account is observed again; and what hooks were notified of last and when
-    failures are retried, as no entry records these.
+    snapshot and what it was compared with, as the account is observed again; and what hooks were
+    notified of last and when failures are retried, as no entry records these.
     """
     of_name = {"of_name": name}
     row = connection.execute(_ACCOUNT, of_name).mappings().first()

@@ -1,6 +1,5 @@
 """Opens the ledger's database and translates its failures into `rotator.errors`."""
 
-import os
 import signal
 import sqlite3
 import time
@@ -317,6 +316,9 @@ def _failure(error: BaseException | None, engine: Engine) -> RotatorError:
         # SQLite's only detail is that it is unable to open its file.
         cause = TooManyFiles()
         return LedgerError(f"{_named(engine)} cannot be opened: {cause.message}", hint=cause.hint)
+    if (path := _file_of(engine)) and (found := file.obstacle(Path(path))):
+        why, hint = found
+        return LedgerUnusable(f"{_named(engine)} cannot be opened or created: {why}", hint=hint)
     text = str(error).strip()
     searched = f"sqlstate {getattr(error, 'sqlstate', None)}: {text}".lower()
     for fragments, kind, message, hint in _FAILURES:
@@ -376,20 +378,11 @@ def _sqlite(url: URL) -> Engine:
     ) -> None:
         # A file that was removed or replaced keeps accepting commits, which would be lost. Raising
         # this makes the pool reconnect.
-        now = _identity(url.database)
+        now = file.identity(url.database)
         if record.info.setdefault("rotator_file", now) != now:
             raise DisconnectionError
 
     return engine
-
-
-def _identity(path: str | None) -> tuple[int, int] | None:
-    """Return device and inode, which differ in a later file of the same name; None if missing."""
-    try:
-        found = os.stat(path or "")  # noqa: PTH116  # at each transaction: a Path takes as long again
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _postgresql(url: URL) -> Engine:

@@ -11,6 +11,7 @@ may have the file open.
 """
 
 import os
+import shlex
 import sqlite3
 import stat
 import threading
@@ -64,6 +65,33 @@ def _is_roots_own(found: os.stat_result) -> bool:
 
 def _key(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
+
+
+def identity(path: str | None) -> tuple[int, int] | None:
+    """Return device and inode, which differ in a later file of the same name; None if missing."""
+    try:
+        found = os.stat(path or "")  # noqa: PTH116  # at each transaction: a Path takes as long again
+    except FileNotFoundError:
+        return None
+    return _key(found)
+
+
+def obstacle(path: Path) -> tuple[str, str] | None:
+    """Return why no ledger can be at `path`, and what to do; None where none is seen."""
+    # A link may lead to a file that is still to be created.
+    target = Path(os.path.realpath(path))
+    folder = target.parent
+    with suppress(OSError):
+        if target.is_dir():
+            return "it is a directory", "let ledger.url name a file in it"
+        if target.exists() and not target.is_file():
+            return "it is not a file", "let ledger.url name a file"
+        if folder.exists() and not folder.is_dir():
+            return f"{folder} is not a directory", "correct ledger.url"
+        if not folder.exists():
+            hint = f"make it with `mkdir -p {shlex.quote(str(folder))}`, or correct ledger.url"
+            return f"its directory {folder} does not exist", hint
+    return None
 
 
 def subaccounts(file: Path) -> list[DiscoveredSubaccount]:

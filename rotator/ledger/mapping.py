@@ -115,9 +115,10 @@ def snapshot_columns(snapshot: AccountSnapshot, row: AnyRow, now: datetime) -> R
     values: Row = {
         "listed_ids": canonical_json(sorted(snapshot.listed_ids)),
         "current_id": snapshot.current_id,
-        "current_since": snapshot.current_since,
         "seen_at": now,
     }
+    if snapshot.current_since or not snapshot.is_broken:
+        values["current_since"] = snapshot.current_since
     due_at = snapshot.next_due_at or row["next_due_at"]
     if snapshot.first_due_at and not snapshot.next_due_at:
         due_at = min(due_at or snapshot.first_due_at, snapshot.first_due_at)
@@ -163,13 +164,14 @@ _OF_ACCOUNT = (
     "next_due_at",
     "failures",
     "retry_at",
+    "adopted_id",
 )
 #: The columns of an account in its summary.
 SUMMARY: tuple[Column[Any], ...] = tuple(
     tables.account.c[name]
     for name in (
         *("name", "listed_ids", *_OF_ACCOUNT),
-        *("trouble", "failure", "written_version", "adopted_id"),
+        *("trouble", "failure", "written_version"),
         *("hold_reason", "held_by", "held_at", "hold_freeze"),
     )
 )

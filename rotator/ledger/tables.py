@@ -61,6 +61,9 @@ account = Table(
     Column("pending_path", Text),
     #: The latest snapshot, for `status`.
     Column("listed_ids", Text),
+    #: The ids that Vonage lists according to the entries: JSON; null before the first look. See
+    #: `sightings`.
+    Column("recorded_ids", Text),
     Column("current_id", Text),
     Column("current_since", Instant),
     Column("seen_at", Instant),

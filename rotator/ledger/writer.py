@@ -7,7 +7,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     String,
-    and_,
     bindparam,
     func,
     insert,
@@ -17,7 +16,8 @@ from sqlalchemy import (
     update,
 )
 
-from rotator.ledger import chain, comparison, deletions, outbox, tables
+from rotator.ledger import chain, comparison, deletions, outbox, sightings, tables
+from rotator.ledger.claims import claimant
 from rotator.ledger.clock import clock_of
 from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.deletions import Deletion
@@ -78,10 +78,9 @@ class LedgerWriter(Leases):
         of_name = {"of_name": name}
         with reading(self._engine) as connection:
             account: tables.AnyRow | None = connection.execute(ACCOUNT, of_name).mappings().first()
-            opened = connection.execute(_OPEN_ROTATION, of_name).mappings().first()
+            rotation = _opened(connection, name)
             expendable = connection.execute(EXPENDABLE_IDS, of_name).scalars().all()
             ledger_id = connection.execute(_LEDGER_ID).scalar()
-            rotation = from_row(opened) if opened else None
             hold_fault = comparison.hold_fault(connection, account) if account else None
             rotation_fault = None
             if account and rotation:
@@ -137,7 +136,7 @@ class LedgerWriter(Leases):
     def claimant(self, name: str, identity: Identity) -> Claimant | None:
         """See `Ledger.claimant`."""
         with reading(self._engine) as connection:
-            return _claimant(connection, name, identity)
+            return claimant(connection, name, identity)
 
     @run_again
     def register(self, lease: Lease, identity: Identity | None, now: datetime) -> Claimant | None:
@@ -148,10 +147,13 @@ class LedgerWriter(Leases):
                 # writer anyway.
                 connection.execute(select(func.pg_advisory_xact_lock(_REGISTRATION_LOCK)))
             row = guarded(connection, lease)
-            other = _claimant(connection, lease.account, identity) if identity else None
+            other = claimant(connection, lease.account, identity) if identity else None
             if other:
                 return other
             columns = columns_of(identity)
+            if row["api_key"] != columns["api_key"]:
+                # What was listed was another account's.
+                columns |= {"recorded_ids": None}
             if row["vault_path"] not in (None, columns["vault_path"]):
                 # The last recorded write was to a path that the account has left.
                 columns |= {"written_version": 0, "written_index": None}
@@ -178,8 +180,10 @@ class LedgerWriter(Leases):
             if rotation is not None:
                 is_opened = any(entry.event == "opened" for entry in entries)
                 _upsert_rotation(connection, rotation, is_opened=is_opened)
+            opened = rotation or (_opened(connection, lease.account) if snapshot else None)
+            seen, recorded = sightings.found(row, entries, opened, snapshot)
             found = _failure_columns(row, entries, now) | _trouble_columns(row, entries)
-            appended = self._append(connection, row | found, entries, rotation, now)
+            appended = self._append(connection, row | found, [*seen, *entries], rotation, now)
             comparison.require(connection, row | appended, entries, rotation)
             change(
                 connection,
@@ -187,6 +191,7 @@ class LedgerWriter(Leases):
                 lease_owner=None if last else lease.owner,
                 lease_expires_at=None if last else self._expiry(clock_of(connection, now)),
                 **found,
+                **recorded,
                 **appended,
                 **(snapshot_columns(snapshot, row, now) if snapshot else {}),
                 **_adoption_columns(row, entries, rotation),
@@ -195,7 +200,8 @@ class LedgerWriter(Leases):
             )
         if last:
             self._released.add((lease.account, lease.token))
-        return CommitResult(head=(row | appended)["chain_head"], hold=hold_of(row))
+        head = (row | appended)["chain_head"]
+        return CommitResult(head=head, hold=hold_of(row), found=tuple(seen))
 
     @run_again
     def set_alert(  # noqa: PLR0913  # all but three by name
@@ -288,24 +294,9 @@ class LedgerWriter(Leases):
         return end | {"told": chain.canonical_json(state)}
 
 
-def _claimant(connection: Connection, name: str, identity: Identity) -> Claimant | None:
-    """Return another account than `name` with this api key or one of these paths.
-
-    With one api key under two names, each account would delete the secrets of the other.
-    """
-    account = tables.account.c
-    paths = (identity.vault_path, identity.pending_path)
-    is_same = and_(account.api_key == identity.api_key, account.issuer == identity.issuer)
-    is_there = or_(account.vault_path.in_(paths), account.pending_path.in_(paths))
-    query = select(account.name, *(account[column] for column in IDENTITY))
-    others = query.where(account.name != name, or_(is_same, is_there)).order_by(account.name)
-    row = connection.execute(others.limit(1)).mappings().first()
-    if row is None:
-        return None
-    if (row["api_key"], row["issuer"]) == (identity.api_key, identity.issuer):
-        return Claimant(name=row["name"], what="API key", which=identity.api_key)
-    shared = next(path for path in paths if path in (row["vault_path"], row["pending_path"]))
-    return Claimant(name=row["name"], what="Vault path", which=shared)
+def _opened(connection: Connection, name: str) -> Rotation | None:
+    row = connection.execute(_OPEN_ROTATION, {"of_name": name}).mappings().first()
+    return from_row(row) if row else None
 
 
 #: An arbitrary number that is no other advisory lock of the database.

@@ -44,11 +44,12 @@ from rotator.model.secret import (
     Written,
     believable,
 )
-from rotator.model.state import State, Trouble
+from rotator.model.state import DRIFT, State, Trouble
 
 __all__ = [
     "ABANDONED",
     "CLOCK",
+    "DRIFT",
     "EARLIEST",
     "LATEST",
     "LONGEST_GATE_WAIT",

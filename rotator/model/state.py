@@ -50,6 +50,10 @@ _MEANINGS = {
 }
 
 
+#: Codes of what someone else changed.
+DRIFT = frozenset({"drift", "foreign-secret", "ledger-tampered", "version-ends", "wrong-entry"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
     """What is wrong with an account: its cause, and its cure."""
@@ -63,6 +67,15 @@ class Trouble:
     hint: str | None
     #: When it was first found.
     since: datetime
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether it is something that someone else changed, whatever has come of that.
+
+        Never so of an account that is unmanaged, and of what an operator has to decide.
+        """
+        is_by_others = self.state is State.BROKEN and self.code in DRIFT
+        return self.state is State.DRIFTED or is_by_others
 
     def after(self, before: "Trouble | None") -> "Trouble":
         """Return it with the beginning of `before`, if that is of the same state and code."""

@@ -16,15 +16,15 @@ from functools import cached_property
 
 from rotator.model import Account, Rotation, State
 from rotator.model.rotation import SecretRole
+from rotator.reporting.audit_acts import acts_in, manual_actions_in
 from rotator.reporting.audit_events import (
     Beginning,
-    acts_in,
     beginnings_in,
     failures_in,
     holds_in,
-    manual_actions_in,
     revocations_in,
     rotations_in,
+    sightings_in,
     troubles_in,
 )
 from rotator.reporting.audit_records import (
@@ -38,6 +38,7 @@ from rotator.reporting.audit_records import (
     Revocation,
     RotationHistory,
     SecretUse,
+    Sighting,
     TroublePeriod,
 )
 from rotator.reporting.condition import Condition
@@ -87,8 +88,12 @@ class AccountReport:
     uses: tuple[SecretUse, ...]
     #: Secrets that were revoked in the period, also some that were never in use; oldest first.
     revocations: tuple[Revocation, ...] = ()
+    #: Secrets that others made or revoked, in the order in which looks showed that.
+    sightings: tuple[Sighting, ...] = ()
     failures: tuple[FailureGroup, ...]
     troubles: tuple[TroublePeriod, ...] = ()
+    #: How much of the period consumers had no working secret, from the look that showed it on.
+    broken: timedelta = _NONE
     holds: tuple[HoldPeriod, ...]
     manual_actions: tuple[ManualAction, ...]
     #: What persons asked for, oldest first.
@@ -133,6 +138,8 @@ class AccountReport:
     def _complaints(self) -> Iterator[str]:
         if self.state is State.BROKEN:
             yield "broken"
+        elif self.broken:
+            yield "was broken"
         if self.unmanaged:
             yield "unmanaged live credential"
         if self.account is None:
@@ -189,6 +196,8 @@ def audit(known: AuditInput, period: Period) -> AccountReport:
     status = None
     if known.account:
         status = AccountStatus(account=known.account, summary=known.summary, now=known.now)
+    troubles = tuple(troubles_in(events, period))
+    breaks = (each for each in troubles if each.state == State.BROKEN)
     return AccountReport(
         name=known.name,
         account=known.account,
@@ -205,7 +214,9 @@ def audit(known: AuditInput, period: Period) -> AccountReport:
             each for each in revocations.values() if period.since <= each.at < period.until
         ),
         failures=tuple(failures_in(events, period)),
-        troubles=tuple(troubles_in(events, period)),
+        sightings=tuple(sightings_in(events, period)),
+        troubles=troubles,
+        broken=sum((period.part(each.since, each.until) for each in breaks), _NONE),
         holds=tuple(holds_in(events, period)),
         manual_actions=tuple(manual_actions_in(events, period)),
         acts=tuple(acts_in(events, period)),
@@ -255,7 +266,7 @@ def _use(
     elif revocation:
         is_live = False
     elif secret_id:
-        is_live, revocation = _fate(known.summary, secret_id, until or since)
+        is_live = _is_live(known.summary, secret_id, until or since)
     return SecretUse(
         secret_id=secret_id,
         since=since,
@@ -268,24 +279,20 @@ def _use(
     )
 
 
-def _fate(
-    summary: AccountSummary, secret_id: str, used_at: datetime | None
-) -> tuple[bool | None, Revocation | None]:
-    """Return whether a secret is live that no entry has revoked, and its revocation by others.
+def _is_live(summary: AccountSummary, secret_id: str, used_at: datetime | None) -> bool | None:
+    """Return whether a secret is live that no entry has revoked; None where that is not known.
 
-    An account always has a secret: an empty list means that none could be had.
+    One may be gone without an entry if an older version of rotator saw that first. An account
+    always has a secret: an empty list means that none could be had.
     """
     if not summary.listed_ids:
-        return None, None
+        return None
     opened = _opened(summary)
     is_own = secret_id in (summary.current_id, opened.new_id if opened else None)
     if is_own or secret_id in summary.listed_ids:
-        return True, None
-    seen_at = summary.seen_at
-    if seen_at is None or (used_at and seen_at < used_at):
-        return None, None
-    gone = Revocation(secret_id=secret_id, at=seen_at, by="someone else", how="found gone")
-    return False, gone
+        return True
+    is_unseen = summary.seen_at is None or (used_at is not None and summary.seen_at < used_at)
+    return None if is_unseen else False
 
 
 def _live(known: AuditInput, events: Sequence[AuditEvent]) -> Iterator[LiveSecret]:
@@ -297,6 +304,9 @@ def _live(known: AuditInput, events: Sequence[AuditEvent]) -> Iterator[LiveSecre
     if current_id is None:
         begun = beginnings_in(events, rotations_in(events), {})
         current_id = begun[-1].secret_id if begun else None
+    appeared = {
+        event.text("secret_id"): event.at for event in events if event.event == "secret-appeared"
+    }
     for secret_id in summary.listed_ids:
         role = SecretRole.of(
             secret_id,
@@ -304,7 +314,7 @@ def _live(known: AuditInput, events: Sequence[AuditEvent]) -> Iterator[LiveSecre
             opened=_opened(summary),
             expendable_ids=known.expendable_ids,
         )
-        yield LiveSecret(id=secret_id, role=role)
+        yield LiveSecret(id=secret_id, role=role, first_seen_at=appeared.get(secret_id))
 
 
 def _opened(summary: AccountSummary) -> Rotation | None:

@@ -1,13 +1,10 @@
-"""A report as JSON and as CSV, and the texts that every format shares."""
+"""A report as JSON, and the texts that every format shares."""
 
-import csv
-import io
-from collections.abc import Iterator
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from rotator.model import Account
-from rotator.model.redaction import printable
 from rotator.model.times import rfc3339
 from rotator.reporting.audit import WITHIN, AccountReport, Report
 from rotator.reporting.audit_records import (
@@ -15,10 +12,10 @@ from rotator.reporting.audit_records import (
     FailureGroup,
     HoldPeriod,
     ManualAction,
-    Period,
     Revocation,
     RotationHistory,
     SecretUse,
+    Sighting,
     TroublePeriod,
 )
 from rotator.reporting.text import moment, span
@@ -30,6 +27,11 @@ _DAY = timedelta(days=1)
 def days(length: timedelta | None) -> float | None:
     """Return a length in days, to a hundredth."""
     return None if length is None else round(length / _DAY, 2)
+
+
+def seconds(length: timedelta) -> int:
+    """Return a length in whole seconds; what is shorter than one counts as one."""
+    return ceil(length.total_seconds())
 
 
 def policy(account: Account | None) -> str:
@@ -61,18 +63,27 @@ def revoked(use: SecretUse) -> str:
     """Return what became of a secret, in words."""
     found = use.revocation
     if found is None:
-        return "still live" if use.is_live else "not known"
+        return _FATES[use.is_live]
     if found.by == "someone else":
         return f"by someone else, found gone {moment(found.at)}"
     return f"{moment(found.at)} by {found.by}"
 
 
+#: Stands for the person of an act that an older version of rotator recorded.
+NOT_RECORDED = "not recorded"
+#: What became of a secret that no entry has revoked.
+_FATES = {True: "still live", False: "gone: by whom and when is not recorded", None: "not known"}
 _AGAINST_VAULT = {
     "matches": "the entry that Vault's note names is in it",
     "no note": "Vault has no note to compare with yet",
     "not configured": "not compared with Vault, as the account is not configured any more",
     "not compared": "not compared with Vault",
 }
+
+
+def outcome(act: Act) -> str | None:
+    """Return what became of an act, with the code of a refusal or a failure; None as there."""
+    return f"{act.outcome} ({act.code})" if act.outcome and act.code else act.outcome
 
 
 def rotations(account: AccountReport) -> str:
@@ -98,6 +109,7 @@ def document(report: Report) -> dict[str, Any]:
             "within_policy": report.count(WITHIN),
             "overdue": report.count("overdue"),
             "broken": report.count("broken"),
+            "was_broken": report.count("was broken"),
             "unmanaged_live_credentials": report.unmanaged,
             "not_known": report.count("not known"),
             "no_policy": report.count("no policy"),
@@ -118,6 +130,7 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "present": _present(account),
         "oldest_age_days": days(account.oldest),
         "overdue_days": days(account.overdue),
+        "broken_seconds": seconds(account.broken),
         "rotations": [_rotation(rotation) for rotation in account.rotations],
         "secrets": [_secret(use) for use in account.uses],
         "refusals": [_fields(failure) for failure in account.failures],
@@ -126,6 +139,7 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "acts": [_act(act) for act in account.acts],
         "troubles": [_fields(trouble) for trouble in account.troubles],
         "revocations": [_fields(revocation) for revocation in account.revocations],
+        "sightings": [_fields(sighting) for sighting in account.sightings],
         "ledger": {
             "entries": record.entries,
             "head": record.head,
@@ -146,7 +160,12 @@ def _present(account: AccountReport) -> dict[str, Any]:
         **(condition.document() if condition else {"state": None}),
         "conditions": [each.document() for each in account.conditions],
         "live_secrets": [
-            {"id": secret.id, "role": secret.role.value, "managed": secret.is_managed}
+            {
+                "id": secret.id,
+                "role": secret.role.value,
+                "managed": secret.is_managed,
+                "first_seen_at": rfc3339(secret.first_seen_at),
+            }
             for secret in account.live
         ],
     }
@@ -161,6 +180,7 @@ def _act(act: Act) -> dict[str, Any]:
         "because": act.because,
         "facts": dict(act.facts),
         "outcome": act.outcome,
+        "code": act.code,
     }
 
 
@@ -192,7 +212,7 @@ def _secret(use: SecretUse) -> dict[str, Any]:
     }
 
 
-_Record = FailureGroup | HoldPeriod | ManualAction | Revocation | TroublePeriod
+_Record = FailureGroup | HoldPeriod | ManualAction | Revocation | Sighting | TroublePeriod
 
 
 def _fields(record: _Record) -> dict[str, Any]:
@@ -200,191 +220,3 @@ def _fields(record: _Record) -> dict[str, Any]:
         name: rfc3339(value) if isinstance(value, datetime) else value
         for name, value in vars(record).items()
     }
-
-
-#: Columns keep their names and order; new ones are added at the end.
-COLUMNS = (
-    "record",
-    "account",
-    "api_key",
-    "from",
-    "to",
-    "rotation_id",
-    "old_secret_id",
-    "new_secret_id",
-    "reason",
-    "outcome",
-    "code",
-    "count",
-    "age_days",
-    "max_age_days",
-    "overdue_days",
-    "person",
-    "text",
-    "state",
-    "hint",
-    "host",
-    "because",
-    "revoked_at",
-    "revoked_by",
-)
-
-#: Prefixes that a spreadsheet would take for a formula, full-width forms included.
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-
-Row = dict[str, object]
-
-
-def sheet(report: Report) -> str:
-    """Return a report as `report --format csv` prints it. Times are UTC, ages in days."""
-    lines = io.StringIO()
-    writer = csv.DictWriter(lines, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for account in report.accounts:
-        configured = account.account
-        same: Row = {
-            "account": account.name,
-            "api_key": configured.api_key if configured else "",
-            "max_age_days": days(configured.policy.max_age) if configured else "",
-        }
-        for row in _rows(account, report.period):
-            writer.writerow({name: _cell(value) for name, value in (same | row).items()})
-    return lines.getvalue()
-
-
-def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
-    yield {
-        "record": "account",
-        "from": rfc3339(period.since),
-        "to": rfc3339(period.until),
-        "outcome": account.verdict,
-        "count": account.count("completed"),
-        "age_days": days(account.oldest),
-        "overdue_days": days(account.overdue),
-        "text": verdict(account.record),
-        "state": account.state,
-    }
-    for rotation in account.rotations:
-        yield {
-            "record": "rotation",
-            "from": rfc3339(rotation.opened_at),
-            "to": rfc3339(rotation.closed_at),
-            "rotation_id": rotation.id,
-            "old_secret_id": rotation.old_id,
-            "new_secret_id": rotation.new_id,
-            "reason": rotation.reason,
-            "outcome": rotation.outcome or "open",
-            "code": rotation.code,
-        }
-    for use in account.uses:
-        yield {
-            "record": "secret",
-            "from": rfc3339(use.since),
-            "to": rfc3339(use.until),
-            "new_secret_id": use.secret_id,
-            "age_days": days(use.age),
-            "overdue_days": days(use.overdue),
-            "outcome": _OUTCOMES[use.is_live],
-            **(_revocation(use.revocation) if use.revocation else {}),
-        }
-    for failure in account.failures:
-        yield {
-            "record": failure.event,
-            "from": rfc3339(failure.first_at),
-            "to": rfc3339(failure.last_at),
-            "code": failure.code,
-            "count": failure.count,
-            "text": failure.why,
-        }
-    for hold in account.holds:
-        yield {
-            "record": "hold",
-            "from": rfc3339(hold.since),
-            "to": rfc3339(hold.until),
-            "outcome": "frozen" if hold.freeze else "held",
-            "person": hold.by,
-            "text": hold.reason,
-        }
-    for action in account.manual_actions:
-        yield {
-            "record": "by hand",
-            "from": rfc3339(action.at),
-            "to": rfc3339(action.at),
-            "new_secret_id": action.secret_id,
-            "reason": action.operation,
-            "outcome": action.outcome,
-        }
-    yield from _newer_rows(account)
-
-
-def _newer_rows(account: AccountReport) -> Iterator[Row]:
-    """Yield the records that older versions did not have, after those that they had."""
-    for act in account.acts:
-        yield {
-            "record": "act",
-            "from": rfc3339(act.at),
-            "to": rfc3339(act.at),
-            "new_secret_id": act.facts.get("secret_id"),
-            "reason": act.operation,
-            "outcome": act.outcome,
-            "person": act.by or NOT_RECORDED,
-            "text": facts(act),
-            "host": act.host,
-            "because": act.because,
-        }
-    for trouble in account.troubles:
-        yield {
-            "record": "trouble",
-            "from": rfc3339(trouble.since),
-            "to": rfc3339(trouble.until),
-            "code": trouble.code,
-            "text": trouble.why,
-            "state": trouble.state,
-        }
-    for revocation in account.revocations:
-        yield {
-            "record": "revocation",
-            "from": rfc3339(revocation.at),
-            "to": rfc3339(revocation.at),
-            "rotation_id": revocation.rotation_id,
-            "old_secret_id": revocation.secret_id,
-            "reason": revocation.how,
-            "person": revocation.person,
-            **_revocation(revocation),
-        }
-    for condition in account.conditions:
-        yield {
-            "record": "present",
-            "from": rfc3339(condition.since),
-            "to": rfc3339(account.observed_at),
-            "code": condition.code,
-            "count": condition.tries,
-            "text": condition.why,
-            "state": condition.state,
-            "hint": condition.hint,
-        }
-    for secret in account.live:
-        yield {
-            "record": "live secret",
-            "to": rfc3339(account.observed_at),
-            "new_secret_id": secret.id,
-            "outcome": "managed" if secret.is_managed else "unmanaged",
-            "reason": secret.role,
-        }
-
-
-_OUTCOMES = {True: "live", False: "revoked", None: "not known"}
-#: Stands for the person of an act that an older version of rotator recorded.
-NOT_RECORDED = "not recorded"
-
-
-def _revocation(revocation: Revocation) -> Row:
-    return {"revoked_at": rfc3339(revocation.at), "revoked_by": revocation.by}
-
-
-def _cell(value: object) -> object:
-    """Return a cell on one line that no spreadsheet takes for a formula."""
-    if not isinstance(value, str):
-        return "" if value is None else value
-    text = printable(value)
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

@@ -1,4 +1,4 @@
-"""What an account's chained entries say of a period: rotations, uses, revocations, acts. Pure.
+"""What an account's chained entries say of a period: rotations, uses, revocations. Pure.
 
 Each function reads the entries once, from the first to the last.
 """
@@ -10,14 +10,13 @@ from datetime import datetime
 from rotator.errors import SecretNotFound
 from rotator.model import State, Step
 from rotator.reporting.audit_records import (
-    Act,
     AuditEvent,
     FailureGroup,
     HoldPeriod,
-    ManualAction,
     Period,
     Revocation,
     RotationHistory,
+    Sighting,
     TroublePeriod,
 )
 
@@ -26,7 +25,8 @@ _NEEDED = frozenset(
     {
         *("opened", "asked", "intent", "learned", "done", "rejected", "withdrawn", "unknown"),
         *("closed", "refused", "failed", "trouble", "trouble-over", "drift", "drift-over"),
-        *("requested", "held", "released", "lease-ended", "forgotten"),
+        *("requested", "not-begun", "held", "released", "lease-ended", "forgotten"),
+        *("secret-appeared", "secret-vanished"),
     }
 )
 _UNNEEDED = frozenset({Step.STAGE, Step.PROBE, Step.CLEAR, Step.HOOKS, Step.WAIT})
@@ -139,8 +139,8 @@ class _Revocations:
 
     rotations: Mapping[str, RotationHistory]
     found: dict[str, Revocation] = field(default_factory=dict)
-    #: Secrets whose deletion was begun and may have taken place.
-    begun: set[str] = field(default_factory=set)
+    #: The deletions that were begun and may have taken place, by the secret's id.
+    begun: dict[str, AuditEvent] = field(default_factory=dict)
     #: Who asked last for a deletion by hand.
     person: str | None = None
 
@@ -150,6 +150,8 @@ class _Revocations:
         is_by_hand = event.rotation_id is None and event.detail.get("operation") == "delete"
         if is_by_hand and event.event == "requested":
             self.person = event.text("by")
+        elif event.event in _SIGHTINGS:
+            self._see(event)
         elif is_by_hand or event.step in (Step.EVICT, Step.DELETE):
             self._delete(event, rotation)
         elif rotation and (event.event, event.text("outcome")) == ("closed", "completed"):
@@ -160,13 +162,28 @@ class _Revocations:
         if secret_id is None:
             return
         if event.event == "intent":
-            self.begun.add(secret_id)
+            self.begun[secret_id] = event
         elif event.event == "done":
             self.found[secret_id] = _deleted(event, secret_id, rotation, self.person)
         elif event.text("code") == SecretNotFound.code:
-            self.found[secret_id] = _found_gone(secret_id, event.at)
+            self.found.setdefault(secret_id, _found_gone(secret_id, event.at))
         elif event.event != "unknown":
-            self.begun.discard(secret_id)
+            self.begun.pop(secret_id, None)
+
+    def _see(self, event: AuditEvent) -> None:
+        """Apply that a look first showed a secret, or that it was gone."""
+        secret_id = event.text("secret_id")
+        if secret_id is None:
+            return
+        if event.event == "secret-appeared":
+            # It may have vanished for a while.
+            self.found.pop(secret_id, None)
+        elif begun := self.begun.get(secret_id):
+            rotation = self.rotations.get(begun.rotation_id or "")
+            gone = replace(begun, at=event.at)
+            self.found[secret_id] = _deleted(gone, secret_id, rotation, self.person)
+        else:
+            self.found[secret_id] = _found_gone(secret_id, event.at)
 
     def _complete(self, event: AuditEvent, rotation: RotationHistory) -> None:
         """Apply that the old secret is not listed any more.
@@ -208,6 +225,20 @@ def _found_gone(
     return Revocation(
         secret_id=secret_id, at=at, by="someone else", how="found gone", rotation_id=rotation_id
     )
+
+
+#: Events of the first look that showed what somebody else did.
+_SIGHTINGS = {"secret-appeared": "appeared", "secret-vanished": "vanished"}
+
+
+def sightings_in(events: Iterable[AuditEvent], period: Period) -> list[Sighting]:
+    """Return the secrets that others made or revoked, in the order in which looks showed that."""
+    return [
+        Sighting(at=event.at, secret_id=secret_id, what=_SIGHTINGS[event.event])
+        for event in events
+        if event.event in _SIGHTINGS and event.at >= period.since
+        if (secret_id := event.text("secret_id"))
+    ]
 
 
 def failures_in(events: Iterable[AuditEvent], period: Period) -> list[FailureGroup]:
@@ -297,96 +328,3 @@ def holds_in(events: Iterable[AuditEvent], period: Period) -> list[HoldPeriod]:
         for held, ended in zip(changes, nexts, strict=True)
         if held.event == "held" and period.shares(held.at, ended.at if ended else None)
     ]
-
-
-def manual_actions_in(events: Iterable[AuditEvent], period: Period) -> list[ManualAction]:
-    """Return what became of each operation by hand, in order."""
-    return [
-        ManualAction(
-            at=event.at,
-            operation=event.text("operation") or "",
-            secret_id=event.text("secret_id"),
-            outcome=event.event,
-        )
-        for event in events
-        if _is_outcome(event) and event.at >= period.since
-    ]
-
-
-def _is_outcome(event: AuditEvent) -> bool:
-    """Return whether an event is the outcome of an operation by hand."""
-    return "operation" in event.detail and event.event not in ("intent", "requested")
-
-
-#: Acts that have an event of their own, and what they are called.
-_ACTS = {
-    "held": "hold",
-    "released": "release",
-    "lease-ended": "release --lease",
-    "forgotten": "forget",
-}
-
-
-def acts_in(events: Iterable[AuditEvent], period: Period) -> list[Act]:
-    """Return what persons asked for, in order.
-
-    Older versions of rotator recorded only what became of it, and not always who it was.
-    """
-    acts: list[Act] = []
-    #: Where the newest act of each operation stands whose outcome has not been read.
-    awaited: dict[str, int] = {}
-    for event in events:
-        if event.event == "requested" or event.event in _ACTS:
-            act = _act(event)
-            awaited[act.operation] = len(acts)
-            acts.append(act)
-        elif _is_outcome(event):
-            operation = event.text("operation") or ""
-            place = awaited.pop(operation, None)
-            if place is None:
-                acts.append(_unsigned(event, operation))
-            else:
-                acts[place] = _with_outcome(acts[place], event)
-        elif _is_asked_for(event) and awaited.pop("rotate", None) is None:
-            acts.append(_unsigned(event, "rotate"))
-    return [act for act in acts if act.at >= period.since]
-
-
-def _act(event: AuditEvent) -> Act:
-    named = ("operation", "by", "from", "because")
-    facts = {key: value for key, value in event.detail.items() if key not in named}
-    because = event.text("because")
-    if event.event == "held":
-        because = event.text("reason")
-        facts.pop("reason", None)
-    return Act(
-        at=event.at,
-        operation=_ACTS.get(event.event) or event.text("operation") or "",
-        by=event.text("by"),
-        host=event.text("from"),
-        because=because,
-        facts=facts,
-    )
-
-
-def _unsigned(event: AuditEvent, operation: str) -> Act:
-    """Return an act of which only the effect is recorded."""
-    keys = ("reason", "grace_seconds", "secret_id")
-    return Act(
-        at=event.at,
-        operation=operation,
-        facts={key: event.detail[key] for key in keys if event.detail.get(key) is not None},
-        outcome=event.event if _is_outcome(event) else None,
-    )
-
-
-def _with_outcome(act: Act, event: AuditEvent) -> Act:
-    secret_id = event.text("secret_id")
-    facts = {**act.facts, "secret_id": secret_id} if secret_id else act.facts
-    return replace(act, outcome=event.event, facts=facts)
-
-
-def _is_asked_for(event: AuditEvent) -> bool:
-    """Return whether a rotation was begun, or continued, because a person asked for it."""
-    is_by_person = event.text("reason") in ("asked", "compromised")
-    return event.event == "asked" or (event.event == "opened" and is_by_person)

@@ -54,7 +54,10 @@ def page(report: Report) -> str:
 
 
 #: Verdicts, the worst first.
-_VERDICTS = ("broken", "unmanaged live credential", "overdue", "not known", "no policy", WITHIN)
+_VERDICTS = (
+    *("broken", "was broken", "unmanaged live credential", "overdue"),
+    *("not known", "no policy", WITHIN),
+)
 _STATES = [*State, None]
 
 
@@ -91,6 +94,7 @@ def _tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     """Yield the figures of the summary, each with its label and its tone."""
     accounts = report.accounts
     overdue, broken = report.count("overdue"), report.count("broken")
+    once_broken = sum(bool(account.broken) for account in accounts)
     unknown, unmanaged = report.count("not known"), report.unmanaged
     held = sum(bool(account.holds) for account in accounts)
     completed = sum(account.count("completed") for account in accounts)
@@ -102,6 +106,7 @@ def _tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     yield f"{report.count(WITHIN)} of {len(accounts)}", "accounts within policy throughout", ""
     yield str(overdue), "with an overdue secret", "bad" if overdue else ""
     yield str(broken), "broken now: consumers have no working secret", "bad" if broken else ""
+    yield str(once_broken), "broken for a part of the period", "bad" if once_broken else ""
     yield str(unmanaged), f"unmanaged live {credentials} now", "bad" if unmanaged else ""
     yield str(unknown), "not known: a secret's age, or what is live", "warn" if unknown else ""
     yield (

@@ -76,7 +76,7 @@ class Revocation:
     """The end of a secret at Vonage."""
 
     secret_id: str
-    #: When it was deleted, or first seen to be gone.
+    #: When it was deleted, or the first look showed that it was gone.
     at: datetime
     #: `rotator`, `operator` (with `rotator secrets delete`) or `someone else`.
     by: str
@@ -115,11 +115,23 @@ class LiveSecret:
 
     id: str
     role: SecretRole
+    #: When a look first showed it, where rotator did not make it; None where that is not recorded.
+    first_seen_at: datetime | None = None
 
     @property
     def is_managed(self) -> bool:
         """Return whether rotator knows it as its own, and will replace or delete it."""
         return self.role is not SecretRole.FOREIGN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """The first look that showed a secret which somebody else made, or revoked."""
+
+    at: datetime
+    secret_id: str
+    #: `appeared` or `vanished`.
+    what: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,5 +197,8 @@ class Act:
     because: str | None = None
     #: What else is recorded of it: `grace_seconds`, `secret_id` and the like.
     facts: Mapping[str, object] = field(default_factory=dict)
-    #: What became of it, as in `ManualAction`; None where other records have it.
+    #: What became of it, as in `ManualAction`, or `refused` or `failed`; None where other records
+    #: have it.
     outcome: str | None = None
+    #: Error code of a refusal or a failure.
+    code: str | None = None

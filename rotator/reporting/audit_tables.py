@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from rotator.model.rotation import SecretRole
 from rotator.reporting import audit_data
 from rotator.reporting.audit import WITHIN, AccountReport
 from rotator.reporting.text import NOTHING, moment, span
@@ -50,7 +51,16 @@ def tone(verdict: str) -> str:
 
 def overview(accounts: Iterable[AccountReport]) -> Table:
     """Return the table of all accounts."""
-    headers = ("Account", "Now", "Verdict", "Oldest secret", "Allowed", "Overdue", "Rotations")
+    headers = (
+        "Account",
+        "Now",
+        "Verdict",
+        "Oldest secret",
+        "Allowed",
+        "Overdue",
+        "Broken",
+        "Rotations",
+    )
     table = Table(title="Accounts", headers=(*headers, "Ledger"))
     return table.with_rows(_overview_row(account) for account in accounts)
 
@@ -75,6 +85,7 @@ def _overview_row(account: AccountReport) -> tuple[Cell | str, ...]:
         span(account.oldest),
         span(configured.policy.max_age) if configured else NOTHING,
         span(account.overdue or None),
+        span(account.broken or None),
         audit_data.rotations(account),
         ledger,
     )
@@ -109,6 +120,9 @@ def of_account(account: AccountReport) -> Iterator[Table]:
         (moment(each.at), _id(each.secret_id), _revoker(each.by, each.person), each.how)
         for each in account.revocations
     )
+    yield Table(title="Secrets that others made or revoked", headers=_SIGHTINGS).with_rows(
+        (moment(each.at), _id(each.secret_id), each.what) for each in account.sightings
+    )
     yield Table(title="What was wrong", headers=_TROUBLES).with_rows(
         (
             moment(trouble.since),
@@ -136,7 +150,7 @@ def of_account(account: AccountReport) -> Iterator[Table]:
             act.host or NOTHING,
             act.because or NOTHING,
             audit_data.facts(act) or NOTHING,
-            act.outcome or NOTHING,
+            audit_data.outcome(act) or NOTHING,
         )
         for act in account.acts
     )
@@ -154,15 +168,11 @@ def of_account(account: AccountReport) -> Iterator[Table]:
 
 def live(account: AccountReport) -> Table:
     """Return the table of the secrets that were live at the newest observation."""
-    return Table(title="Live at Vonage", headers=("Secret", "What it is")).with_rows(
+    return Table(title="Live at Vonage", headers=_LIVE).with_rows(
         (
             _id(secret.id),
-            secret.role.value
-            if secret.is_managed
-            else Cell(
-                text="unmanaged live credential: rotator neither made it nor replaces it",
-                kind="bad",
-            ),
+            secret.role.value if secret.is_managed else Cell(text=_UNMANAGED, kind="bad"),
+            moment(secret.first_seen_at),
         )
         for secret in account.live
     )
@@ -172,9 +182,16 @@ def _revoker(by: str, person: str | None) -> str:
     return f"{by} ({person or audit_data.NOT_RECORDED})" if by == "operator" else by
 
 
+_ACCOUNTS = (
+    *("Account", "Now", "Verdict", "Oldest secret", "Allowed"),
+    *("Overdue", "Broken", "Rotations", "Ledger"),
+)
 _USES = ("Secret", "In use since", "Until", "Age at the end", "Overdue", "Revoked")
 _ROTATIONS = (*("Opened", "Rotation", "Reason", "Old secret", "New secret", "Closed", "Outcome"),)
 _REVOCATIONS = ("Time", "Secret", "By", "How")
+_SIGHTINGS = ("First look that showed it", "Secret", "What")
+_LIVE = ("Secret", "What it is", "First seen")
+_UNMANAGED = f"{SecretRole.FOREIGN}: an unmanaged live credential that rotator did not make"
 _TROUBLES = ("From", "Until", "What", "Why")
 _FAILURES = ("First", "Last", "Times", "What", "Why")
 _ACTS = ("Time", "Operation", "Who", "From", "Reason", "Facts", "Outcome")

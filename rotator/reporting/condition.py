@@ -2,22 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
-from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Account, Hold, Rotation, State, Trouble
+from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Hold, Rotation, State, Trouble
 from rotator.model.times import rfc3339
-from rotator.reporting.text import age_text, moment, span
-from rotator.rotation import window
-from rotator.rotation.ports import AccountSummary
+from rotator.reporting.text import moment, span
+from rotator.reporting.times import LATE_AFTER, TOLERANCE, AccountTimes
 
-#: How late a deletion may be before the rotation counts as abandoned by every process.
-_LATE = timedelta(days=1)
-#: How long a due rotation may take to begin and to end: other accounts may be due as well.
-_TOLERANCE = timedelta(minutes=15)
 #: Code of what should have happened long ago.
 LATE = "late"
+#: What becomes of the old secret while anything is wrong; what, if someone else revoked it.
+STAYS = "the old secret stays until what is wrong is mended"
+GONE = "the old secret is gone already; the rotation completes at the end of its grace"
 
 _ORDER = {state: place for place, state in enumerate(State)}
 
@@ -53,23 +51,8 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountConditions:
-    """Everything that is the case with one account, and the times that this depends on."""
-
-    account: Account
-    summary: AccountSummary
-    now: datetime
-
-    @property
-    def rotation(self) -> Rotation | None:
-        """The newest rotation, open or closed."""
-        return self.summary.last_rotation
-
-    @property
-    def opened(self) -> Rotation | None:
-        """The open rotation."""
-        is_open = self.rotation is not None and self.rotation.closed_at is None
-        return self.rotation if is_open else None
+class AccountConditions(AccountTimes):
+    """Everything that is the case with one account."""
 
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
@@ -91,28 +74,6 @@ class AccountConditions:
     def needs_attention(self) -> bool:
         """Return whether `status --check` fails for this account."""
         return any(condition.needs_attention for condition in self.conditions)
-
-    def at(self, now: datetime) -> Self:
-        """Return the same at `now` if nothing is recorded till then."""
-        return replace(self, now=now)
-
-    @property
-    def changes_at(self) -> datetime | None:
-        """The next time at which the conditions may change by the clock alone; None for never."""
-        since, rotation = self.summary.current_since, self.opened
-        moments = (
-            self.due_from,
-            self.due_from and self.due_from + _TOLERANCE,
-            since and since + self.account.policy.max_age,
-            rotation and rotation.delete_due_at,
-            self.deletion_at,
-            self.deletion_at and self.deletion_at + _LATE,
-        )
-        return min((at for at in moments if at and at >= self.now), default=None)
-
-    def is_late_at(self, now: datetime) -> bool:
-        """Return whether anything is late at `now`."""
-        return self.late_from is not None and now > self.late_from
 
     def _conditions(self) -> Iterator[Condition]:
         trouble, hold = self.summary.trouble, self.summary.hold
@@ -143,8 +104,10 @@ class AccountConditions:
             why=trouble.why,
             since=trouble.since,
             tries=self.summary.failures,
-            next_try_at=self.summary.retry_at,
-            hint=trouble.hint,
+            next_try_at=self.next_try_at,
+            # A ledger that an older version wrote has none.
+            hint=trouble.hint
+            or f"`rotator status {self.account.name} --refresh` looks again and says what to do",
         )
 
     def _held(self, hold: Hold) -> Condition:
@@ -164,7 +127,7 @@ class AccountConditions:
             why=failure.why if failure else "the last tries failed",
             since=failure.since if failure else None,
             tries=self.summary.failures,
-            next_try_at=self.summary.retry_at,
+            next_try_at=self.next_try_at,
             hint=(failure.hint if failure else None)
             or f"see `rotator history {self.account.name}`",
         )
@@ -225,12 +188,11 @@ class AccountConditions:
         return limit if limit and self.now > limit else None
 
     def _overdue(self, since: datetime) -> Condition:
-        age = age_text(self.summary.current_since, self.now)
         limit = span(self.account.policy.max_age)
         return Condition(
             state=State.OVERDUE,
             code=State.OVERDUE.value,
-            why=f"the secret is {age} old, older than max_age {limit}",
+            why=f"the secret is older than max_age {limit}",
             since=since,
             next_try_at=self.due_from,
             hint=f"`rotator rotate-now {self.account.name}` replaces it now, or says why not",
@@ -247,26 +209,25 @@ class AccountConditions:
                     why=f"a rotation is open, at step {self.opened.step}",
                     since=self.opened.opened_at,
                 ),
-                "a rotation is open, at step {step}, and has not ended for {age}",
+                f"a rotation is open, at step {self.opened.step}, and has not ended",
             )
-        if self.due_from and self.now >= self.due_from:
+        if self.is_due:
             return self._late_from(
                 Condition(
                     state=State.DUE, why="a rotation is due and begins soon", since=self.due_from
                 ),
-                "a rotation is due for {age} and has not begun",
+                "a rotation is due and has not begun",
             )
         return None
 
     def _late_from(self, condition: Condition, late: str) -> Condition:
         """Return the condition, or that it lasts for too long, unless it is tried in vain."""
-        due_from = self.due_from
+        expected_from = self.expected_from
         is_tried = self.summary.trouble or self.summary.failures
-        if is_tried or due_from is None or self.now - due_from <= _TOLERANCE:
+        if is_tried or expected_from is None or self.now - expected_from <= TOLERANCE:
             return condition
-        step = self.opened.step if self.opened else ""
-        why = late.format(step=step, age=age_text(due_from, self.now))
-        return replace(condition, code=LATE, why=why, hint=self._late_hint)
+        # Without how long, which would make another cause of it each time: `since` says it.
+        return replace(condition, code=LATE, why=late, hint=self._late_hint)
 
     @property
     def _late_hint(self) -> str:
@@ -301,51 +262,23 @@ class AccountConditions:
         elif until and until <= self.now:
             condition = replace(condition, why="the old secret is deleted soon", since=until)
         if self.summary.trouble:
-            why = "the old secret stays until what is wrong is mended"
-            return replace(condition, why=why)
-        if until is None or self.now - until <= _LATE:
+            return replace(condition, why=self.old_secret, next_try_at=None)
+        if until is None or self.now - until <= LATE_AFTER:
             return condition
-        age = age_text(until, self.now)
         return replace(
             condition,
             code=LATE,
-            why=f"the old secret was to be deleted {age} ago"
+            why=f"the old secret was to be deleted at {moment(until)}"
             + (f"; {condition.why}" if waiting and waiting.gate else ""),
             hint="see what the gate says" if waiting and waiting.gate else self._late_hint,
         )
 
-    @cached_property
-    def deletion_at(self) -> datetime | None:
-        """When the open rotation's old secret may be deleted; None if no deletion is pending."""
-        return window.deletion_at(self.account.policy, self.opened) if self.opened else None
-
-    @cached_property
-    def due_from(self) -> datetime | None:
-        """When a due rotation may begin; None where none is due, or an open one is verified."""
-        rotation = self.rotation
-        if self.summary.next_due_at is None or (self.opened and self.opened.verified_at):
-            return None
-        due_at = self.summary.next_due_at
-        if rotation and rotation.outcome == "completed" and rotation.closed_at:
-            # The last grace may have lasted longer: before its end, no rotation could begin.
-            due_at = max(due_at, min(rotation.closed_at, self.now))
-        return window.opens_at(self.account.policy, due_at)
-
-    @cached_property
-    def late_from(self) -> datetime | None:
-        """When the next action becomes late, or the secret overdue; None where nothing can.
-
-        An account with a hold is never late: an operator wants it to wait.
-        """
-        return None if self.summary.hold else min(self._deadlines(), default=None)
-
-    def _deadlines(self) -> Iterator[datetime]:
-        if self.due_from:
-            yield self.due_from + _TOLERANCE
-        if self.summary.current_since:
-            yield self.summary.current_since + self.account.policy.max_age
-        if self.deletion_at:
-            yield self.deletion_at + _LATE
+    @property
+    def old_secret(self) -> str:
+        """What becomes of the open rotation's old secret while anything is wrong."""
+        old_id = self.opened.predecessor_id if self.opened else None
+        listed_ids = self.summary.listed_ids
+        return GONE if old_id and listed_ids and old_id not in listed_ids else STAYS
 
     @property
     def overdue_reason(self) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rotator.model import Account, State
+from rotator.model import Account
 from rotator.reporting.status import AccountStatus
 from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.exposition import Family, Scope, labels
@@ -100,8 +100,7 @@ def _time(at: Callable[[AccountStatus], datetime | None]) -> Callable[..., Itera
 
 
 def _states(status: AccountStatus) -> Iterator[_Sample]:
-    for state in State:
-        yield labels(state=state.value), state is status.state
+    yield labels(state=status.state.value), 1
 
 
 def _conditions(status: AccountStatus) -> Iterator[_Sample]:
@@ -118,15 +117,14 @@ def _gate(status: AccountStatus) -> Iterator[_Sample]:
 
 
 def _is_drifted(status: AccountStatus) -> bool | None:
-    if status.summary.seen_at is None:
-        return None
-    return any(found.state is State.DRIFTED for found in status.conditions)
+    trouble = status.summary.trouble
+    return None if status.summary.seen_at is None else trouble is not None and trouble.is_drift
 
 
 _GAUGES = (
     _gauge(
         "rotator_account_state",
-        "1 for the account's most urgent state, 0 for each other one",
+        "1 for the account's most urgent state; absent for each other one",
         _states,
     ),
     _gauge(
@@ -184,7 +182,8 @@ _GAUGES = (
     ),
     _gauge(
         "rotator_account_drift",
-        "Whether someone else changed something of the account; absent where nobody has looked",
+        "Whether what is wrong is something that someone else changed, be the account drifted or "
+        "broken by it; absent where nobody has looked",
         _single(_is_drifted),
     ),
     _gauge(

@@ -14,20 +14,29 @@ if TYPE_CHECKING:
     from rotator.model import Account
     from rotator.rotation.ports import Store
 
-#: What to do where a chain of entries is broken, and where rows differ from the entries.
+#: What to do where a chain of entries is broken.
 CHAIN_HINT = "compare it with a backup, or with an earlier `rotator ledger export`"
-ROW_HINT = (
-    "someone wrote to the ledger's tables: correct the row as the entries say, or restore a "
-    "backup; `rotator release NAME` or `rotator hold NAME --reason TEXT` corrects a hold, "
-    "`rotator status --refresh` a due time and the account's identity"
-)
-VANISHED_HINT = (
-    "the entry was replaced or deleted, or its version ended: `rotator status NAME --refresh` says "
-    "what that means for consumers; `rotator adopt NAME --from-vault` writes a note again"
-)
 _VANISHED = "Vault's entry has no note, and rotator wrote version {version} there with one"
 _MISSING = "the ledger lacks the entry that Vault's note names: it was rewritten or cut off"
 _LOST = "the ledger has no entry, and Vault's note names one: the ledger was lost or replaced"
+
+
+def row_hint(name: str) -> str:
+    """Return what to do where an account's rows differ from its entries."""
+    return (
+        "someone wrote to the ledger's tables: correct the row as the entries say, or restore a "
+        f"backup; `rotator release {name}` or `rotator hold {name} --reason TEXT` corrects a hold, "
+        f"`rotator status {name} --refresh` a due time and the account's identity"
+    )
+
+
+def vanished_hint(name: str) -> str:
+    """Return what to do where the note that rotator wrote for an account is gone."""
+    return (
+        f"the entry was replaced or deleted, or its version ended: `rotator status {name} "
+        f"--refresh` says what that means for consumers; `rotator adopt {name} --from-vault` "
+        "writes a note again"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +75,8 @@ class LedgerVerification:
         chain = [fault for fault in (self.chain_fault, self.vault_fault) if fault]
         return [
             *((fault, CHAIN_HINT) for fault in chain),
-            *((fault, VANISHED_HINT) for fault in (self.note_fault,) if fault),
-            *((fault, ROW_HINT) for fault in self.row_faults),
+            *((fault, vanished_hint(self.account)) for fault in (self.note_fault,) if fault),
+            *((fault, row_hint(self.account)) for fault in self.row_faults),
         ]
 
     @property

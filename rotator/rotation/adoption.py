@@ -24,7 +24,7 @@ from rotator.model import (
     Written,
 )
 from rotator.model.secret import whole_id
-from rotator.rotation import identity, refusals
+from rotator.rotation import identity, refusals, window
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.ports import (
     AccountState,
@@ -52,6 +52,10 @@ class Adopted:
     rotation: Rotation | None
     #: When Vault removes the version on its own; None for never.
     ends_at: datetime | None = None
+    #: When that rotation may delete the old secret, and whether its grace has begun anew: consumers
+    #: have read another secret meanwhile. None where it does not wait for that.
+    delete_due_at: datetime | None = None
+    is_grace_anew: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,10 @@ class Adoption:
             RotatorError: something failed; adopt it again.
         """
         # Without the id that is asked for, which may be a value that was put in its place.
-        self._commit([NewEntry.requested(self.actor, "adopt")])
+        with self._session.asked_for(NewEntry.requested(self.actor, "adopt")):
+            return self._carry_out()
+
+    def _carry_out(self) -> Adopted:
         if refusal := identity.register(self.account, self._state, self._session):
             raise refusal.error()
         if self._base.entry.is_foreign:
@@ -91,7 +98,8 @@ class Adoption:
         entry = self._base.entry
         known = Written(version=entry.version, ends_at=entry.ends_at)
         written = known if is_known else self._write(secret.id)
-        rotation = self._recorded(secret.id, written)
+        before, rotation = self._state.rotation, self._recorded(secret.id, written)
+        opened = rotation if rotation and rotation.closed_at is None else None
         return Adopted(
             account=self.account.name,
             secret=secret,
@@ -99,6 +107,8 @@ class Adoption:
             is_written=not is_known,
             rotation=rotation,
             ends_at=written.ends_at,
+            delete_due_at=window.deletion_at(self.account.policy, opened) if opened else None,
+            is_grace_anew=bool(opened and before and opened.verified_at != before.verified_at),
         )
 
     @cached_property

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
-from uuid import UUID
 
 from rotator.errors import CredentialRefused, Refused, RotatorError, SecretNotFound
 from rotator.model import Account, Actor, Credential, Hold, Rotation, Secret, Written
@@ -21,6 +20,7 @@ from rotator.rotation import identity
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.observation import Observed, observe, require_unchanged
 from rotator.rotation.ports import BeforeSend, LastLook, NewEntry, StoredCurrent
+from rotator.rotation.result import snapshot_of
 from rotator.rotation.session import LedgerSession
 
 Done = TypeVar("Done")
@@ -164,8 +164,12 @@ class ManualOperation:
     hold: Hold | None
 
     def observe(self) -> AccountSecrets:
-        """Observe the account as it is now."""
-        return AccountSecrets.of(self.account, observe(self.dependencies, self.account))
+        """Observe the account as it is now, and record what others did to its secrets."""
+        observed = observe(self.dependencies, self.account)
+        view = AccountSecrets.of(self.account, observed)
+        self.session.is_stale = True
+        self.session.commit(None, snapshot_of(self.account, observed.observation), last=False)
+        return view
 
     def perform(
         self,
@@ -217,11 +221,13 @@ def manual_operation(
     operation: str,
     *,
     actor: Actor,
-    secret_id: str | None = None,
+    named: str | None = None,
 ) -> Iterator[ManualOperation]:
     """Take the account's lease for a `with` block, and record first what `actor` asks for.
 
-    `secret_id` is the secret that it is about, as the person named it.
+    `named` is the secret that it is about, as the person named it: its id, or the beginning of it.
+    Recorded is the id that Vonage lists. If nothing is done in the block because of an error, so is
+    that.
 
     Raises:
         Busy: another process is working on the account.
@@ -231,23 +237,28 @@ def manual_operation(
     try:
         session = dependencies.session(lease)
         state = session.begin()
-        session.entries.append(NewEntry.requested(actor, operation, secret_id=_id(secret_id)))
-        session.commit(None, None, last=False)
-        if refusal := identity.register(account, state, session):
-            raise refusal.error()
-        yield ManualOperation(
-            dependencies=dependencies,
-            account=account,
-            session=session,
-            operation=operation,
-            hold=state.hold,
-        )
+        secret_id = _listed_id(dependencies, account, named) if named else None
+        with session.asked_for(NewEntry.requested(actor, operation, secret_id=secret_id)):
+            if refusal := identity.register(account, state, session):
+                raise refusal.error()
+            yield ManualOperation(
+                dependencies=dependencies,
+                account=account,
+                session=session,
+                operation=operation,
+                hold=state.hold,
+            )
     finally:
         dependencies.ledger.release(lease)
 
 
-def _id(text: str | None) -> str | None:
-    """Return what a person named a secret by if it is an id for certain, and no value."""
-    with suppress(ValueError):
-        return text if text and text.lower() == str(UUID(text)) else None
+def _listed_id(dependencies: Dependencies, account: Account, named: str) -> str | None:
+    """Return the id of the secret that a person named; None where no list shows one.
+
+    What was typed in the place of an id may be a value.
+    """
+    with suppress(RotatorError):
+        view = AccountSecrets.of(account, observe(dependencies, account))
+        secret_id = view.whole_id(named)
+        return secret_id if secret_id in {secret.id for secret in view.secrets} else None
     return None

@@ -44,7 +44,7 @@ from rotator.rotation.protocol import decide
 from rotator.rotation.protocol.waiting import skips_gates, waits_until
 from rotator.rotation.remedy import with_working_version
 from rotator.rotation.result import aborted, in_grace, snapshot_of, trouble_of
-from rotator.rotation.session import LedgerSession
+from rotator.rotation.session import LedgerSession, not_begun
 from rotator.rotation.steps.base import Action, At, Check, Effect, ObserveAgain, Recording, Site
 from rotator.rotation.steps.bookkeeping import Close, Idle, Observe, Refuse
 from rotator.rotation.steps.prepare import Open, asked_again, requested
@@ -139,7 +139,10 @@ class Pass:
         if self.request.reason is None or not was_verified:
             return outcome
         if outcome is Outcome.AWAITING_DELETION:
-            raise in_grace(self.account, self.rotation)
+            error = in_grace(self.account, self.rotation)
+            if self.request.actor:
+                self.session.entries.append(not_begun("rotate", error))
+            raise error
         if self.request.reason == "compromised":
             self._commit()
             self.remembered, self.observed, self.must_observe = None, None, True
@@ -165,9 +168,8 @@ class Pass:
                 structlog.contextvars.bind_contextvars(rotation_id=self.rotation.id, step=step)
             log.debug("decided", action=type(action).__name__, rule=action.rule)
             if isinstance(action, Idle):
-                # By the ledger, the account seemed due and is not: the secret's real age must be
-                # recorded.
-                self.session.is_stale |= self.request.reason is not None
+                # What was seen is kept: the secret's real age, and what others made or revoked.
+                self.session.is_stale = True
                 return Outcome.IDLE
             if isinstance(action, Wait):
                 self._wait_for(action, observed)
@@ -309,9 +311,8 @@ class Pass:
             self._learn(observed, observation, entry)
             return
         observed.observation = observation
-        if entry and step.gate:
+        if entry and (gate := step.gate):
             self.session.entries.append(entry)
-            gate = step.gate
             log.info("gate shut", account=self.account.name, gate=gate.name, reason=gate.reason)
 
     def _warn_of_gates(self, step: Effect[Any], observed: Observed) -> None:
@@ -405,10 +406,8 @@ class Pass:
         self._learn(observed, *step.done(observed.observation, self._open_rotation(), self._at()))
 
     def _record(self, event: str, trouble: Trouble | None, **detail: str) -> None:
-        rotation_id = self.rotation.id if self.rotation else None
-        entry = NewEntry(
-            event=event, step=None, detail=detail, rotation_id=rotation_id, trouble=trouble
-        )
+        id_ = self.rotation.id if self.rotation else None
+        entry = NewEntry(event=event, step=None, detail=detail, rotation_id=id_, trouble=trouble)
         self.session.entries.append(entry)
 
     def _commit(self, *, last: bool = False) -> None:

@@ -148,11 +148,15 @@ class Store(Protocol):
             StoreError: any failure.
         """
 
-    def read_version(self, account: Account, version: int) -> StoredCurrent:
+    def read_version(
+        self, account: Account, version: int, *, seconds: float | None = None
+    ) -> StoredCurrent:
         """Read exactly `version` of the current entry, waiting for a lagging standby.
 
+        No retry starts after `seconds`, if a shorter wait is wanted.
+
         Raises:
-            VersionMissing: it did not appear within the store's patience.
+            VersionMissing: it was removed, or did not appear in time.
             StoreError: any other failure.
         """
 
@@ -216,8 +220,9 @@ class AccountSnapshot:
     current_id: str | None
     #: When Vonage created it; None where unknown.
     current_since: datetime | None
-    #: When the account is due by its current secret's age; None where the age is unknown, which
-    #: leaves the recorded time unchanged.
+    #: Consumers read nothing that works: what was known of the secret's age is kept.
+    is_broken: bool = False
+    #: When it is due by its current secret's age; None leaves the recorded time unchanged.
     next_due_at: datetime | None = None
     #: Since when consumers have had no secret at all; the account is due from then on.
     first_due_at: datetime | None = None
@@ -233,12 +238,13 @@ class AccountSummary:
     current_id: str | None = None
     current_since: datetime | None = None
     seen_at: datetime | None = None
-    #: What the newest look found wrong, and what the failed tries in a row end in; None for
-    #: nothing.
+    #: What the newest look found wrong, and what the failed tries end in; None for nothing.
     trouble: Trouble | None = None
     failure: Trouble | None = None
     #: Whether rotator has ever written the account's secret to Vault.
     is_managed: bool = False
+    #: The secret that an operator adopted, and that no rotation has replaced since.
+    adopted_id: str | None = None
     next_due_at: datetime | None = None
     hold: Hold | None = None
     last_rotation: Rotation | None = None
@@ -340,12 +346,14 @@ class Claimant:
 
 @dataclass(frozen=True, kw_only=True)
 class CommitResult:
-    """Result of a commit: the account's newest entry and its hold."""
+    """Result of a commit."""
 
     #: Hash of the newest entry.
     head: str
     #: The operator's hold; includes one that was placed before this commit.
     hold: Hold | None
+    #: Entries that the ledger itself put before the others: what the snapshot shows others did.
+    found: tuple[NewEntry, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -494,8 +502,8 @@ class Ledger(Protocol):
         The `last` commit releases the lease instead.
 
         `rotation` as it is now (None leaves the record of rotations alone), `entries` to append in
-        this order, `snapshot` to keep for `status`. Notifications for hooks are recorded with
-        them, as pending deliveries.
+        this order, `snapshot` to keep for `status`; what it shows others did has entries too.
+        Notifications for hooks are recorded with them, as pending deliveries.
 
         Raises:
             LeaseLost: the lease is no longer this owner's; nothing was recorded.

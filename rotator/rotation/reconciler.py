@@ -3,22 +3,32 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import structlog
 
-from rotator.errors import LedgerError, LedgerUnusable, RotatorError
-from rotator.model import Account, Actor, Outcome, PassResult, Request, SecretValue, Trouble
-from rotator.rotation import identity, refusals
+from rotator.errors import LedgerError, LedgerUnusable, Refused, RotatorError
+from rotator.model import (
+    Account,
+    Actor,
+    Outcome,
+    PassResult,
+    Problem,
+    Request,
+    SecretValue,
+    State,
+    Trouble,
+)
+from rotator.rotation import identity
 from rotator.rotation.adoption import Adopted, Adoption
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.dry_run import assumed_steps
+from rotator.rotation.look import expected_action
 from rotator.rotation.observation import Observation, Observed, observe
 from rotator.rotation.passes import Pass
 from rotator.rotation.ports import Lease
-from rotator.rotation.protocol import decide
 from rotator.rotation.remedy import with_working_version
 from rotator.rotation.result import (
+    WAITING,
     failure,
     in_grace,
     result_of,
@@ -44,16 +54,30 @@ class Reconciler(Dependencies):
         request: Request,
         *,
         wait: bool = False,
+        looks: bool = False,
         claimed: Lease | None = None,
     ) -> PassResult:
         """Run a pass on `account` as far as it can go now; with `wait`, through the grace as well.
 
-        `claimed` is the lease, if the caller already has it; it is released at the end. Never
-        raises a `RotatorError`: failures are in the result.
+        To wait, a pass needs the ledger alone; with `looks`, it is refused if consumers are cut off
+        meanwhile. `claimed` is the lease, if the caller already has it; it is released at the end.
+        Never raises a `RotatorError`: failures are in the result.
         """
-        run: Pass | None = None
-        result: PassResult | None = None
         self.observer.pass_started(account.name)
+        result: PassResult | None = None
+        try:
+            result, has_looked = self._attempt(account, request, wait=wait, claimed=claimed)
+            if looks and not has_looked:
+                result = self._unless_broken(account, result)
+        finally:
+            self.observer.pass_finished(account.name, result)
+        return result
+
+    def _attempt(
+        self, account: Account, request: Request, *, wait: bool, claimed: Lease | None
+    ) -> tuple[PassResult, bool]:
+        """Run a pass; return its result, and whether it has observed the account."""
+        run: Pass | None = None
         try:
             with _logged(account), self._claim(account, claimed) as lease:
                 run = Pass(
@@ -66,9 +90,23 @@ class Reconciler(Dependencies):
                 result = result_of(account, run.carry_out(), run.rotation)
         except RotatorError as error:
             result = failure(account, run.rotation if run else None, error)
-        finally:
-            self.observer.pass_finished(account.name, result)
-        return result
+        return result, run is not None and run.observed is not None
+
+    def _unless_broken(self, account: Account, result: PassResult) -> PassResult:
+        """Return the result of a pass that waits in a grace, or what breaks consumers meanwhile.
+
+        What cannot be observed now is left to the next look.
+        """
+        is_refused = result.error is not None and result.error.code in WAITING
+        if result.outcome is not Outcome.AWAITING_DELETION and not is_refused:
+            return result
+        trouble: Trouble | None = None
+        with suppress(RotatorError):
+            trouble = self.refresh(account)
+        if trouble is None or trouble.state is not State.BROKEN:
+            return result
+        problem = Problem(code=trouble.code, message=trouble.why, hint=trouble.hint)
+        return replace(result, outcome=Outcome.REFUSED, error=problem, exit_code=Refused.exit_code)
 
     def dry_run(
         self, account: Account, request: Request
@@ -88,6 +126,9 @@ class Reconciler(Dependencies):
         rotation, last = observation.rotation, actions[-1]
         if isinstance(last, Refuse):
             return failure(account, rotation, last.error()), actions, observation
+        found = expected_action(account, observation, propagation_timeout=timeout, now=now)
+        if isinstance(last, Wait) and isinstance(found, Refuse) and observation.is_broken:
+            return failure(account, rotation, found.error()), actions, observation
         is_asked_again = request.reason is not None and rotation and rotation.verified_at
         if is_asked_again and isinstance(last, Wait):
             refused = in_grace(account, rotation, last.gate)
@@ -146,10 +187,11 @@ class Reconciler(Dependencies):
             self.refresh(account)
         return adopted
 
-    def refresh(self, account: Account) -> None:
+    def refresh(self, account: Account) -> Trouble | None:
         """Observe `account` and keep the snapshot for `status`. Changes nothing else.
 
-        What is wrong is recorded when it begins, changes or ends, not at each observation.
+        What is wrong is recorded when it begins, changes or ends, not at each observation, and
+        returned.
 
         Raises:
             Busy: another process is working on it, and records its own snapshot.
@@ -167,11 +209,14 @@ class Reconciler(Dependencies):
             was_wrong = state.trouble is not None or (state.failures > 0 and not is_tried_again)
             is_news = trouble.is_news(state.trouble) if trouble else was_wrong
             entries = [trouble_found(trouble)] if is_news else []
-            self.ledger.commit(
-                lease, rotation=None, entries=entries, snapshot=snapshot, now=now, last=True
+            # Where it was refused as another account's, so may be what Vonage lists.
+            kept = None if refusal else snapshot
+            committed = self.ledger.commit(
+                lease, rotation=None, entries=entries, snapshot=kept, now=now, last=True
             )
-        for entry in entries:
+        for entry in (*committed.found, *entries):
             self.observer.entry_recorded(account.name, entry)
+        return trouble
 
     def _trouble(
         self, account: Account, observed: Observed, refusal: Refuse | None
@@ -184,34 +229,16 @@ class Reconciler(Dependencies):
         if refusal:
             # What was observed may be another account's.
             return trouble_of(account, refusal, None, self.now())
-        action = self._expected(account, observation)
+        action = expected_action(
+            account, observation, propagation_timeout=self.propagation_timeout, now=self.now()
+        )
         if isinstance(action, Refuse):
             action = with_working_version(self, account, observed, action)
             return trouble_of(account, action, observation, self.now())
-        if observation.is_broken and observation.current.entry:
-            # The rotation that is open, or the next one, can replace the value all the same.
-            return trouble_of(account, refusals.replaceable(account), observation, self.now())
         if isinstance(action, Probe):
             return known
         is_deletion = isinstance(action, SecretDeletion)
         return known if is_deletion and known and known.code == "ledger-tampered" else None
-
-    def _expected(self, account: Account, observation: Observation) -> Action:
-        """Return what there is to do, or the refusal to expect of the next pass."""
-        observation = replace(observation, ledger=replace(observation.ledger, hold=None))
-        # First without a grace, as what is wrong matters to consumers now, not at its end. With
-        # one, the clock may be what is wrong.
-        first, second = (
-            decide(
-                account,
-                observation,
-                Request(reason="asked", grace=grace),
-                propagation_timeout=self.propagation_timeout,
-                now=self.now(),
-            )
-            for grace in (timedelta(), None)
-        )
-        return second if isinstance(second, Refuse) and not isinstance(first, Refuse) else first
 
     @contextmanager
     def _claim(self, account: Account, claimed: Lease | None = None) -> Iterator[Lease]:

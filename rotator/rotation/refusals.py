@@ -1,16 +1,16 @@
 """Refusals that an operator must resolve: the reason and the hint of each.
 
-Every text that the rules show to operators is here; `rotator.rotation.protocol` decides when each
-applies.
+Every text that the rules show to operators is here, but for what became of the current entry, which
+`rotator.rotation.causes` finds; `rotator.rotation.protocol` decides when each applies.
 """
 
 import shlex
-from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, Secret, ShutGate
-from rotator.model.times import rough_duration
+from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, ShutGate
+from rotator.rotation import window
+from rotator.rotation.causes import cause_of, of_another, was_changed
 from rotator.rotation.observation import Observation
 from rotator.rotation.steps.bookkeeping import Refuse
 
@@ -58,49 +58,33 @@ def pending_ends(account: Account, at: datetime) -> Refuse:
     )
 
 
-def version_ended(
-    account: Account, version: int, ended_at: datetime, code: str = "entry-missing"
-) -> Refuse:
-    at = f"{ended_at:%Y-%m-%d %H:%M:%S} UTC"
-    return Refuse(
-        code=code,
-        why=f"version {version} of {account.vault_path} was removed from Vault at {at}, by "
-        "someone or by itself (`delete_version_after`): consumers read nothing",
-        hint=f"nothing was deleted at Vonage; {_undelete(account, version)} brings "
-        f"it back, `rotator adopt {account.name}` puts a working secret there if it was destroyed",
-    )
+def _of_current(account: Account, observation: Observation, hint: str) -> Refuse:
+    """Return the refusal for what became of the current entry, with its cure."""
+    cause = cause_of(account, observation)
+    return Refuse(code=cause.code, why=cause.why, hint=hint)
 
 
-def entry_missing(account: Account, version: int = 0) -> Refuse:
-    if version:
-        return Refuse(
-            code="entry-missing",
-            why=f"version {version} of the Vault entry {account.vault_path} was deleted",
-            hint=f"{_undelete(account, version)} brings it back; where it was destroyed, "
-            f"`rotator adopt {account.name}` puts the account's present secret there",
-        )
-    return Refuse(
-        code="entry-missing",
-        why=f"Vault has no entry at {account.vault_path}",
-        hint=f"`rotator adopt {account.name}` puts the account's present secret there",
-    )
+def entry_missing(account: Account, observation: Observation) -> Refuse:
+    adopt = f"`rotator adopt {account.name}` puts the account's present secret there"
+    if version := observation.current.version:
+        back = f"{_undelete(account, version)} brings it back"
+        adopt = f"nothing was deleted at Vonage; {back}; where it was destroyed, {adopt}"
+    return _of_current(account, observation, adopt)
 
 
-def field_missing(account: Account) -> Refuse:
-    return Refuse(
-        code="field-missing",
-        why=f"the Vault entry {account.vault_path} has no text in field {account.secret_field}",
-        hint="set `secret_field` to the field that holds the secret, or put it there with "
+def field_missing(account: Account, observation: Observation) -> Refuse:
+    return _of_current(
+        account,
+        observation,
+        "set `secret_field` to the field that holds the secret, or put it there with "
         f"`rotator adopt {account.name}`",
     )
 
 
 def wrong_entry(account: Account) -> Refuse:
-    # What it names is not repeated: it may be a value in the wrong field.
     return Refuse(
         code="wrong-entry",
-        why=f"the Vault entry {account.vault_path} has another text in field {account.key_field} "
-        f"than API key {account.api_key}",
+        why=of_another(account),
         hint="correct `vault_path`, `api_key` or `key_field` of this account",
     )
 
@@ -159,24 +143,27 @@ def pending_unknown(account: Account) -> Refuse:
     )
 
 
-def revoked(account: Account, secret_id: str | None) -> Refuse:
-    # The id is None where only the note names it, as a note may contain anything.
-    named = f"secret {secret_id}" if secret_id else "a secret"
-    return Refuse(
-        code="drift",
-        why=f"Vault's note names {named}, which Vonage does not list",
-        hint="someone revoked it outside rotator, and it stops working soon; "
+def revoked(account: Account, observation: Observation) -> Refuse:
+    return _of_current(
+        account,
+        observation,
         f"`rotator adopt {account.name}` takes another one, and with --secret-id the present one "
         "if it works on, as its id is another",
     )
 
 
-def unknown_current(account: Account, listed: Iterable[Secret]) -> Refuse:
+def unknown_current(account: Account, observation: Observation) -> Refuse:
+    listed = observation.listing.secrets or ()
     made = sorted((secret.created_at, secret.id) for secret in listed)
     named = " and ".join(f"{secret_id} (made {at:%Y-%m-%d %H:%M:%S} UTC)" for at, secret_id in made)
+    code, why = "unknown-current", f"Vonage lists {named}, and which of them Vault holds is not "
+    why += "recorded"
+    if was_changed(observation):
+        cause = cause_of(account, observation)
+        code, why = cause.code, cause.why
     return Refuse(
-        code="unknown-current",
-        why=f"Vonage lists {named}, and which of them Vault holds is not recorded",
+        code=code,
+        why=why,
         hint="Vault holds the one that was made last before the entry was written, see `vault kv "
         f"metadata get {_path(account)}`; `rotator adopt {account.name} --from-vault --secret-id "
         "ID` records its id",
@@ -218,34 +205,33 @@ def rows_altered(why: str) -> Refuse:
     )
 
 
-def changed(account: Account, version: int, why: str) -> Refuse:
-    known = version or "N"
-    return Refuse(
-        code="drift",
-        why=why,
-        hint=f"nothing was deleted; `rotator adopt {account.name} --from-vault` if the present "
+def changed(account: Account, observation: Observation) -> Refuse:
+    known = observation.ledger.written.version or "N"
+    return _of_current(
+        account,
+        observation,
+        f"nothing was deleted; `rotator adopt {account.name} --from-vault` if the present "
         f"value is right, else restore what was there before with `vault kv rollback "
         f"-version={known} {_path(account)}`",
     )
 
 
-def unlisted(name: str, secret_id: str | None) -> Refuse:
-    return Refuse(
-        code="drift",
-        why=f"Vonage does not list secret {secret_id}, which Vault holds",
-        hint="nothing was deleted; if the value works on, its id is another one, and "
-        f"`rotator adopt {name} --from-vault --secret-id ID` says which; if it was revoked, "
-        f"`rotator adopt {name}` takes one that works",
+def unlisted(account: Account, observation: Observation) -> Refuse:
+    adopt = f"`rotator adopt {account.name}"
+    return _of_current(
+        account,
+        observation,
+        "nothing was deleted; if the value works on, its id is another one, and "
+        f"{adopt} --from-vault --secret-id ID` says which; if it was revoked, {adopt}` takes one "
+        "that works",
     )
 
 
 def behind(account: Account, observation: Observation) -> Refuse:
-    return Refuse(
-        code="drift",
-        why=f"a standby of Vault lags: it shows version {observation.current.version} of "
-        f"{account.vault_path}, version {observation.ledger.written.version} was written; or Vault "
-        "was restored from a backup",
-        hint="nothing was deleted; a standby catches up in a minute. If Vault was restored, "
+    return _of_current(
+        account,
+        observation,
+        "nothing was deleted; a standby catches up in a minute. If Vault was restored, "
         f"`rotator adopt {account.name}` puts a working secret there, or with --from-vault takes "
         "the one that is",
     )
@@ -272,29 +258,39 @@ def overwritten(account: Account, rotation: Rotation, observation: Observation) 
         )
     else:
         remedy = f"end the rotation with a value that works: {adopt}"
+    return _of_current(account, observation, f"nothing was deleted at Vonage; {remedy}")
+
+
+def dead(account: Account, observation: Observation) -> Refuse:
+    return _of_current(
+        account,
+        observation,
+        f"`rotator adopt {account.name}` puts a working secret there, or set `managed_by` so that "
+        "the parent account can rotate this one; a line end behind the value in Vault is part of "
+        "it, and Vonage refuses that, too",
+    )
+
+
+def replaceable(account: Account, observation: Observation) -> Refuse:
+    """Return what is wrong with a dead value that a rotation replaces by itself."""
+    return _of_current(
+        account,
+        observation,
+        f"`rotator rotate-now {account.name}` replaces it, as another credential of the account "
+        "works",
+    )
+
+
+def predecessor_revoked(account: Account, rotation: Rotation) -> Refuse:
+    due = window.deletion_at(account.policy, rotation)
+    until = f"until {due:%Y-%m-%d %H:%M:%S} UTC" if due else "for its grace"
     return Refuse(
         code="drift",
-        why="someone else changed or removed the Vault entry after it was rotated",
-        hint=f"nothing was deleted at Vonage; {remedy}",
-    )
-
-
-def dead(name: str) -> Refuse:
-    return Refuse(
-        code="current-refused",
-        why="Vonage refuses the value that Vault holds",
-        hint=f"`rotator adopt {name}` puts a working secret there, or set `managed_by` so that the "
-        "parent account can rotate this one; a line end behind the value in Vault is part of it, "
-        "and Vonage refuses that, too",
-    )
-
-
-def replaceable(account: Account) -> Refuse:
-    """Return what is wrong with a dead value that a rotation replaces by itself."""
-    return replace(
-        dead(account.name),
-        hint=f"`rotator rotate-now {account.name}` replaces it, as another credential of the "
-        "account works",
+        why=f"someone else revoked secret {rotation.predecessor_id} at Vonage, which was to stay "
+        f"{until}: consumers that have not read the new one are cut off",
+        hint="make them read the new one from Vault; the rotation completes by itself, with "
+        f"nothing left to delete, and `rotator rotate-now {account.name} --grace 0s` completes it "
+        "now",
     )
 
 
@@ -306,7 +302,7 @@ def with_rollback(action: Refuse, account: Account, version: int) -> Refuse:
         action,
         hint=f"version {version} still works: `vault kv rollback -version={version} "
         f"{_path(account)}` brings it back at once; else "
-        f"{adopt if action.code == 'drift' else action.hint}",
+        f"{adopt if 'rollback' in action.hint else action.hint}",
     )
 
 
@@ -354,19 +350,18 @@ def first_kept(name: str, secret_id: str | None, *, is_only: bool = False) -> Re
     )
 
 
-def clock_ahead(offset: timedelta) -> ShutGate:
+def clock_ahead() -> ShutGate:
     """Return the gate for a clock that is ahead, which would end a grace early."""
-    size = rough_duration(timedelta(seconds=round(offset.total_seconds())))
-    why = f"this machine's clock is {size} ahead of Vonage's, by which the grace is not over"
+    # Without the offset, as for the clock that is behind: it changes all the time.
+    why = "this machine's clock is ahead of Vonage's, by which the grace is not over"
     return ShutGate(name=CLOCK, reason=why)
 
 
-def clock_behind(offset: timedelta) -> Refuse:
-    size = rough_duration(timedelta(seconds=round(-offset.total_seconds())))
+def clock_behind() -> Refuse:
     return Refuse(
         code="clock-behind",
-        why=f"this machine's clock is {size} behind Vonage's: once put right, it would end a grace "
-        "early",
+        why="this machine's clock is more than a day behind Vonage's: once put right, it would end "
+        "a grace early",
         hint="set the clock right (`timedatectl set-ntp true`); `--grace 0s` goes without a grace",
     )
 

@@ -1,16 +1,20 @@
 """The remedy that only Vault's history shows: an older version of the entry that still works."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 
-from rotator.errors import RotatorError
-from rotator.model import Account, State
+from rotator.errors import RotatorError, UnexpectedEntry, VersionMissing
+from rotator.model import Account, Credential, State
 from rotator.rotation import refusals
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.observation import Observed, list_with, own_credential
+from rotator.rotation.ports import Store, StoredCurrent
 from rotator.rotation.steps.bookkeeping import Refuse
 
-#: Older versions that are tried: each costs a read and a request to Vonage.
-_TRIED = 3
+#: Most older versions that are read, and most values of them that are tried at Vonage.
+_READ, _TRIED = 10, 3
 
 
 def with_working_version(
@@ -19,24 +23,34 @@ def with_working_version(
     """Return the refusal with the hint to roll back, if consumers read a dead value, or none.
 
     That is if Vonage accepts an older version of the entry, which is tried when this is found
-    first: its hint is kept as long as the cause is the same. Reads only; what cannot be read leaves
-    the hint as it is.
+    first: its hint is kept as long as the cause is the same. Reads only; a version that is not
+    there is passed over, and an outage leaves the hint as it is.
     """
     observation, present = observed.observation, observed.current
     if present is None or observation.current.authenticated_at:
         return action
-    known = observation.ledger.trouble
-    if known and known.hint and (known.state, known.code) == (State.BROKEN, action.code):
+    known, cause = observation.ledger.trouble, (State.BROKEN, action.code, action.why)
+    if known and known.hint and (known.state, known.code, known.why) == cause:
         return replace(action, hint=known.hint)
-    try:
-        for version in range(present.entry.version - 1, 0, -1)[:_TRIED]:
-            older = dependencies.store.read_version(account, version)
-            credential = own_credential(account, older)
-            if credential is None or older.entry.is_foreign or older.value == present.value:
-                continue
+    with suppress(RotatorError):
+        for version, credential in islice(_older(dependencies.store, account, present), _TRIED):
             if list_with(dependencies, account, credential) is not None:
                 return refusals.with_rollback(action, account, version)
-    except RotatorError:
-        # Removed, or not readable now: the other remedies stay.
-        pass
     return action
+
+
+def _older(
+    store: Store, account: Account, present: StoredCurrent
+) -> Iterator[tuple[int, Credential]]:
+    """Yield older versions of the entry with the credential in each, the newest first.
+
+    Raises:
+        StoreError: Vault cannot be asked.
+    """
+    for version in range(present.entry.version - 1, 0, -1)[:_READ]:
+        # One that has rolled off looks like one that a standby does not show yet: none is awaited.
+        with suppress(VersionMissing, UnexpectedEntry):
+            older = store.read_version(account, version, seconds=0)
+            credential = own_credential(account, older)
+            if credential and not older.entry.is_foreign and older.value != present.value:
+                yield version, credential

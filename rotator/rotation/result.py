@@ -6,6 +6,7 @@ from datetime import datetime
 from rotator.errors import Aborted, Busy, PendingEnds, Refused, RotatorError
 from rotator.model import (
     CLOCK,
+    DRIFT,
     Account,
     GateWait,
     Outcome,
@@ -21,6 +22,8 @@ from rotator.rotation.observation import Observation
 from rotator.rotation.ports import AccountSnapshot, NewEntry
 from rotator.rotation.steps.bookkeeping import Refuse
 
+#: Codes of a new rotation that is refused while the last one waits: see `in_grace`.
+WAITING = frozenset({"in-grace", "gate-shut"})
 #: Why a rotation was given up, by its code; `{name}` is the account's.
 _ABORTED = {
     "secret-rejected": "Vonage rejected every value that was generated",
@@ -102,10 +105,6 @@ def failure(account: Account, rotation: Rotation | None, error: RotatorError) ->
     )
 
 
-#: Codes of refusals for which someone else changed something.
-_DRIFT = frozenset({"drift", "foreign-secret", "ledger-tampered", "version-ends", "wrong-entry"})
-
-
 def trouble_of(
     account: Account, action: Refuse, observation: Observation | None, now: datetime
 ) -> Trouble:
@@ -113,7 +112,7 @@ def trouble_of(
 
     That is None where nothing was observed, as the ledger alone has led to the refusal.
     """
-    state = State.DRIFTED if action.code in _DRIFT else State.REFUSED
+    state = State.DRIFTED if action.code in DRIFT else State.REFUSED
     if observation and observation.is_broken:
         state = State.BROKEN
     elif observation and not (observation.is_managed or account.discovered):
@@ -140,6 +139,7 @@ def snapshot_of(account: Account, observation: Observation) -> AccountSnapshot:
         listed_ids=tuple(sorted(observation.listing.ids)),
         current_id=current_id,
         current_since=current_since,
+        is_broken=observation.is_broken,
         next_due_at=schedule.next_due(account, current_since) if current_since else None,
         first_due_at=observation.listing.seen_at if is_first and not current_since else None,
     )

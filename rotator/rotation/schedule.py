@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import dropwhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
@@ -60,17 +61,24 @@ def _next_time(cron: str, local: datetime) -> datetime:
 
 
 def occurrences(cron: str, local: datetime) -> Iterator[datetime]:
-    """Yield the times of `cron` after `local`, whose zone it refers to (UTC)."""
-    return (time.astimezone(UTC) for time in CronSim(cron, local) if _exists(time))
+    """Yield the times of `cron` after `local`, whose zone it refers to (UTC).
+
+    In the second of two equal hours, cronsim begins with the fixed times of the first one.
+    """
+    times = (time.astimezone(UTC) for time in CronSim(cron, local) if _exists(time))
+    minute, hour, *_ = cron.split()
+    if not local.fold or minute.startswith("*") or hour.startswith("*"):
+        return times
+    return dropwhile(local.astimezone(UTC).__ge__, times)
 
 
 def moment_before(first: datetime, second: datetime) -> timedelta:
     """Return how shortly before `first` a secret is still meant for it, and due at `second`."""
-    return min(_MOMENT, (second - first) / 2)
+    return min(MOMENT, (second - first) / 2)
 
 
 #: Clocks that differ by less are treated as equal; see `rotator.vonage.response`.
-_MOMENT = timedelta(minutes=2)
+MOMENT = timedelta(minutes=2)
 
 
 def _exists(local: datetime) -> bool:

@@ -1,6 +1,7 @@
 """A lease on one account, the entries of its next commit, and the record around each effect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -11,10 +12,11 @@ from rotator.errors import (
     LeaseLost,
     LedgerError,
     LedgerUnusable,
+    Refused,
     RotatorError,
     Withdrawn,
 )
-from rotator.model import Hold, Identity, Rotation
+from rotator.model import Hold, Identity, Outcome, Rotation
 from rotator.rotation.ports import (
     AccountSnapshot,
     AccountState,
@@ -53,6 +55,8 @@ class LedgerSession:
     head: str = ""
     #: Monotonic time until which the lease is certainly ours.
     lease_until: float = 0.0
+    #: Some effect was tried, and has entries of its own.
+    has_tried: bool = False
 
     def begin(self) -> AccountState:
         """Load the ledger's state of the account, at the start of a pass."""
@@ -85,7 +89,7 @@ class LedgerSession:
         )
         self.head = committed.head
         self.lease_until, self.entries, self.is_stale = began + self.lease.seconds, [], False
-        for entry in entries:
+        for entry in (*committed.found, *entries):
             self.observer.entry_recorded(self.lease.account, entry)
         return committed
 
@@ -102,6 +106,27 @@ class LedgerSession:
         began = self.monotonic()
         self.ledger.renew(self.lease, self.now())
         self.lease_until = began + self.lease.seconds
+
+    @contextmanager
+    def asked_for(self, request: NewEntry) -> Iterator[None]:
+        """Record what a person asks for before a `with` block that does it.
+
+        If an error ends the block before its first effect, that is recorded as well.
+
+        Raises:
+            LedgerError: nothing is certain to be recorded.
+        """
+        self.entries.append(request)
+        self.commit(None, None, last=False)
+        try:
+            yield
+        except (LeaseLost, LedgerError, LedgerUnusable):
+            raise
+        except RotatorError as error:
+            if not self.has_tried:
+                self.entries.append(not_begun(str(request.detail["operation"]), error))
+                self.commit(None, None, last=False)
+            raise
 
     def perform(
         self,
@@ -130,6 +155,7 @@ class LedgerSession:
             RotatorError: it did not take place, or may not have.
         """
         intend()
+        self.has_tried = True
         try:
             result = send(partial(self.last_look, hold))
         except (LeaseLost, LedgerError, LedgerUnusable):
@@ -172,6 +198,14 @@ class LedgerSession:
         """
         if self.monotonic() > self.lease_until - self.lease.seconds / 2:
             raise LeaseLost
+
+
+def not_begun(operation: str, error: RotatorError) -> NewEntry:
+    """Record that what a person asked for was refused, or failed before its first effect."""
+    is_refused = error.exit_code == Refused.exit_code
+    outcome = Outcome.REFUSED if is_refused else Outcome.FAILED
+    detail = {"operation": operation, "outcome": outcome.value, "code": error.code}
+    return NewEntry(event="not-begun", step=None, detail=detail)
 
 
 def _event_of(error: RotatorError) -> str:

@@ -8,12 +8,10 @@ window.
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
-from typing import Self
 from zoneinfo import ZoneInfo
 
 from rotator.model import Policy, Rotation
@@ -81,7 +79,7 @@ def opens_at(policy: Policy, at: datetime) -> datetime:
     zone = ZoneInfo(policy.timezone)
     if not windows or _is_in(windows, at.astimezone(zone)):
         return at.astimezone(UTC)
-    openings = _instants(windows, at, zone, of=lambda window: (window.opens,))
+    openings = _openings(windows, at, zone)
     return min(
         instant
         for instant in (*openings, *clock_changes(at, zone))
@@ -99,46 +97,6 @@ def delayed(opens: Callable[[datetime], datetime], base: datetime, delay: timede
     if opening == base + delay or opens(opening + delay) != opening + delay:
         return opening
     return opening + delay
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spans:
-    """The times at which the windows of a policy are open, during a period."""
-
-    #: The instants at which they open and close, in turn.
-    opens: list[datetime]
-    closes: list[datetime]
-
-    @classmethod
-    def of(cls, policy: Policy, start: datetime, end: datetime) -> Self:
-        """Return those from `start` to `end`; without windows, all of time."""
-        if not policy.window:
-            return cls(opens=[_FIRST], closes=[_LAST])
-        windows = [parse(text) for text in policy.window]
-        zone = ZoneInfo(policy.timezone)
-        days = (end - start) // _DAY + 1
-        walls = _instants(
-            windows, start, zone, of=lambda each: (each.opens, each.closes), days=days
-        )
-        edges = sorted({start, end, *walls, *clock_changes(start, zone, days=days)})
-        spans = cls(opens=[], closes=[])
-        was_in = False
-        for instant in (edge for edge in edges if start <= edge <= end):
-            is_in = instant < end and _is_in(windows, instant.astimezone(zone))
-            if is_in != was_in:
-                (spans.opens if is_in else spans.closes).append(instant)
-            was_in = is_in
-        return spans
-
-    def opens_at(self, at: datetime) -> datetime:
-        """Return the first instant from `at` on that is in one; `at` itself after the last."""
-        index = bisect_right(self.closes, at)
-        return max(at, self.opens[index]) if index < len(self.opens) else at
-
-
-#: All of time, with room for a zone's offset.
-_FIRST = datetime.min.replace(tzinfo=UTC) + _DAY
-_LAST = datetime.max.replace(tzinfo=UTC) - _DAY
 
 
 def deletion_at(policy: Policy, rotation: Rotation) -> datetime | None:
@@ -167,28 +125,26 @@ def _is_in(windows: list[Window], local: datetime) -> bool:
     return any(window.has(local) for window in windows)
 
 
-def _instants(
-    windows: list[Window],
-    at: datetime,
-    zone: ZoneInfo,
-    *,
-    of: Callable[[Window], tuple[int, ...]],
-    days: int = _HORIZON,
-) -> Iterator[datetime]:
-    """Yield the instants of the minutes `of` each window: twice where an hour comes twice."""
+def _openings(windows: list[Window], at: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """Yield the instants at which each window may open: twice where an hour comes twice."""
     today = at.astimezone(zone).date()
-    for minute in {minute for window in windows for minute in of(window)}:
-        wall = time(minute // 60 % 24, minute % 60, tzinfo=zone)
-        for day in (today + number * _DAY for number in range(-1, days)):
+    for minute in {window.opens for window in windows}:
+        wall = time(minute // 60, minute % 60, tzinfo=zone)
+        for day in (today + number * _DAY for number in range(-1, _HORIZON)):
             for fold in (0, 1):
                 yield datetime.combine(day, wall.replace(fold=fold)).astimezone(UTC)
 
 
-def clock_changes(at: datetime, zone: ZoneInfo, *, days: int = _HORIZON) -> Iterator[datetime]:
-    """Yield the clock changes, which may lead from outside a window into it."""
+def clock_changes(
+    at: datetime, zone: ZoneInfo, *, days: int = _HORIZON, step: int = 1
+) -> Iterator[datetime]:
+    """Yield the clock changes, which may lead from outside a window into it.
+
+    Of several within `step` days that cancel each other out, none is found.
+    """
     start = at.astimezone(UTC).replace(microsecond=0)
-    for number in range(days):
-        low, high = start + number * _DAY, start + (number + 1) * _DAY
+    for number in range(0, days, step):
+        low, high = start + number * _DAY, start + (number + step) * _DAY
         before = low.astimezone(zone).utcoffset()
         if before == high.astimezone(zone).utcoffset():
             continue

@@ -56,9 +56,11 @@ class KvStore(Store):
         """Read what a write would replace, which may be nothing."""
         return _current(account, self._newest(account, written))
 
-    def read_version(self, account: Account, version: int) -> StoredCurrent:
+    def read_version(
+        self, account: Account, version: int, *, seconds: float | None = None
+    ) -> StoredCurrent:
         """Read exactly `version`, retrying until it appears or the time is up."""
-        deadline = self._session.deadline()
+        deadline = self._session.deadline(seconds)
         while True:
             found = self._kv.read_version("read-version", account.vault_path, version, deadline)
             if found is None and deadline.pause():

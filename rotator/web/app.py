@@ -31,7 +31,9 @@ from rotator.web import views
 from rotator.web.daemons import daemons_view, own_banners
 from rotator.web.overview import Filter, Overview, OverviewPage
 from rotator.web.templates import AT_REST, AT_WORK, files, rendered
-from rotator.web.views import AccountDetail, Timeline, timeline_until
+from rotator.web.timeline import Timeline, timeline_until
+from rotator.web.upcoming import next_of
+from rotator.web.views import AccountDetail
 
 _log = structlog.get_logger(__name__)
 
@@ -122,7 +124,7 @@ class WebApp:
             accounts,
             now=now,
             overview=overview,
-            upcoming=overview.upcoming and views.next_of(overview.upcoming),
+            upcoming=overview.upcoming and next_of(overview.upcoming),
             upcoming_name=overview.upcoming and overview.upcoming.account.name,
             filter=filter_,
             timeline=data.timeline(),

@@ -10,6 +10,7 @@ from typing import Self
 from rotator.model import Account, State
 from rotator.reporting.status import AccountStatus
 from rotator.rotation.ports import AccountSummary
+from rotator.web.upcoming import is_awaited
 
 #: Accounts on one page.
 PAGE = 50
@@ -59,7 +60,7 @@ class OverviewPage:
     page: int
     pages: int
     shown: tuple[AccountStatus, ...]
-    #: The account to be rotated next; None where no rotation is expected.
+    #: The account whose rotation or deletion comes next; None where none is expected.
     upcoming: AccountStatus | None
 
 
@@ -181,6 +182,7 @@ class Overview:
             yield row.at(now)
 
     def _upcoming(self, now: datetime) -> AccountStatus | None:
-        healthy = (row for row in self._ordered if row.state is State.HEALTHY)
-        first = next((row for row in healthy if row.status.due_from), None)
-        return replace(first.status, now=now) if first else None
+        """Return the account whose rotation or deletion comes first."""
+        times = ((row.order[0], row.status) for row in self._ordered)
+        statuses = (replace(status, now=now) for at, status in times if now < at < _NEVER)
+        return next((each for each in statuses if is_awaited(each)), None)

@@ -8,7 +8,7 @@ from importlib import resources
 from urllib.parse import urlencode
 
 from rotator.reporting.templates import Environment, environment
-from rotator.web.views import distance, elapsed
+from rotator.web.upcoming import distance, elapsed
 
 #: Seconds after which a page reloads itself: normally, and during a rotation.
 AT_REST, AT_WORK = 30, 5

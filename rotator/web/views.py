@@ -1,101 +1,18 @@
-"""Views of accounts and of the timeline: texts and measures, without further decisions."""
+"""Views of accounts and of entries: texts and measures, without further decisions."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 from rotator.ledger.chain import Entry
 from rotator.model import Policy, Rotation, Step
-from rotator.model.rotation import CLOCK, SecretRole
+from rotator.model.rotation import SecretRole
 from rotator.reporting.status import AccountStatus
 from rotator.reporting.text import age_text, span
-
-#: Number of days, today included.
-DAYS = 90
-
-#: Height of the picture, and from one bar to the next, in the picture's units.
-HEIGHT, SPACING = 60, 10
-
-#: Days between two labels.
-_LABELLED = 15
-
-_MINUTE = timedelta(minutes=1)
-
-#: Minimum height of a bar that is not empty.
-_LOWEST = 3
-
-#: Counts the rotations closed since then, by day and outcome.
-Count = Callable[[datetime], Mapping[date, Mapping[str, int]]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Day:
-    """One day."""
-
-    x: int
-    #: Start and height of each part, from the top down: failed above completed.
-    failed: tuple[int, int]
-    completed: tuple[int, int]
-    title: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timeline:
-    """Ninety bars, and their description in words."""
-
-    bars: tuple[Day, ...]
-    #: Below the axis, each at the start of an equal part of it.
-    labels: tuple[str, ...]
-    completed: int
-    failed: int
-
-
-def timeline(counts: Mapping[date, Mapping[str, int]], today: date) -> Timeline:
-    """Build the timeline from the counts by day and outcome."""
-    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
-    pairs = [_pair(counts.get(day, {})) for day in days]
-    peak = max(map(sum, pairs))
-    return Timeline(
-        bars=tuple(
-            _bar(place * SPACING, day, *pair, peak)
-            for place, (day, pair) in enumerate(zip(days, pairs, strict=True))
-        ),
-        labels=tuple(f"{day:%b} {day.day}" for day in days[::_LABELLED]),
-        completed=sum(completed for completed, _ in pairs),
-        failed=sum(failed for _, failed in pairs),
-    )
-
-
-def _pair(counts: Mapping[str, int]) -> tuple[int, int]:
-    return counts.get("completed", 0), counts.get("failed", 0)
-
-
-def _bar(x: int, day: date, completed: int, failed: int, peak: int) -> Day:
-    parts = [f"{completed} completed"] * bool(completed) + [f"{failed} failed"] * bool(failed)
-    completed_height, failed_height = _height(completed, peak), _height(failed, peak)
-    ground = HEIGHT - completed_height
-    return Day(
-        x=x,
-        failed=(max(0, ground - failed_height), min(failed_height, ground)),
-        completed=(ground, completed_height),
-        title=f"{day}: {', '.join(parts) or 'none'}",
-    )
-
-
-def _height(count: int, peak: int) -> int:
-    """Return a bar's height; the tallest leaves room for the shortest on top."""
-    return max(_LOWEST, round(count / peak * (HEIGHT - _LOWEST))) if count else 0
-
-
-def timeline_until(now: datetime, count: Count) -> Timeline:
-    """Return the timeline that ends today."""
-    today = now.astimezone(UTC).date()
-    first = datetime.combine(today - timedelta(days=DAYS - 1), datetime.min.time(), UTC)
-    return timeline(count(first), today)
-
+from rotator.web.upcoming import Next, next_of, shut_gate
 
 #: Shown only for a rotation that has taken them; the others for each.
 _OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.ABORT)
@@ -116,10 +33,11 @@ class StepView:
     note: str = ""
 
 
-def steps(
-    rotation: Rotation, entries: Iterable[Entry], *, deletion_at: datetime | None, now: datetime
-) -> list[StepView]:
-    """Return a rotation's progress; `deletion_at` is when the old secret may be deleted."""
+def steps(status: AccountStatus, entries: Iterable[Entry]) -> list[StepView]:
+    """Return the progress of the account's open rotation, whose entries these are."""
+    rotation = status.opened
+    if rotation is None:
+        return []
     done: dict[str, datetime | None] = {}
     notes: dict[str, str] = {}
     for entry in entries:
@@ -136,9 +54,9 @@ def steps(
             done.pop(step, None)
     shown = [step for step in Step if step not in _OCCASIONAL or step in done or step in notes]
     current = _current_step(rotation, shown, done)
-    ends_at = deletion_at if deletion_at and deletion_at > now else None
-    if current is Step.WAIT and not ends_at:
-        notes[current] = _shut(rotation) or "the grace is over"
+    ends_at, note = _wait(status, rotation)
+    if current is Step.WAIT and note:
+        notes[current] = note
     return [
         StepView(
             name=step.value,
@@ -150,10 +68,16 @@ def steps(
     ]
 
 
-def _shut(rotation: Rotation) -> str | None:
-    """Return which gate the deletion waits for; None where it waits for none."""
-    gate = rotation.waiting.gate if rotation.waiting else None
-    return "for the clock" if gate == CLOCK else f"for gate {gate}" if gate else None
+def _wait(status: AccountStatus, rotation: Rotation) -> tuple[datetime | None, str]:
+    """Return when the wait for the deletion ends, or else what it waits for."""
+    ends_at, hold = status.deletion_at, status.summary.hold
+    if status.summary.trouble:
+        return None, "until what is wrong is mended"
+    if hold and hold.freeze:
+        return None, "while held"
+    if ends_at and ends_at > status.now:
+        return ends_at, ""
+    return None, shut_gate(rotation) or "the grace is over"
 
 
 _NOTES = {
@@ -196,24 +120,14 @@ class Slot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Next:
-    """What happens to an account next or, if its time has come, what is the case."""
-
-    text: str
-    #: When it happens, or since when it is the case; None if unknown.
-    at: datetime | None = None
-    is_past: bool = False
-    #: Whether its time has come and nobody has begun it.
-    is_pending: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class AccountDetail:
     """One account, with its open rotation."""
 
     status: AccountStatus
     age: Age | None
     slots: tuple[Slot, ...]
+    #: What is not certain of them; "" for nothing.
+    slots_note: str
     next: Next
     #: Steps of the open rotation.
     steps: tuple[StepView, ...]
@@ -223,14 +137,13 @@ def account_detail(
     status: AccountStatus, entries: Iterable[Entry] = (), expendable_ids: Collection[str] = ()
 ) -> AccountDetail:
     """Build the view of an account; `entries` are those of its open rotation."""
-    opened, deletion_at = status.opened, status.deletion_at
-    progress = opened and steps(opened, entries, deletion_at=deletion_at, now=status.now)
     return AccountDetail(
         status=status,
         age=_age(status),
         slots=slots(status, expendable_ids),
+        slots_note=_slots_note(status),
         next=next_of(status),
-        steps=tuple(progress or ()),
+        steps=tuple(steps(status, entries)),
     )
 
 
@@ -244,12 +157,8 @@ def _age(status: AccountStatus) -> Age | None:
         limit=span(policy.max_age),
         percent=min(100.0, max(0.0, _percent(age, policy.max_age))),
         mark=_percent(every, policy.max_age) if every and every < policy.max_age else None,
-        tone="late" if age > policy.max_age else "due" if _is_due(status) else "young",
+        tone="late" if age > policy.max_age else "due" if status.is_due else "young",
     )
-
-
-def _is_due(status: AccountStatus) -> bool:
-    return status.due_from is not None and status.now >= status.due_from
 
 
 def _percent(part: timedelta, whole: timedelta) -> float:
@@ -258,90 +167,43 @@ def _percent(part: timedelta, whole: timedelta) -> float:
 
 def slots(status: AccountStatus, expendable_ids: Collection[str] = ()) -> tuple[Slot, ...]:
     """Return both slots, the current secret's first."""
-    if not status.summary.listed_ids:
-        # Never observed, or no credential was accepted: at least one secret always exists.
-        return (Slot(id="", kind="unseen"),) * 2
-    opened, current_id = status.opened, status.summary.current_id
-    if opened and current_id is None:
-        # Uncertain until the next observation; but rotator knows what it wrote.
-        is_pushed = opened.vault_version is not None
-        current_id = opened.new_id if is_pushed else opened.predecessor_id
+    opened, current_id = status.opened, _current_id(status)
+    ids, other = status.summary.listed_ids, "empty"
+    if not ids:
+        # Vonage answers no list. Some are known from the record; there may be others.
+        rotating = (opened.predecessor_id, opened.new_id) if opened else ()
+        ids, other = tuple({each for each in (current_id, *rotating) if each}), "unseen"
     role_of = partial(
         SecretRole.of, current_id=current_id, opened=opened, expendable_ids=expendable_ids
     )
-    found = [Slot(id=each, kind=role_of(each)) for each in status.summary.listed_ids]
+    found = [Slot(id=each, kind=role_of(each)) for each in ids]
     found.sort(key=lambda slot: (slot.kind != SecretRole.CURRENT, slot.kind, slot.id))
-    return (*found, *[Slot(id="", kind="empty")] * (2 - len(found)))
+    return (*found, *[Slot(id="", kind=other)] * (2 - len(found)))
+
+
+def _current_id(status: AccountStatus) -> str | None:
+    """Return the current secret; while none is certain, the one that was put into Vault last."""
+    summary, rotation = status.summary, status.rotation
+    if summary.current_id:
+        return summary.current_id
+    if rotation is None or (summary.adopted_id and not status.opened):
+        return summary.adopted_id
+    return rotation.predecessor_id if rotation.vault_version is None else rotation.new_id
+
+
+def _slots_note(status: AccountStatus) -> str:
+    if not status.summary.trouble or not (known_id := _current_id(status)):
+        return ""
+    if not status.summary.listed_ids:
+        return "by rotator's own record: Vonage accepts no credential that it could list them with"
+    if known_id != status.summary.current_id:
+        return "current is what rotator put into Vault last; it is not certain that it still is"
+    return ""
 
 
 def has_unexplained(status: AccountStatus) -> bool:
     """Return whether a secret is foreign, unless the ledger knows it as expendable."""
     return any(slot.kind == SecretRole.FOREIGN for slot in slots(status))
-
-
-def next_of(status: AccountStatus) -> Next:
-    """Return what happens next: of the open rotation, else when the next one begins."""
-    hold, opened, now = status.summary.hold, status.opened, status.now
-    retry_at = status.summary.retry_at
-    if hold and (hold.freeze or not status.deletion_at):
-        return _since("nothing while held", hold.at)
-    if opened and status.deletion_at:
-        return _next_deletion(opened, status.deletion_at, now)
-    if retry_at and retry_at > now and (opened or _is_due(status)):
-        return Next(text=f"next try {distance(retry_at, now)}", at=retry_at)
-    if opened:
-        return _next_step(opened, now)
-    return _next_rotation(status.due_from, now)
-
-
-def _next_deletion(rotation: Rotation, deletion_at: datetime, now: datetime) -> Next:
-    if rotation.waiting and (gate := _shut(rotation)):
-        return _since(f"deletion waits {gate}", rotation.waiting.shut_since)
-    if deletion_at <= now:
-        return _pending("deletion due", deletion_at, now)
-    is_in_grace = rotation.delete_due_at is not None and now < rotation.delete_due_at
-    place = "" if is_in_grace else ", in a window"
-    return Next(text=f"deletion {distance(deletion_at, now)}{place}", at=deletion_at)
-
-
-def _next_step(rotation: Rotation, now: datetime) -> Next:
-    opens_at = rotation.waiting.retry_at if rotation.waiting else None
-    if opens_at and opens_at > now:
-        return Next(text=f"goes on {distance(opens_at, now)}, in a window", at=opens_at)
-    return _since("being rotated now", rotation.opened_at)
-
-
-def _next_rotation(due_at: datetime | None, now: datetime) -> Next:
-    if due_at is None:
-        return Next(text="not known yet")
-    if due_at <= now:
-        return _pending("rotation due", due_at, now)
-    return Next(text=f"rotation {distance(due_at, now)}", at=due_at)
-
-
-def _pending(what: str, since: datetime, now: datetime) -> Next:
-    return replace(_since(f"{what} for {_roughly(now - since)}", since), is_pending=True)
-
-
-def _since(text: str, since: datetime | None) -> Next:
-    return Next(text=text, at=since, is_past=True)
-
-
-def distance(at: datetime, now: datetime) -> str:
-    """Return in words how far away a time is that is still to come."""
-    return f"in {_roughly(at - now)}"
-
-
-def elapsed(since: datetime, now: datetime) -> str:
-    """Return in words how long ago a time was."""
-    return _roughly(max(now - since, timedelta()))
-
-
-def _roughly(length: timedelta) -> str:
-    """Return a duration as people say it: days alone, once there are more than two."""
-    if length.days > 2:  # noqa: PLR2004  # two days
-        return f"{length.days}d"
-    return span(length - length % _MINUTE if length >= _MINUTE else length)
 
 
 @dataclass(frozen=True, kw_only=True)

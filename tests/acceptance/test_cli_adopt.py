@@ -55,11 +55,18 @@ def test_a_stuck_rotation_is_ended(cli: CliFixture) -> None:
     cli.rotate()
     _, new = cli.secret_ids()
     cli.world.vonage.revoke(cli.account.api_key, new)
+    resumed = cli.run("resume", "account-1")
     stuck = cli.run("rotate-now", "account-1", "--grace", "0s")
     adopted = cli.run("adopt", "account-1", text=old_value)
     status = cli.run("status", "--check")
 
-    assert stuck.code == 3
+    assert (resumed.code, stuck.code) == (3, 3)
+    cause = resumed.err[resumed.err.index("error: ") :]
+    assert stuck.err.endswith(cause)
+    assert cause.startswith(
+        f"error: account-1: someone else revoked secret {new} at Vonage: consumers read a secret "
+        "that does not work\nhint: "
+    )
     assert "`rotator adopt account-1`" in stuck.err
     assert adopted.code == 0
     assert "is over: superseded" in adopted.out
@@ -68,12 +75,27 @@ def test_a_stuck_rotation_is_ended(cli: CliFixture) -> None:
 
 
 def test_the_rotations_own_secret_carries_it_on(cli: CliFixture) -> None:
-    """Adopting what was just rotated in changes nothing, and says that the rotation is open."""
+    """Adopting what was just rotated in changes nothing, and says until when the old one stays."""
     cli.rotate()
     done = cli.run("adopt", "account-1", "--from-vault")
+    document = cli.run("adopt", "account-1", "--from-vault", "--json").json()["rotation"]
 
     assert "had it already" in done.out
-    assert done.out.endswith("is open; `rotator resume account-1` continues it\n")
+    until = document["delete_due_at"][:16].replace("T", " ")
+    assert done.out.endswith(f"is open: the old secret stays until {until} UTC\n")
+    assert document["grace_restarted"] is False
+
+
+def test_a_grace_that_begins_anew_is_said_to(cli: CliFixture) -> None:
+    """Someone put the old value back: consumers read it until the new one is adopted."""
+    path = cli.account.vault_path
+    cli.rotate()
+    pushed = cli.world.vault.versions(path)[-1].data or {}
+    cli.world.vault.write(path, {"api_secret": cli.account.api_secret})
+    _, new = cli.secret_ids()
+    done = cli.run("adopt", "account-1", "--secret-id", new, text=pushed["api_secret"])
+
+    assert "is open: its grace has begun anew, and the old secret stays until " in done.out
 
 
 def test_a_secret_may_be_named_by_the_beginning_of_its_id(cli: CliFixture) -> None:
@@ -117,4 +139,4 @@ def test_what_cannot_be_adopted_changes_nothing(
     assert not text or text not in done.err
     assert cli.snapshot() == before
     events = [event for (event,) in cli.sql("SELECT event FROM entry ORDER BY seq")]
-    assert events == ([] if code == 2 else ["requested", "registered"])
+    assert events == ([] if code == 2 else ["requested", "registered", "not-begun"])

@@ -1,6 +1,7 @@
 """What the command is given that it cannot work with: named, explained, and nothing changed."""
 
 import ctypes
+import os
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -210,12 +211,6 @@ def is_text(cli: CliFixture) -> None:
     cli.ledger.write_text("this is no database, but long enough to be read as one" * 100)
 
 
-def is_folder(cli: CliFixture) -> None:
-    """Put a folder in the ledger's place."""
-    cli.ledger.unlink()
-    cli.ledger.mkdir()
-
-
 def is_newer(cli: CliFixture) -> None:
     """Let the ledger come from a version to come."""
     cli.sql("UPDATE alembic_version SET version_num = '9999'")
@@ -223,7 +218,6 @@ def is_newer(cli: CliFixture) -> None:
 
 LEDGERS: dict[str, tuple[Callable[[CliFixture], None], str, str]] = {
     "no database": (is_text, "not a SQLite database", "ledger.url"),
-    "a folder": (is_folder, "cannot be opened", "directory"),
     "newer": (is_newer, "9999", "newer version"),
 }
 
@@ -239,10 +233,90 @@ def test_the_ledger_is_unusable(cli: CliFixture, kind: str) -> None:
     assert done.json()[0]["error"]["code"] == "ledger-unusable"
 
 
+#: What is in the ledger's place; the error about it, and its hint.
+PLACES: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "a directory": (
+        Path.mkdir,
+        "{} cannot be opened or created: it is a directory",
+        "a file in it",
+    ),
+    "a pipe": (os.mkfifo, "{} cannot be opened or created: it is not a file", "name a file"),
+    "a text": (
+        lambda path: path.write_text("this is no database\n"),
+        "{} is not a SQLite database",
+        "correct ledger.url, or move the file away",
+    ),
+    "a link to nowhere": (
+        lambda path: path.symlink_to("gone/ledger.db"),
+        "{} cannot be opened or created: its directory {parent}/gone does not exist",
+        "make it with `mkdir -p {parent}/gone`, or correct ledger.url",
+    ),
+}
+#: Every command that opens the ledger.
+OPENING = (
+    ("status",),
+    ("status", "--json"),
+    ("history",),
+    ("ledger", "verify"),
+    ("ledger", "verify", "--offline"),
+    ("ledger", "export"),
+    ("ledger", "backup", "./new.db"),
+    ("db", "current"),
+    ("db", "upgrade"),
+    ("db", "copy", "--to", "sqlite:///new.db"),
+    ("report", "--format", "json"),
+    ("rotate-now", "account-1"),
+    ("rotate-now", "account-1", "--dry-run"),
+    ("resume",),
+    ("adopt", "account-1", "--from-vault"),
+    ("hold", "account-1", "--reason", "moving"),
+    ("release", "account-1"),
+    ("forget", "account-2"),
+    ("secrets", "delete", "account-1", "3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10", "--yes"),
+    ("run",),
+)
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_something_else_is_in_the_ledgers_place(cli: CliFixture, kind: str) -> None:
+    """Each command says what is wrong with which file and what to do, with one exit code."""
+    change, message, hint = PLACES[kind]
+    cli.ledger.unlink()
+    change(cli.ledger)
+    answers = {arguments: cli.run(*arguments) for arguments in OPENING}
+    examined = cli.run("doctor")
+
+    error = message.format(f"the ledger file {cli.ledger}", parent=cli.ledger.parent)
+    for arguments, done in answers.items():
+        assert (done.code, error in done.err) == (2, True), (arguments, done)
+        assert hint.format(parent=cli.ledger.parent) in done.err
+    assert (examined.code, examined.out.count(f"{error}  ")) == (1, 1)
+
+
 def without_privileges() -> None:
     """Let even root be bound by a file's mode, from the next program on (prctl(2))."""
     for override in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
         ctypes.CDLL(None).prctl(24, override, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("ledger", "verify"), ("rotate-now", "--all")])
+def test_the_ledger_may_not_be_read(cli: CliFixture, arguments: tuple[str, ...]) -> None:
+    """A ledger of another user is named, with how to open it to this one."""
+    cli.ledger.chmod(0)
+    done = cli.run_anew(*arguments, preexec_fn=without_privileges)
+
+    folder = cli.ledger.parent
+    hint = f"directory (`chown --reference={folder} {cli.ledger}`)"
+    refused(done, 2, f"{cli.ledger} cannot be opened or created", hint)
+
+
+def test_an_empty_file_is_a_new_ledger(cli: CliFixture) -> None:
+    """As `touch` makes one, to choose its owner and mode."""
+    cli.ledger.write_bytes(b"")
+    done = cli.run("ledger", "verify")
+
+    assert (done.code, done.err) == (0, "")
+    assert cli.run("db", "current").code == 0
 
 
 def test_the_ledger_is_read_only(cli: CliFixture) -> None:

@@ -146,7 +146,7 @@ def seal(cli: CliFixture) -> None:
 WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     "open file": (
         lambda cli: cli.token_file.chmod(0o644),
-        *("secret file", "mode 0644, open to others", "chmod 600 "),
+        *("secret file", "mode 0644, open to others", "`chmod 600 "),
     ),
     "no token file": (
         lambda cli: cli.config.write_text(cli.text.replace('/token"', '/nowhere"')),
@@ -209,7 +209,7 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     ),
     "dead value": (
         revoke_all,
-        *("rotation", "broken: Vonage refuses the value", "`rotator adopt account-1`"),
+        *("rotation", "broken: someone else revoked secret ", "`rotator adopt account-1`"),
     ),
     "Vonage away": (
         lambda cli: cli.world.vonage.close(),
@@ -217,7 +217,7 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     ),
     "changed value": (
         lambda cli: cli.entry(rotator=None),
-        *("rotation", "changed or removed the Vault entry", "vault kv rollback"),
+        *("rotation", "someone else changed the Vault entry", "vault kv rollback"),
     ),
 }
 
@@ -270,7 +270,7 @@ def test_a_bad_configuration_is_a_finding(cli: CliFixture) -> None:
 
 def test_what_may_be_meant_is_a_warning(cli: CliFixture) -> None:
     """A file that its group may read, a stranger's secret and no `create` are worth a look."""
-    cli.world.vonage.revoke(cli.account.api_key, cli.secret_ids()[0])
+    cli.run("secrets", "delete", "account-1", cli.secret_ids()[0], "--force", "--yes")
     without("secret/data/vonage/*", "create")(cli)
     cli.token_file.chmod(0o640)
     cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")

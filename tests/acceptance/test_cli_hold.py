@@ -172,7 +172,7 @@ def test_a_hold_that_nobody_put_is_refused_with_the_command_that_ends_it(cli: Cl
     assert "says that it is held: because (eve), and the entries say that nobody" in refused.err
     assert "hint: nothing was deleted or changed; someone wrote to the ledger's" in refused.err
     assert (
-        "`rotator release NAME` or `rotator hold NAME --reason TEXT` corrects a hold"
+        "`rotator release account-1` or `rotator hold account-1 --reason TEXT` corrects a hold"
         in verified.err
     )
     assert released.out == "account-1 is released; it was held: because (eve)\n"

@@ -67,6 +67,24 @@ def test_history_shows_the_newest_the_oldest_first(cli: CliFixture) -> None:
     ]
 
 
+def test_history_says_what_others_did(cli: CliFixture) -> None:
+    """Once, at the first look that shows it, with the whole id and in words."""
+    foreign = cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
+    cli.run("resume", "account-1")
+    cli.run("status", "--refresh")
+    cli.world.vonage.revoke(cli.account.api_key, foreign)
+    for _ in range(2):
+        cli.run("status", "--refresh")
+    told = [line for line in cli.run("history").out.splitlines() if f"secret_id={foreign}" in line]
+
+    assert ["secret-appeared" in line for line in told] == [True, False]
+    assert ["secret-vanished" in line for line in told] == [False, True]
+    assert [line.partition("why=")[2] for line in told] == [
+        "Vonage lists it, and no entry records who made it",
+        "Vonage no longer lists it: somebody revoked it",
+    ]
+
+
 def test_export_is_one_entry_a_line(cli: CliFixture) -> None:
     """Every entry is exported with its hashes, which anybody can recompute."""
     done = cli.run("ledger", "export", "account-1")

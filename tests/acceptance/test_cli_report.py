@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rotator.ledger.database import open_database
-from rotator.reporting.audit_data import COLUMNS
+from rotator.reporting.audit_sheet import COLUMNS
 from tests.support.cli_fixture import CliFixture, CommandResult
 from tests.support.seeded_ledger import half_a_year
 from tests.support.terminal import chunks
@@ -140,7 +140,7 @@ def test_the_sheet_has_the_promised_columns(cli: CliFixture) -> None:
     assert done.out.splitlines()[0] == (
         "record,account,api_key,from,to,rotation_id,old_secret_id,new_secret_id,reason,outcome,"
         "code,count,age_days,max_age_days,overdue_days,person,text,state,hint,host,because,"
-        "revoked_at,revoked_by"
+        "revoked_at,revoked_by,broken_seconds"
     )
     assert tuple(rows[0]) == COLUMNS
     assert {row["record"] for row in rows} == {

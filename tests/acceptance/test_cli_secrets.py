@@ -100,7 +100,7 @@ def test_create_does_not_take_the_last_slot_from_a_rotation(cli: CliFixture) -> 
 
     assert done.code == 1
     assert "already has the two secrets" in done.err
-    assert events(cli) == ["requested"]
+    assert events(cli) == ["requested", "not-begun"]
 
 
 def test_delete_refuses_what_may_be_in_use(cli: CliFixture) -> None:
@@ -139,7 +139,7 @@ def test_delete_removes_a_stranger_and_records_it(cli: CliFixture) -> None:
     assert (unasked.code, done.code) == (2, 0), done
     assert done.out == f"deleted secret {foreign} of account-1\n"
     assert foreign not in cli.secret_ids()
-    assert events(cli) == ["requested", "intent", "done"]
+    assert events(cli) == ["requested", "secret-appeared", "intent", "done"]
 
 
 def test_delete_when_uncertain_needs_force(cli: CliFixture) -> None:

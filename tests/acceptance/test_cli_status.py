@@ -111,11 +111,15 @@ def test_what_is_broken_is_named(cli: CliFixture) -> None:
     """A secret that was revoked in the dashboard breaks consumers, and fails the check."""
     cli.rotate()
     cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
-    cli.world.vonage.revoke(cli.account.api_key, cli.secret_ids()[0])
+    revoked = cli.secret_ids()[0]
+    cli.world.vonage.revoke(cli.account.api_key, revoked)
     done = cli.run("status", "--refresh", "--check")
 
     assert done.out.splitlines()[1].split()[1] == "broken"
-    assert "Vonage refuses the value that Vault holds (current-refused, since 2" in done.out
+    assert (
+        f"someone else revoked secret {revoked} at Vonage: consumers read a secret that does not "
+        "work (current-refused, since 2"
+    ) in done.out
     assert "\n\naccount-1 is broken: `rotator adopt account-1` puts a working secret" in done.out
     assert done.code == 1
 
@@ -140,7 +144,7 @@ def test_overdue_fails_the_check(tmp_path: Path, sqlite_template: Path) -> None:
         refreshed = cli.run("status", "--refresh")
         checked, plain = cli.run("status", "account-1", "--check"), cli.run("status", "--json")
 
-    assert "a rotation is due for" in checked.out
+    assert "a rotation is due and has not begun" in checked.out
     assert (refreshed.code, checked.code, plain.code) == (0, 1, 0)
     assert plain.json()["accounts"][0]["overdue"] is True
 

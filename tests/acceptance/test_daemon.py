@@ -205,7 +205,7 @@ def test_reload(build: Build) -> None:
     assert run.stop(process) == 0
 
     assert run.logged("grase") == 1
-    assert run.logged("more than max_age 45d") == 1
+    assert run.logged("more than max_age (45d)") == 1
     assert "hasty" not in run.queries.last_seen()
     assert run.logged('"reloaded"') == 1
 

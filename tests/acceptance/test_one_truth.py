@@ -199,6 +199,41 @@ def test_every_surface_says_the_same(fleet: Fleet, surfaces: Surfaces) -> None:
         ]
 
 
+def test_what_was_known_of_a_broken_account_is_still_shown(
+    fleet: Fleet, surfaces: Surfaces
+) -> None:
+    """Its age and the secret that rotator has put into Vault, though Vonage answers no list."""
+    name = fleet.name_of[State.BROKEN]
+    [summary] = fleet.queries.accounts([name])
+    document, page = surfaces.documents[name], surfaces.pages[name]
+
+    assert summary.last_rotation
+    assert (document["secret_ids"], document["current_secret_id"]) == ([], None)
+    assert document["current_since"]
+    assert "10d of 45d" in page
+    assert f"current{summary.last_rotation.new_id} not known" in page
+    assert "by rotator's own record: Vonage accepts no credential" in page
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (State.BROKEN, "nothing until what is wrong is mended"),
+        (State.REFUSED, "nothing until an operator decides"),
+        (State.HELD, "nothing while held"),
+        (State.UNMANAGED, "nothing until it is adopted"),
+        (State.WAITING, "deletion of the old secret in 1d"),
+        (State.HEALTHY, "rotation in 19d"),
+    ],
+)
+def test_the_page_says_what_is_next_or_waited_for(
+    fleet: Fleet, surfaces: Surfaces, state: State, text: str
+) -> None:
+    """Of each account; the one that comes first of all leads the overview."""
+    assert f"Next (UTC){text}" in surfaces.pages[fleet.name_of[state]]
+    assert f"Next: {fleet.name_of[State.WAITING]}, deletion of" in surfaces.index
+
+
 def test_hooks_are_told_the_same(fleet: Fleet, surfaces: Surfaces) -> None:
     """Of everything that is wrong, once, in the words of the status."""
     assert {*surfaces.payloads} == {fleet.name_of[state] for state in TOLD}

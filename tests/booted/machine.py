@@ -242,3 +242,10 @@ def _make(base: Path) -> None:
 def _call(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
+
+
+if __name__ == "__main__":
+    # Before the tests, the first of which would have the others wait. Where none can be booted,
+    # they are skipped.
+    if why_not() is None:
+        _base()

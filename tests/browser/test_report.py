@@ -40,9 +40,11 @@ def report() -> Report:
         since=NOW - DAY,
     )
     hold = Hold(reason="moving house", by="ann", at=NOW - DAY)
+    retry_at = NOW + DAY / 24
+    failing: dict[str, Any] = {"failures": 4, "retry_at": retry_at, "next_due_at": retry_at}
     summaries = {
         "healthy": seen(NEW, **current),
-        "broken": seen(NEW, trouble=trouble, failures=4, retry_at=NOW + DAY / 24),
+        "broken": seen(NEW, trouble=trouble, **failing),
         "foreign": seen(NEW, FOREIGN, **current),
         "held": seen(NEW, **current, hold=hold),
         "new": seen(),
@@ -80,7 +82,7 @@ def test_problems_come_before_healthy_accounts(browser: Browser, file: str) -> N
     figures = page.locator(".tile strong").all_inner_texts()
 
     assert [name.split()[0] for name in names] == ["broken", "foreign", "new", "held", "healthy"]
-    assert figures[:6] == ["2 of 5", "0", "1", "1", "1", "verified"]
+    assert figures[:7] == ["2 of 5", "0", "1", "0", "1", "1", "verified"]
     assert page.locator("#broken .now li").inner_text() == (
         "broken Vonage refuses the value that Vault holds (drift, since 2026-09-30 00:00 UTC, "
         "4 tries, next try 2026-10-01 01:00 UTC)\n\nversion 7 still works: vault kv rollback "

@@ -25,8 +25,8 @@ from tests.support.vault_commands import vault_commands
 #: The real servers to test against, by name; without any, the one to be skipped.
 COMMANDS = vault_commands() or {"bao": ""}
 REAL = [pytest.param(command, marks=pytest.mark.vault) for command in COMMANDS]
-#: For what the simulator does not know: KV version 1, custom metadata, undelete, logins, wrapping,
-#: namespaces, batch tokens.
+#: For what the simulator does not know: KV version 1, lists, logins, wrapping, namespaces, batch
+#: tokens.
 only_real = pytest.mark.parametrize("server", REAL, indirect=True)
 
 

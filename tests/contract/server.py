@@ -121,16 +121,6 @@ class Simulated(Server):
         super().stop()
         self.vault.close()
 
-    def metadata(self, path: str) -> Document | None:
-        """Return as much of an entry's metadata as is kept; None where there is none."""
-        versions = {str(each.version): each.times() for each in self.vault.versions(path)}
-        current = self.vault.current_version(path)
-        return {"current_version": current, "versions": versions} if versions else None
-
-    def forget(self, path: str) -> None:
-        """Remove an entry."""
-        self.vault._mounts["secret"].keys.pop(path, None)
-
     def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
         """Issue a token."""
         return self.vault.issue_token(policies=policies, **terms)

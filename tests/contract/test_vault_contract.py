@@ -83,7 +83,6 @@ def test_foreign_fields_survive_a_push(
     }
 
 
-@only_real
 def test_a_push_leaves_the_metadata_alone(
     server: "Server", store: KvStore, account: Account, new: SecretValue, note: Note
 ) -> None:
@@ -106,7 +105,6 @@ def test_a_push_leaves_the_metadata_alone(
     assert metadata["current_version"] == 2
 
 
-@only_real
 def test_a_version_that_will_expire_reads(
     server: "Server", store: KvStore, account: Account
 ) -> None:
@@ -242,7 +240,6 @@ def test_a_pending_entry_that_is_gone_can_be_written(
     assert written.version == 2
 
 
-@only_real
 def test_metadata_alone_is_no_pending_entry(
     server: "Server", store: KvStore, account: Account, new: SecretValue, pending: PendingEntry
 ) -> None:

@@ -191,9 +191,11 @@ class MemoryStore(Store):
         kept = versions[-1] if versions else None
         return _stored(len(versions), kept) if kept else None
 
-    def read_version(self, account: Account, version: int) -> StoredCurrent:
+    def read_version(
+        self, account: Account, version: int, *, seconds: float | None = None
+    ) -> StoredCurrent:
         """Read a certain version."""
-        del account
+        del account, seconds
         self._read("read version")
         versions = self._world.current
         is_off = self._world.keeps and version <= len(versions) - self._world.keeps

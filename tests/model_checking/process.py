@@ -27,7 +27,7 @@ from rotator.rotation.reconciler import Reconciler
 from rotator.rotation.result import failure, result_of
 from rotator.rotation.steps import bookkeeping
 from tests.model_checking import external_actors, invariants, neighbours, operators
-from tests.model_checking.fingerprint import describe, stack
+from tests.model_checking.fingerprint import MARK, describe, stack
 from tests.model_checking.neighbours import is_theirs
 from tests.model_checking.ports import (
     LEASE,
@@ -116,7 +116,7 @@ def told(log: Sequence[Line]) -> list[str]:
 
 
 def _words(name: str, call: str, detail: object, picked: str) -> str:
-    return f"{name}: {call} {describe(detail)}: {picked}"
+    return f"{name}: {call} {describe(detail).replace(MARK, '')}: {picked}"
 
 
 class Ended(BaseException):

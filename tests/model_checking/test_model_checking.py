@@ -28,6 +28,7 @@ from rotator.rotation.steps.publish import Push, Verify
 from rotator.rotation.steps.retire import Delete, Notify, Wait
 from tests.model_checking import operators, scenarios
 from tests.model_checking.explore import Scenario, Search
+from tests.model_checking.fingerprint import without_moot
 from tests.model_checking.invariants import Violation
 from tests.support import figures
 from tests.support.observations import but
@@ -70,8 +71,11 @@ def unlogged() -> Iterator[None]:
         for scenario in scenarios.ALL
     ],
 )
-def test_every_rule_holds_in_every_state(scenario: Scenario) -> None:
+def test_every_rule_holds_in_every_state(
+    monkeypatch: pytest.MonkeyPatch, scenario: Scenario
+) -> None:
     """No order of faults, kills, outsiders and rivals breaks a rule, and all of them end well."""
+    monkeypatch.setattr(rotator.rotation.passes, "decide", twice(decide))
     began = time.process_time()
     tally = Search(scenario).explore()
     seconds = time.process_time() - began
@@ -92,6 +96,20 @@ def test_every_rule_holds_in_every_state(scenario: Scenario) -> None:
 
     assert tally.points > 0
     assert tally.outcomes
+
+
+def twice(decide: Decide) -> Decide:
+    """Return `decide`, which sees with each decision that what states leave out changes nothing."""
+
+    def decided(*arguments: Any, **named: Any) -> Action:  # noqa: ANN401  # as `decide`
+        account, observation, request = arguments
+        action, bare = decide(*arguments, **named), without_moot(observation)
+        if bare is not observation and decide(account, bare, request, **named) != action:
+            message = f"{action} depends on what states leave out of {observation}"
+            raise AssertionError(message)
+        return action
+
+    return decided
 
 
 def without_grace(*arguments: object, **named: object) -> Action:
@@ -275,6 +293,21 @@ def test_a_wrong_rule_is_found(
 
     with pytest.raises(Violation):
         Search(scenario).explore()
+
+
+def with_a_look_back(*arguments: object, **named: object) -> Action:
+    """Tell everyone once more of a value that was not the first to be generated."""
+    action, rotation = _decided(arguments, named)
+    is_pushed = rotation is not None and rotation.vault_version is not None
+    return Notify() if is_pushed and rotation and rotation.values_generated else action
+
+
+def test_a_rule_that_asks_what_states_leave_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States that differ in it would be told apart no more, and all but one of them be skipped."""
+    monkeypatch.setattr(rotator.rotation.passes, "decide", twice(with_a_look_back))
+
+    with pytest.raises(AssertionError, match="states leave out"):
+        Search(scenarios.PLAIN).explore()
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,7 @@ class World:
             self.lingering = None
         if accepted:
             self.live = tuple(
-                replace(secret, since=0.0) if secret.value == value else secret
+                replace(secret, since=0.0) if secret.value == value and secret.since else secret
                 for secret in self.live
             )
 

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Mapping
 
-from tests.support.server import LoopbackServer
+from tests.support.server import LoopbackServer, read_head
 
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -42,9 +42,8 @@ class EndlessServer(LoopbackServer):
     def serve(self, connection: socket.socket) -> None:
         """Answer until the client hangs up."""
         # What is not a request, such as TLS to a server without it, has no visible end.
-        while b"\r\n\r\n" not in (received := connection.recv(65536)):
-            if not received:
-                return
+        if not read_head(connection):
+            return
         connection.sendall(self._first)
         while not self.is_over.wait(self._pause):
             if self._piece:

@@ -8,6 +8,21 @@ from typing import Self
 
 from tests.support import certificates
 
+_PIECE = 65536
+
+
+def read_head(connection: socket.socket) -> bytes:
+    """Read a request to the end of its head, which may come in pieces.
+
+    Returns nothing where the client hangs up before that.
+    """
+    head = b""
+    while b"\r\n\r\n" not in head:
+        if not (piece := connection.recv(_PIECE)):
+            return b""
+        head += piece
+    return head
+
 
 class LoopbackServer:
     """Accepts connections from its start to `close`; a subclass serves them.

@@ -5,7 +5,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from tests.support.server import LoopbackServer
+from tests.support.server import LoopbackServer, read_head
 
 
 class TunnelProxy(LoopbackServer):
@@ -21,7 +21,7 @@ class TunnelProxy(LoopbackServer):
     def serve(self, connection: socket.socket) -> None:
         """Open a tunnel, and carry bytes until one side hangs up."""
         with socket.create_connection(("127.0.0.1", self._target)) as server:
-            self.heads.append(connection.recv(65536))
+            self.heads.append(read_head(connection))
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             _carry(connection, server)
 

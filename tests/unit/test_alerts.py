@@ -20,11 +20,13 @@ from tests.support.exported_metrics import (
     DAY,
     HOLD,
     HOUR,
+    KNOWN,
     MINUTE,
     NOW,
     SHUT,
     WAITING,
     exported,
+    gauge_text,
     summary,
     trouble,
 )
@@ -322,6 +324,36 @@ def test_what_is_wrong_alerts_once_for_as_long_as_it_lasts(tmp_path: Path) -> No
     assert failures(tmp_path, case) == ""
 
 
+def test_what_someone_else_broke_is_broken_and_drift(tmp_path: Path) -> None:
+    """One alert, by its state; the metric of drift shows it all the same."""
+    known = {
+        "drifted": WRONG["RotatorDrifted"],
+        "broken": {"trouble": trouble(State.BROKEN, "drift")},
+        "refused": WRONG["RotatorRefused"],
+        "fine": {},
+    }
+    lives = {name: Life(account(name), NOW - DAY, is_idle=True) for name in known}
+    asked = {
+        "max by (account) (rotator_account_drift) == 1": ["drifted", "broken"],
+        'count by (account) (ALERTS{alertname="RotatorDrifted"})': ["drifted"],
+        'count by (account) (ALERTS{alertname="RotatorBroken"})': ["broken"],
+    }
+    case = {
+        "interval": "5m",
+        "input_series": scraped(lived(lives, HOUR, **known), start=NOW, instances="ab"),
+        "promql_expr_test": [
+            {
+                "expr": query,
+                "eval_time": "1h",
+                "exp_samples": [{"labels": f'{{account="{each}"}}', "value": 1} for each in names],
+            }
+            for query, names in asked.items()
+        ],
+    }
+
+    assert failures(tmp_path, case) == ""
+
+
 # --- the dashboard ---
 
 
@@ -329,6 +361,41 @@ def panels() -> dict[str, list[str]]:
     """Return the queries of each panel of the dashboard."""
     found = json.loads((OPS / "grafana-dashboard.json").read_text())["panels"]
     return {panel["title"]: [each["expr"] for each in panel["targets"]] for panel in found}
+
+
+def test_a_state_is_counted_for_as_long_as_it_lasts(tmp_path: Path) -> None:
+    """From the next scrape on the account counts elsewhere, and no account at all is a 0."""
+    known = [{}, {}, KNOWN[State.BROKEN], KNOWN[State.BROKEN], KNOWN[State.HELD], KNOWN[State.HELD]]
+    texts = [gauge_text([account("a")], summary("a", **each)) for each in known]
+    [broken], [by_state] = panels()["Broken"], panels()["Accounts by state"]
+    asked = {"5m": {"healthy": 1}, "10m": {"broken": 1}, "20m": {"held": 1}}
+    case = {
+        "interval": "5m",
+        "input_series": scraped(texts, start=NOW, instances="ab"),
+        "promql_expr_test": [
+            {
+                "expr": broken,
+                "eval_time": at,
+                "exp_samples": [{"labels": "{}", "value": states.get("broken", 0)}],
+            }
+            for at, states in asked.items()
+        ]
+        + [
+            {
+                "expr": by_state,
+                "eval_time": at,
+                "exp_samples": [
+                    {"labels": f'{{state="{state}"}}', "value": count}
+                    for state, count in states.items()
+                ],
+            }
+            for at, states in asked.items()
+        ]
+        # Nothing is known: neither is it that none is broken.
+        + [{"expr": broken, "eval_time": "60m"}],
+    }
+
+    assert failures(tmp_path, case) == ""
 
 
 #: Panels of what the daemons have done, and of the daemons themselves.

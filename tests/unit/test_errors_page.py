@@ -9,13 +9,14 @@ import pytest
 
 from rotator import errors
 from rotator.model import ABANDONED, SUPERSEDED
+from rotator.rotation.causes import Act
 from rotator.rotation.steps.bookkeeping import Refuse
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()
 ROWS = re.findall(r"^\| `([a-z-]+)` \| (.*) \| (.*) \|$", PAGE, re.MULTILINE)
 #: What carries a code that is written where it is made.
-CARRIERS = frozenset({Refuse.__name__, "Refused", "Aborted", "Abort", "Problem"})
+CARRIERS = frozenset({Refuse.__name__, Act.__name__, "Refused", "Aborted", "Abort", "Problem"})
 
 
 def subclasses(kind: type[errors.RotatorError]) -> Iterator[type[errors.RotatorError]]:

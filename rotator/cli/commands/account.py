@@ -157,12 +157,8 @@ def opened(
     """
     with CommandContext.of(context).application() as application:
         account = application.settings.account(name)
-        yield application, account, _credential(application, account)
-
-
-def _credential(application: "Application", account: "Account") -> "Credential":
-    """Return the account's own credential: Vonage accepts no parent's for these calls."""
-    return read_own_credential(application.clients.store, account)
+        # Vonage accepts no parent's for these calls.
+        yield application, account, read_own_credential(application.clients.store, account)
 
 
 def _balance(application: "Application", account: "Account") -> "Balance | RotatorError":

@@ -85,6 +85,12 @@ def _sentences(adopted: "Adopted", path: str) -> list[str]:
         sentences.append(f"Vault removes that version by itself at {at} (`delete_version_after`)")
     if rotation and rotation.closed_at:
         sentences.append(f"rotation {rotation.id} is over: {rotation.error_code}")
+    elif rotation and adopted.delete_due_at:
+        why = "its grace has begun anew, and " if adopted.is_grace_anew else ""
+        sentences.append(
+            f"rotation {rotation.id} is open: {why}the old secret stays until "
+            f"{moment(adopted.delete_due_at)}"
+        )
     elif rotation:
         sentences.append(
             f"rotation {rotation.id} is open; `rotator resume {adopted.account}` continues it"
@@ -102,5 +108,11 @@ def _document(adopted: "Adopted", path: str) -> dict[str, Any]:
         "vault_version": adopted.vault_version,
         "written": adopted.is_written,
         "rotation": rotation
-        and {"id": rotation.id, "outcome": rotation.outcome, "error_code": rotation.error_code},
+        and {
+            "id": rotation.id,
+            "outcome": rotation.outcome,
+            "error_code": rotation.error_code,
+            "delete_due_at": rfc3339(adopted.delete_due_at),
+            "grace_restarted": adopted.is_grace_anew,
+        },
     }

@@ -164,7 +164,7 @@ class Demo:
         with self._process(*arguments) as process:
             yield process
             for line in process.stderr or ():
-                output.say(_step(line.rstrip()))
+                output.say(line.rstrip())
 
     def _process(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command that ends at the latest when the `with` block of its process ends."""
@@ -183,12 +183,6 @@ def _say(text: str) -> None:
     width = min(_WIDTH, output.terminal_width()) if sys.stdout.isatty() else _WIDTH
     output.write(f"{output.folded(text, width)}\n")
     output.flush()
-
-
-def _step(line: str) -> str:
-    """Return a line of a command: no wider than the terminal, if it goes there."""
-    is_seen = sys.stderr.isatty()
-    return output.folded(line, output.terminal_width(), indent=4) if is_seen else line
 
 
 def _url_in(line: str) -> str | None:

@@ -141,13 +141,14 @@ def _moment(option: str, text: str, now: datetime) -> datetime:
 
 
 def _rendered(made: "Report", form: ReportFormat) -> str:
-    from rotator.reporting import audit_data, audit_html  # noqa: PLC0415  # `--help` needs no page
+    # `--help` needs no page.
+    from rotator.reporting import audit_data, audit_html, audit_sheet  # noqa: PLC0415
 
     match form:
         case ReportFormat.HTML:
             return audit_html.page(made)
         case ReportFormat.CSV:
-            return audit_data.sheet(made).removesuffix("\n")
+            return audit_sheet.sheet(made).removesuffix("\n")
         case ReportFormat.JSON:
             return json.dumps(audit_data.document(made), indent=2)
 

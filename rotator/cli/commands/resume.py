@@ -19,7 +19,9 @@ def resume(
 ) -> None:
     """Carry every open rotation as far as it can go now, and start none.
 
-    Hooks that failed are called again. One that fails makes the exit code 1, and no rotation fail.
+    One that waits in its grace is looked at, and refused if consumers read a secret that does not
+    work, or nothing. Hooks that failed are called again. One that fails makes the exit code 1, and
+    no rotation fail.
     """
     command = CommandContext.of(context)
     with command.application() as application:

@@ -114,7 +114,7 @@ def delete(
             asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
             prompts.confirm(asked)
         with manual_operation(
-            application.reconciler(), account, "delete", actor=acting, secret_id=secret_id
+            application.reconciler(), account, "delete", actor=acting, named=secret_id
         ) as operation:
             view = operation.observe()
             secret_id = view.whole_id(secret_id)

@@ -63,6 +63,7 @@ from datetime import datetime, timedelta
 
 from rotator.model import Account, Request
 from rotator.rotation import refusals
+from rotator.rotation.causes import explained
 from rotator.rotation.observation import Observation
 from rotator.rotation.protocol.after_push import AFTER_PUSH
 from rotator.rotation.protocol.before_push import BEFORE_PUSH, UNDOING
@@ -103,7 +104,7 @@ def decide(
     if action is None:
         message = "the last rule always applies"
         raise AssertionError(message)
-    return action
+    return explained(action, account, observation) if isinstance(action, Refuse) else action
 
 
 def ledger_was_altered(facts: Facts) -> Refuse | None:

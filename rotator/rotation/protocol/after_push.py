@@ -16,13 +16,6 @@ from rotator.rotation.steps.publish import Clear, Verify
 from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
 
 
-def version_was_removed(facts: Facts) -> Refuse | None:
-    current = facts.observation.current
-    if current.removed_at is None:
-        return None
-    return refusals.version_ended(facts.account, current.version, current.removed_at, code="drift")
-
-
 def entry_was_overwritten(facts: Facts) -> Refuse | None:
     current, note = facts.current, facts.note
     is_noted = note is not None and note.rotation_id == facts.rotation.id
@@ -41,8 +34,8 @@ def push_is_unrecorded(facts: Facts) -> Learn | Refuse | None:
         return None
     if rotation.new_id is None and not facts.is_note_known:
         is_dead = observation.listing.secrets is None
-        name, account = facts.account.name, facts.account
-        return refusals.dead(name) if is_dead else refusals.revoked(account, None)
+        refusal = refusals.dead if is_dead else refusals.revoked
+        return refusal(facts.account, observation)
     new_id = rotation.new_id or note.secret_id
     return Learn(new_id=new_id, vault_version=observation.current.version)
 
@@ -52,7 +45,7 @@ def grace_cannot_start(facts: Facts) -> Refuse | None:
     is_begun = rotation.verified_at is not None and not is_misdated(rotation, facts.now)
     if is_begun or not effective_grace(rotation, facts.request) or not facts.is_clock_unusable:
         return None
-    return refusals.clock_behind(facts.observation.listing.clock_offset)
+    return refusals.clock_behind()
 
 
 def grace_is_misdated(facts: Facts) -> Redate | None:
@@ -93,7 +86,7 @@ def grace_goes_on(facts: Facts) -> Wait | None:
 def current_is_refused(facts: Facts) -> Refuse | None:
     observation = facts.observation
     is_live = observation.listing.secrets is not None and observation.current.authenticated_at
-    return None if is_live else refusals.dead(facts.account.name)
+    return None if is_live else refusals.dead(facts.account, observation)
 
 
 def predecessor_is_gone(facts: Facts) -> Close | None:
@@ -110,7 +103,7 @@ def predecessor_was_adopted(facts: Facts) -> Refuse | None:
 
 def pushed_secret_is_unlisted(facts: Facts) -> Refuse | None:
     is_current = facts.observation.current_secret_id == facts.rotation.new_id
-    return None if is_current else refusals.unlisted(facts.account.name, facts.rotation.new_id)
+    return None if is_current else refusals.unlisted(facts.account, facts.observation)
 
 
 def clock_is_ahead(facts: Facts) -> Wait | None:
@@ -118,7 +111,7 @@ def clock_is_ahead(facts: Facts) -> Wait | None:
     offset = facts.observation.listing.clock_offset
     if not grace or verified_at is None or facts.now - verified_at >= grace + offset:
         return None
-    gate = refusals.clock_ahead(offset)
+    gate = refusals.clock_ahead()
     return Wait(until=gate_retry_at(facts.rotation, gate, facts.now), gate=gate)
 
 
@@ -146,7 +139,6 @@ def predecessor_is_replaced(facts: Facts) -> Delete | None:
 
 AFTER_PUSH: tuple[Rule, ...] = (
     vault_is_behind,
-    version_was_removed,
     entry_was_overwritten,
     # While the new version is going to be removed, neither the predecessor is deleted nor the
     # pending entry, which is another copy; and hooks are not called.

@@ -52,14 +52,12 @@ def entry_is_missing(facts: Facts) -> Refuse | None:
     current = facts.observation.current
     if current.entry is not None or facts.is_first:
         return None
-    if current.removed_at:
-        return refusals.version_ended(facts.account, current.version, current.removed_at)
-    return refusals.entry_missing(facts.account, current.version)
+    return refusals.entry_missing(facts.account, facts.observation)
 
 
 def field_is_missing(facts: Facts) -> Refuse | None:
     is_missing = facts.current is not None and not facts.current.has_value
-    return refusals.field_missing(facts.account) if is_missing else None
+    return refusals.field_missing(facts.account, facts.observation) if is_missing else None
 
 
 def entry_is_another_accounts(facts: Facts) -> Refuse | None:
@@ -70,13 +68,12 @@ def entry_is_another_accounts(facts: Facts) -> Refuse | None:
 def value_was_changed(facts: Facts) -> Refuse | None:
     if facts.current is None or facts.note is None or facts.current.intact:
         return None
-    version = facts.observation.ledger.written.version
-    return refusals.changed(facts.account, version, "someone else changed the value at Vault")
+    return refusals.changed(facts.account, facts.observation)
 
 
 def no_credential_works(facts: Facts) -> Refuse | None:
     is_dead = facts.observation.listing.secrets is None
-    return refusals.dead(facts.account.name) if is_dead else None
+    return refusals.dead(facts.account, facts.observation) if is_dead else None
 
 
 UNUSABLE: tuple[Rule, ...] = (
@@ -128,9 +125,8 @@ def current_is_unknown(facts: Facts) -> Refuse | None:
     if observation.current_secret_id is not None or not is_live:
         return None
     if facts.note:
-        noted_id = facts.note.secret_id if facts.is_note_known else None
-        return refusals.revoked(facts.account, noted_id)
-    return refusals.unknown_current(facts.account, observation.listing.secrets or ())
+        return refusals.revoked(facts.account, observation)
+    return refusals.unknown_current(facts.account, observation)
 
 
 def secret_is_young(facts: Facts) -> Idle | None:
@@ -156,7 +152,7 @@ def clock_is_behind(facts: Facts) -> Refuse | None:
     grace = facts.account.policy.grace if asked is None else asked
     if not grace or not facts.is_clock_unusable:
         return None
-    return refusals.clock_behind(facts.observation.listing.clock_offset)
+    return refusals.clock_behind()
 
 
 def no_slot_can_be_freed(facts: Facts) -> Refuse | Observe | None:

@@ -92,6 +92,10 @@ class VaultApi(Simulator):
                 return Reply(status=204)
             case "POST" | "PUT", "sys/capabilities-self":
                 return _capabilities(request, token)
+            case "GET", "sys/mounts":
+                mounts = {f"{name}/": _mount_document(name) for name in self._mounts}
+                is_allowed = token.allows("read", path)
+                return responses.ok(mounts, more=mounts) if is_allowed else responses.denied()
             case "GET", _ if path.startswith(_UI_MOUNTS):
                 return self._ui_mount(path.removeprefix(_UI_MOUNTS), token)
             case _ if path.startswith(("auth/token/", "sys/capabilities-self", _UI_MOUNTS)):
@@ -151,19 +155,7 @@ class VaultApi(Simulator):
                 f'access to path "{wanted}"'
             )
             return responses.error_reply(HTTPStatus.FORBIDDEN, text)
-        document = {
-            "type": "kv",
-            "path": f"{name}/",
-            "description": "",
-            "accessor": f"kv_{_id(name)[:8]}",
-            "local": False,
-            "seal_wrap": False,
-            "external_entropy_access": False,
-            "options": {"version": "2"},
-            "uuid": _id(name),
-            "config": {"default_lease_ttl": 0, "max_lease_ttl": 0, "force_no_cache": False},
-        }
-        return responses.ok(document)
+        return responses.ok(_mount_document(name) | {"path": f"{name}/"})
 
     def _on_mount(self, path: str, request: Request, token: Token) -> Reply:
         operation = _OPERATIONS.get(request.method)
@@ -188,6 +180,20 @@ class VaultApi(Simulator):
         """Return the mount that a path is on; of nested ones the longest."""
         found = [name for name in self._mounts if f"{path}/".startswith(f"{name}/")]
         return max(found, key=len, default=None)
+
+
+def _mount_document(name: str) -> dict[str, Any]:
+    return {
+        "type": "kv",
+        "description": "",
+        "accessor": f"kv_{_id(name)[:8]}",
+        "local": False,
+        "seal_wrap": False,
+        "external_entropy_access": False,
+        "options": {"version": "2"},
+        "uuid": _id(name),
+        "config": {"default_lease_ttl": 0, "max_lease_ttl": 0, "force_no_cache": False},
+    }
 
 
 def _capabilities(request: Request, token: Token) -> Reply:

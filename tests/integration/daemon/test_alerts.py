@@ -240,7 +240,7 @@ def test_what_is_due_is_delivered_by_threads(
     delivered(application)
     [taken] = receiver.taken
 
-    assert json.loads(taken.body)["reason"].startswith("a rotation is due for ")
+    assert json.loads(taken.body)["reason"] == "a rotation is due and has not begun"
     assert events(database) == ["overdue", "delivered"]
     assert not pool.uses(application)
 

@@ -88,6 +88,7 @@ UNPROVEN: dict[str, tuple[str, ...]] = {
     "rotation.gate_since": (LONG_AGO, FAR),
     "rotation.gate_retry_at": (LONG_AGO, FAR),
     "account.listed_ids": ("NULL", "'[\"$old\"]'"),
+    "account.recorded_ids": ("NULL", "'[\"$old\"]'", "'{}'", "'no JSON'"),
     "account.current_id": ("'$old'",),
     "account.current_since": (FAR,),
     "account.seen_at": (LONG_AGO, FAR),

@@ -84,7 +84,8 @@ def test_a_commit_gives_the_head(database: Engine, writer: LedgerWriter, lease: 
 
 def test_a_commit_without_entries_keeps_the_head(writer: LedgerWriter, lease: Lease) -> None:
     """A snapshot alone is no link of the chain."""
-    assert commit(writer, lease, snapshot=SIGHTING) == chain.GENESIS
+    sighting = replace(SIGHTING, listed_ids=("new",))
+    assert commit(writer, lease, snapshot=sighting) == chain.GENESIS
 
     head = commit(writer, lease, entries=[DRAFT])
 
@@ -480,6 +481,22 @@ def test_a_newer_sighting_replaces_the_older(
     assert record.listed_ids == ()
     assert (record.current_id, record.current_since) == (None, None)
     assert record.seen_at == LATER
+
+
+def test_the_age_of_a_secret_that_does_not_work_is_not_forgotten(
+    database: Engine, writer: LedgerWriter, lease: Lease
+) -> None:
+    """Nobody knows better until Vonage answers again: then, what it answers counts."""
+    unclear = AccountSnapshot(listed_ids=(), current_id=None, current_since=None, is_broken=True)
+    for snapshot in (SIGHTING, unclear):
+        commit(writer, lease, LATER, snapshot=snapshot)
+    [broken] = LedgerReader(database).accounts(["a"])
+    commit(writer, lease, LATER, snapshot=replace(unclear, current_since=LATER))
+    [known] = LedgerReader(database).accounts(["a"])
+
+    assert (broken.listed_ids, broken.current_id) == ((), None)
+    assert broken.current_since == SIGHTING.current_since
+    assert known.current_since == LATER
 
 
 def test_without_a_sighting_the_last_one_stays(

@@ -222,7 +222,7 @@ def test_doctor_sees_whose_it_is(folder: Path, tmp_path: Path) -> None:
         (
             Verdict.FAILED,
             f"{file} belongs to root, its folder to user {USER}",
-            f"chown --reference={folder} {file}",
+            f"`chown --reference={folder} {file}`",
         )
     ]
 

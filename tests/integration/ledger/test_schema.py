@@ -413,3 +413,21 @@ def test_an_older_ledgers_drift_is_kept(empty: Engine) -> None:
         None,
         None,
     ]
+
+
+def test_an_older_ledgers_list_is_what_later_looks_are_compared_with(empty: Engine) -> None:
+    """Where nothing was listed, the next look is the first."""
+    config = schema.alembic_config()
+    rows = {"a": '["new","old"]', "b": "[]", "c": None}
+    with writing(empty) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0014")
+        account = table("account", column("name"), column("listed_ids"), column("recorded_ids"))
+        for name, listed in rows.items():
+            row = {"name": name, "listed_ids": listed}
+            connection.execute(account.insert().values(row))
+        command.upgrade(config, schema.HEAD)
+        query = select(account.c.recorded_ids).order_by(account.c.name)
+        found = connection.execute(query).scalars().all()
+
+    assert found == ['["new","old"]', None, None]

@@ -36,7 +36,7 @@ def restore_vault(fixture: RotationFixture) -> None:
 
 def by_hand(fixture: RotationFixture) -> list[str]:
     """Return the ledger's entries about adoptions, in short, but for who asked."""
-    entries = [each for each in fixture.entries() if each.event != "requested"]
+    entries = [each for each in fixture.entries() if each.event not in ("requested", "not-begun")]
     return [f"{each.event} {each.step}" for each in entries if "adopt" in each.detail]
 
 

@@ -53,14 +53,19 @@ def test_what_was_put_back_has_all_of_its_grace(tmp_path: Path) -> None:
         old, new = fixture.secrets()
         fixture.world.vault.write(fixture.accounts[NAME].vault_path, before)
         fixture.clock.advance(hours=23)
-        fixture.adopt(new.value, secret_id=new.id)
+        adopted = fixture.adopt(new.value, secret_id=new.id)
+        again = fixture.adopt(new.value, secret_id=new.id)
+        until = fixture.clock.now() + timedelta(hours=24)
         fixture.clock.advance(hours=23)
         waiting = fixture.resume()
         both = {secret.id for secret in fixture.secrets()}
         fixture.clock.advance(hours=1, seconds=1)
         done = fixture.resume()
 
+        assert (adopted.delete_due_at, adopted.is_grace_anew) == (until, True)
+        assert (again.delete_due_at, again.is_grace_anew) == (until, False)
         assert waiting.outcome.value == "awaiting-deletion"
+        assert waiting.delete_due_at == until
         assert both == {old.id, new.id}
         assert done.outcome.value == "completed"
         assert [secret.id for secret in fixture.secrets()] == [new.id]

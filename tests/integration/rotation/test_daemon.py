@@ -55,7 +55,7 @@ def test_trouble_is_recorded_when_it_begins_and_when_it_ends(tmp_path: Path) -> 
             fixture.reconciler.refresh(account)
 
         events = [entry.event for entry in fixture.entries(NAME)[before:]]
-        assert events == ["trouble", "trouble-over"]
+        assert events == ["secret-appeared", "trouble", "secret-vanished", "trouble-over"]
         assert trouble is not None
         assert (trouble.state, trouble.code) == (State.DRIFTED, "foreign-secret")
         assert trouble.since == fixture.clock.now()

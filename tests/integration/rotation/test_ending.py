@@ -60,7 +60,7 @@ def test_a_rotation_waits_with_all_it_has_for_a_version_that_stays(tmp_path: Pat
         fixture.clock.advance(hours=1)
         report = fixture.resume()
 
-        assert (code(refused), code(ended)) == ("version-ends", "drift")
+        assert (code(refused), code(ended)) == ("version-ends", "entry-missing")
         assert kept == (2, True)
         assert waiting.outcome is Outcome.AWAITING_DELETION
         assert report.outcome is Outcome.COMPLETED

@@ -62,7 +62,7 @@ def test_a_clock_that_is_ahead_does_not_end_a_grace(tmp_path: Path) -> None:
         assert rotation is not None
         assert rotation.waiting is not None
         assert rotation.waiting.gate == "clock"
-        assert "this machine's clock is 3h ahead" in (rotation.waiting.reason or "")
+        assert "this machine's clock is ahead" in (rotation.waiting.reason or "")
         assert fixture.events().count("gate-shut wait") == 1
         assert late.outcome is Outcome.COMPLETED
 
@@ -224,7 +224,7 @@ def test_a_clock_that_is_ahead_is_named_before_the_first_try(tmp_path: Path) -> 
         assert foreseen.error is not None
         assert foreseen.error == found.error
         assert foreseen.error.code == "gate-shut"
-        assert "3h ahead of Vonage's" in foreseen.error.message
+        assert "ahead of Vonage's" in foreseen.error.message
         assert "timedatectl" in (foreseen.error.hint or "")
 
 

@@ -140,7 +140,8 @@ def test_a_rotation_is_recovered_from_vault_alone(tmp_path: Path, number: int) -
         if pending:
             assert report.rotation_id == pending["rotation_id"]
             assert fixture.look().value == pending["value"]
-            assert '"reason":"recovered"' in fixture.entries()[1].detail
+            (opened,) = [entry for entry in fixture.entries() if entry.event == "opened"]
+            assert '"reason":"recovered"' in opened.detail
 
 
 @pytest.mark.parametrize("number", range(4, 9))

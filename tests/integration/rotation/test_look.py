@@ -10,7 +10,7 @@ import pytest
 
 from rotator.errors import Busy, CheckAndSetLost, CredentialRefused, LedgerError
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, Outcome, Request, State, Trouble
+from rotator.model import Hold, Outcome, Request, State
 from rotator.rotation.observation import observe
 from rotator.rotation.passes import Pass
 from rotator.rotation.ports import NewEntry, StoredPending
@@ -61,7 +61,7 @@ def test_a_plan_that_would_be_refused_says_so(tmp_path: Path) -> None:
 
         assert (report.error, report.exit_code) == (done.error, done.exit_code)
         assert [type(action).__name__ for action in actions] == ["Refuse"]
-        assert fixture.events() == [*events, "refused"]
+        assert fixture.events() == [*events, "secret-appeared", "refused"]
 
 
 def test_a_plan_that_cannot_be_made_says_why(tmp_path: Path) -> None:
@@ -141,7 +141,13 @@ def test_a_refresh_within_a_grace_sees_what_stopped_working(tmp_path: Path) -> N
         assert revoked.trouble is not None
         assert revoked.trouble.state is State.BROKEN
         assert revoked.trouble.code == "current-refused"
-        assert revoked.trouble.why == "Vonage refuses the value that Vault holds"
+        assert revoked.trouble.why == (
+            f"someone else revoked secret {new} at Vonage: consumers read a secret that does not "
+            "work"
+        )
+        # Vonage answers no list; the age is what it was.
+        assert (revoked.listed_ids, revoked.current_id) == ((), None)
+        assert revoked.current_since == fine.current_since is not None
 
 
 def test_a_hold_is_no_drift(tmp_path: Path) -> None:
@@ -361,176 +367,3 @@ def test_the_default_clock_is_aware(tmp_path: Path) -> None:
 
         assert datetime.now(UTC) - engine.now() < timedelta(minutes=1)
         assert engine.new_id() != engine.new_id()
-
-
-# -- Cause and cure. -----------------------------------------------------------------------
-
-
-def trouble(fixture: RotationFixture) -> Trouble:
-    """Look at the account; return what is wrong with it."""
-    fixture.reconciler.refresh(fixture.accounts[NAME])
-    [summary] = fixture.queries.accounts([NAME])
-    assert summary.trouble
-    return summary.trouble
-
-
-def test_the_cure_names_the_version_that_still_works(tmp_path: Path) -> None:
-    """Someone wrote rubbish over the value twice: what was there before is brought back at once."""
-    with RotationFixture(tmp_path, rotated_before=True) as fixture:
-        version = fixture.world.vault.current_version(fixture.accounts[NAME].vault_path)
-        fixture.patch(api_secret="Rubbish1234")
-        fixture.patch(api_secret="Rubbish5678")
-        found = trouble(fixture)
-        refused = fixture.attempt()
-
-        path = fixture.accounts[NAME].identity.vault_path
-        cure = f"version {version} still works: `vault kv rollback -version={version} {path}`"
-        assert found.state is State.BROKEN
-        assert str(found.hint).startswith(cure)
-        assert str(found.hint).count("rollback") == 1
-        assert refused.error
-        assert str(refused.error.hint).startswith(cure)
-
-
-def test_no_version_is_named_that_does_not_work(tmp_path: Path) -> None:
-    """Where each older version was revoked or has the same value, the cure is another one."""
-    with RotationFixture(tmp_path, rotated_before=True) as fixture:
-        for secret in fixture.secrets():
-            fixture.revoke(secret.id)
-        for note in ("once", "twice"):
-            fixture.patch(api_secret="Rubbish1234", note=note)
-        found = trouble(fixture)
-
-        assert found.state is State.BROKEN
-        assert "still works" not in str(found.hint)
-        assert "rotator adopt" in str(found.hint)
-
-
-def test_no_version_is_named_that_vault_has_removed(tmp_path: Path) -> None:
-    """The search ends there, and the other cures stay."""
-    with RotationFixture(tmp_path, rotated_before=True) as fixture:
-        path = fixture.accounts[NAME].vault_path
-        fixture.patch(api_secret="Rubbish1234")
-        fixture.world.vault.destroy(path, range(1, fixture.world.vault.current_version(path)))
-        found = trouble(fixture)
-
-        assert found.state is State.BROKEN
-        assert "still works" not in str(found.hint)
-
-
-def test_an_overwritten_entry_without_the_field_names_the_version_that_works(
-    tmp_path: Path,
-) -> None:
-    """Someone wrote other fields there: what they replaced is brought back."""
-    with RotationFixture(tmp_path, rotated_before=True) as fixture:
-        version = fixture.world.vault.current_version(fixture.accounts[NAME].vault_path)
-        fixture.drop_field("api_secret")
-        found = trouble(fixture)
-
-        assert (found.state, found.code) == (State.BROKEN, "field-missing")
-        assert str(found.hint).startswith(f"version {version} still works: ")
-
-
-def test_nobody_is_sent_back_to_a_version_that_stopped_working(tmp_path: Path) -> None:
-    """The pushed secret was revoked, and its predecessor rolled back to: that one is kept."""
-    with RotationFixture(tmp_path, grace=timedelta(days=1), rotated_before=True) as fixture:
-        new = fixture.attempt().new_secret_id
-        fixture.revoke(new or "")
-        broken = trouble(fixture)
-        fixture.roll_back()
-        found = trouble(fixture)
-        fixture.adopt(None)
-        mended = fixture.queries.accounts([NAME])[0].trouble
-
-        assert "still works" in str(broken.hint)
-        assert found.state is State.DRIFTED
-        assert "rollback" not in str(found.hint)
-        assert "`rotator adopt account-1`, with --from-vault" in str(found.hint)
-        assert mended is None
-
-
-def test_what_was_never_adopted_is_unmanaged(tmp_path: Path) -> None:
-    """Two secrets and no note: nobody changed anything, rotator does not know which one is used."""
-    with RotationFixture(tmp_path) as fixture:
-        fixture.make_foreign()
-        found = trouble(fixture)
-
-        assert (found.state, found.code) == (State.UNMANAGED, "unknown-current")
-        assert f"rotator adopt {NAME}" in str(found.hint)
-
-
-def test_a_clock_that_is_behind_stays_what_is_wrong(tmp_path: Path) -> None:
-    """A look confirms what the pass was refused for, and does not take it for mended."""
-    with RotationFixture(tmp_path, grace=timedelta(days=1)) as fixture:
-        fixture.clock_offset = timedelta(days=-2)
-        refused = fixture.attempt()
-        found = trouble(fixture)
-
-        assert refused.error
-        assert refused.error.code == found.code == "clock-behind"
-        assert found.state is State.REFUSED
-        assert "trouble-over" not in fixture.events()
-        assert fixture.queries.accounts([NAME])[0].failures == 1
-
-
-def test_a_look_ends_what_failed_where_nothing_is_due(tmp_path: Path) -> None:
-    """What was asked for in an outage is not tried again for weeks: nothing else would end it."""
-    with RotationFixture(tmp_path) as fixture:
-        fixture.attempt()
-        fixture.world.vault.sealed = True
-        fixture.attempt()
-        fixture.world.vault.sealed = False
-        [failing] = fixture.queries.accounts([NAME])
-        fixture.reconciler.refresh(fixture.accounts[NAME])
-        fixture.reconciler.refresh(fixture.accounts[NAME])
-        [over] = fixture.queries.accounts([NAME])
-
-        assert (failing.failures, over.failures, over.failure) == (1, 0, None)
-        assert fixture.events()[-2:] == ["failed", "trouble-over"]
-
-
-def test_a_look_leaves_what_is_tried_again(tmp_path: Path) -> None:
-    """Where a rotation is due, a look does not show that it will succeed."""
-    with RotationFixture(tmp_path) as fixture:
-        fixture.world.vault.sealed = True
-        fixture.attempt()
-        fixture.world.vault.sealed = False
-        fixture.reconciler.refresh(fixture.accounts[NAME])
-        [summary] = fixture.queries.accounts([NAME])
-
-        assert summary.failures == 1
-        assert fixture.events()[-1] == "failed"
-
-
-def test_a_value_that_is_gone_from_its_entry_breaks_consumers(tmp_path: Path) -> None:
-    """Also of an account that was never rotated, and at each look; the cure is what was there."""
-    with RotationFixture(tmp_path) as fixture:
-        fixture.reconciler.refresh(fixture.accounts[NAME])
-        fixture.world.vault.write(fixture.accounts[NAME].vault_path, {"note": "x"})
-        first, second = trouble(fixture), trouble(fixture)
-
-        assert (first.state, first.code) == (State.BROKEN, "field-missing")
-        assert "vault kv rollback -version=1" in str(first.hint)
-        assert second == first
-
-
-def test_an_entry_without_a_value_from_the_start_breaks_nobody(tmp_path: Path) -> None:
-    """Nobody has read one there as far as rotator knows."""
-    with RotationFixture(tmp_path) as fixture:
-        fixture.world.vault.write(fixture.accounts[NAME].vault_path, {"note": "x"})
-        fixture.reconciler.refresh(fixture.accounts[NAME])
-        [summary] = fixture.queries.accounts([NAME])
-
-        assert summary.trouble
-        assert summary.trouble.state is State.UNMANAGED
-
-
-def test_a_cure_that_was_not_known_is_news(tmp_path: Path) -> None:
-    """As of what an older version has found, whose ledger has no cure."""
-    with RotationFixture(tmp_path, rotated_before=True) as fixture:
-        fixture.make_foreign()
-        found = trouble(fixture)
-
-        assert found.hint
-        assert found.is_news(replace(found, hint=None))
-        assert not found.is_news(replace(found, hint="another one"))

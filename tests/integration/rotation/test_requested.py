@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from rotator.errors import Refused
+from rotator.errors import Forbidden, LeaseLost, Refused
 from rotator.ledger.holds import Holds
 from rotator.model import Hold, Request
 from rotator.rotation.manual import manual_operation
-from rotator.rotation.ports import NewEntry
+from rotator.rotation.ports import BeforeSend, NewEntry
 from rotator.sim import Fault
 from tests.support.clock import START
 from tests.support.rotation_fixture import NAME, RotationFixture
@@ -120,19 +120,96 @@ def test_an_adoption_begins_with_who_adopts(tmp_path: Path, *, is_refused: bool)
 
 
 def test_what_is_done_by_hand_begins_with_who_does_it(tmp_path: Path) -> None:
-    """An id is recorded with it; a text in its place is not, as it may be a value."""
+    """The id that Vonage lists is recorded with it, whole; what is none may be a value."""
     with RotationFixture(tmp_path) as fixture:
         foreign = fixture.make_foreign()
         account = fixture.accounts[NAME]
-        for secret_id in (foreign, "MistakenlyAValue1", foreign.replace("-", "")):
-            with manual_operation(
-                fixture.reconciler, account, "delete", actor=EVE, secret_id=secret_id
-            ):
+        unlisted = "5d2cb4a6-0d2a-4a39-9a37-8a8dbd6d3a31"
+        no_ids = ("MistakenlyAValue1", foreign.replace("-", ""), foreign[:3], unlisted)
+        for named in (foreign, foreign[:8], *no_ids):
+            with manual_operation(fixture.reconciler, account, "delete", actor=EVE, named=named):
                 pass
 
         about = {"operation": "delete", **BY_EVE}
-        assert requests(fixture) == [about | {"secret_id": foreign}, about, about]
+        whole = about | {"secret_id": foreign}
+        assert requests(fixture) == [whole, whole, about, about, about, about]
         assert fixture.writer.load(NAME).perhaps_deleted_ids == frozenset()
+
+
+def not_begun(fixture: RotationFixture) -> list[dict[str, Any]]:
+    """Return the facts of each request that came to nothing."""
+    return [json.loads(each.detail) for each in fixture.entries() if each.event == "not-begun"]
+
+
+def test_a_request_that_is_refused_in_a_grace_says_so(tmp_path: Path) -> None:
+    """Nothing has failed: no retry is counted."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt(grace=DAY)
+        fixture.attempt(actor=EVE)
+        fixture.attempt()
+
+        assert not_begun(fixture) == [
+            {"operation": "rotate", "outcome": "refused", "code": "in-grace"}
+        ]
+        assert fixture.writer.load(NAME).failures == 0
+
+
+def test_what_is_refused_by_hand_says_so(tmp_path: Path) -> None:
+    """With its code, and not what was typed; what was tried has entries of its own."""
+    with RotationFixture(tmp_path) as fixture:
+        (only,) = fixture.secrets()
+        account = fixture.accounts[NAME]
+        with (
+            pytest.raises(Refused),
+            manual_operation(fixture.reconciler, account, "delete", actor=EVE) as operation,
+        ):
+            operation.observe().require_deletable(only.id, force=False)
+        with (
+            pytest.raises(Refused),
+            manual_operation(fixture.reconciler, account, "top-up", actor=EVE) as operation,
+        ):
+            operation.perform(_refuse)
+        break_vonage(fixture)
+        with (
+            pytest.raises(Forbidden),
+            manual_operation(fixture.reconciler, account, "create", actor=EVE) as operation,
+        ):
+            operation.observe()
+
+        assert not_begun(fixture) == [
+            {"operation": "delete", "outcome": "refused", "code": "unsafe-delete"},
+            {"operation": "create", "outcome": "failed", "code": Forbidden.code},
+        ]
+
+
+def _refuse(look: BeforeSend) -> None:
+    look()
+    raise Refused("no", code="no", hint="")
+
+
+def test_an_adoption_that_is_refused_says_so(tmp_path: Path) -> None:
+    """What was typed in the place of an id is not in it."""
+    with RotationFixture(tmp_path) as fixture:
+        (only,) = fixture.secrets()
+        with pytest.raises(Refused) as refused:
+            fixture.adopt(only.value, secret_id="MistakenlyAValue1")
+
+        assert not_begun(fixture) == [
+            {"operation": "adopt", "outcome": "refused", "code": refused.value.code}
+        ]
+
+
+def test_without_a_ledger_no_outcome_is_recorded(tmp_path: Path) -> None:
+    """Who has lost the lease leaves the record to its owner."""
+    with RotationFixture(tmp_path) as fixture:
+        account = fixture.accounts[NAME]
+        with (
+            pytest.raises(LeaseLost),
+            manual_operation(fixture.reconciler, account, "create", actor=EVE),
+        ):
+            raise LeaseLost
+
+        assert not_begun(fixture) == []
 
 
 def test_a_request_changes_nothing_that_is_known_of_a_deletion(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def entry(event: str, step: Step | None) -> NewEntry:
         ("aborting", Step.ABORT, "undoing the rotation (vonage-unavailable)"),
         ("closed", Step.COMPLETE, "rotation completed"),
         ("refused", None, "refused (vonage-unavailable)"),
+        ("not-begun", None, "- not begun (vonage-unavailable)"),
         ("asked", Step.WAIT, "the open rotation goes on as asked for"),
         ("invented", None, "invented (vonage-unavailable)"),
     ],
@@ -109,3 +110,16 @@ def test_a_line_for_what_takes_long(
     assert silent == ("", "")
     assert "12 checks made, [/the last]: x" in shown.err
     assert shown.out == ""
+
+
+def test_that_line_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is longer than the terminal is wide is cut: a second line would come and go."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress.line() as show:
+        show(f"13 checks made, the last: {'secret/' * 99}")
+
+    assert capsys.readouterr().err.count("secret/") in range(1, 12)

@@ -77,6 +77,34 @@ def test_rows_that_fit_are_a_table(
     assert lines[2].startswith(f"sms-prod    broken   {ID}  Vonage refuses the")
 
 
+def test_no_command_is_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a cell, a block, a line of output and an error, a command stays on one line.
+
+    One that is longer than the terminal is wide has its own line, which the terminal wraps.
+    """
+    command = "`rotator secrets delete sms-prod --yes`"
+    hint = f"if nothing uses it, and nothing will, delete it with {command}, or keep it as it is"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    for width in range(20, 160):
+        monkeypatch.setenv("COLUMNS", str(width))
+        output.table(("account", "hint"), [("sms-prod", hint)])
+        output.write(output.fitted(hint))
+        output.complain("both slots are taken", hint)
+        out, err = capsys.readouterr()
+
+        lines = [line.strip() for line in f"{out}{err}".splitlines()]
+        whole = [line for line in lines if command in line]
+        assert len(whole) == 3
+        assert "\ue000" not in out + err
+        if width < len(command):
+            assert set(whole) == {f"{command},"}
+        elif width > len(command) + 4:
+            assert max(map(len, whole)) <= width
+
+
 def test_an_id_wider_than_the_terminal_is_left_to_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

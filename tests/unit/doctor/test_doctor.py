@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +188,17 @@ def test_an_encrypted_key_is_named(tmp_path: Path, key: str, header: str) -> Non
 def test_a_header_that_is_no_date_is_no_error(date: str | None) -> None:
     """The server does not tell its time."""
     assert clock_check("vonage", date, NOW).verdict is Verdict.WARNING
+
+
+@pytest.mark.parametrize(
+    ("date", "finding"),
+    [
+        ("Thu, 26 Nov 2026 07:28:00 GMT", "this machine's clock is 3d behind the server's"),
+        ("Mon, 23 Nov 2026 05:27:00 GMT", "this machine's clock is 2h 1m ahead of the server's"),
+    ],
+)
+def test_a_wrong_clock_is_described_as_people_do(date: str, finding: str) -> None:
+    """By how much it is off, in two units, and in which direction."""
+    found = clock_check("vault", date, datetime(2026, 11, 23, 7, 28, tzinfo=UTC))
+
+    assert (found.verdict, found.finding) == (Verdict.FAILED, finding)

@@ -34,9 +34,17 @@ def test_few_accounts_are_all_named() -> None:
     assert one == [missing("sms-1")]
 
 
+def test_what_is_in_the_way_of_several_checks_is_one_cause() -> None:
+    """It is shown as the check that found it first."""
+    why, hint = "the ledger file cannot be opened", "correct ledger.url"
+    found = [bad("ledger revision", "", why, hint), bad("accounts", "", why, hint)]
+
+    assert causes(found, {}) == found[:1]
+
+
 def test_problems_come_before_warnings() -> None:
     """Each kind in the order in which it was found."""
-    found = [doubtful("a", "", "w", "h"), bad("b", "", "p", None), bad("a", "", "p", None)]
+    found = [doubtful("a", "", "w", "h"), bad("b", "", "p", None), bad("a", "", "q", None)]
 
     assert [cause.name for cause in causes(found, {})] == ["b", "a", "a"]
 

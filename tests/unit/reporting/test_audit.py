@@ -8,7 +8,7 @@ import pytest
 from rotator.model import State, Step, Trouble
 from rotator.model.rotation import SecretRole
 from rotator.reporting.audit import Report
-from rotator.reporting.audit_data import document, sheet
+from rotator.reporting.audit_data import document
 from rotator.reporting.audit_events import is_needed
 from rotator.reporting.audit_html import page
 from rotator.reporting.audit_records import (
@@ -22,6 +22,7 @@ from rotator.reporting.audit_records import (
     SecretUse,
     TroublePeriod,
 )
+from rotator.reporting.audit_sheet import sheet
 from rotator.rotation.ports import AccountSummary
 from tests.support import samples
 from tests.support.audit_samples import DAY, NOW, PERIOD, entry, made, rotation, seen
@@ -311,18 +312,6 @@ def test_a_revocation_names_who_did_it(deletions: tuple[Any, ...], by: str, how:
     ]
 
 
-def test_a_secret_that_vonage_does_not_list_was_revoked_by_someone_else() -> None:
-    """That no entry has its deletion is told, and when it was found to be gone."""
-    events = rotation(NOW - 80 * DAY, "s1", "s2")
-    known = seen("s9", at=NOW - DAY, current_id=None)
-    (use,) = [each for each in made(*events, summary=known).uses if each.secret_id == "s2"]
-
-    assert (use.is_live, use.revocation) == (
-        False,
-        Revocation(secret_id="s2", at=NOW - DAY, by="someone else", how="found gone"),
-    )
-
-
 @pytest.mark.parametrize(
     "known",
     [
@@ -474,6 +463,7 @@ def test_a_broken_account_is_broken() -> None:
         "within_policy": 0,
         "overdue": 0,
         "broken": 1,
+        "was_broken": 0,
         "unmanaged_live_credentials": 1,
         "not_known": 0,
         "no_policy": 0,

@@ -24,8 +24,9 @@ COMPLETED = rotation(
     outcome="completed",
 )
 FAILED = replace(COMPLETED, step=Step.ABORT, outcome="failed", error_code="secret-rejected")
-ROTATING = replace(COMPLETED, step=Step.STAGE, closed_at=None, outcome=None, verified_at=None)
-WAITING = replace(ROTATING, step=Step.WAIT, verified_at=NOW - HOUR)
+STUCK = replace(COMPLETED, step=Step.STAGE, closed_at=None, outcome=None, verified_at=None)
+ROTATING = replace(STUCK, opened_at=NOW - timedelta(minutes=10))
+WAITING = replace(STUCK, step=Step.WAIT, verified_at=NOW - HOUR)
 
 HOLD = Hold(reason="moving house", by="ann", at=NOW - HOUR)
 BROKEN = Trouble(
@@ -98,7 +99,8 @@ def test_the_state_is_the_most_urgent_condition(known: dict[str, Any], state: St
 
 def test_each_condition_has_its_cause_and_cure() -> None:
     """With its code, its beginning, the tries and the next one; the most urgent one comes first."""
-    found = status(trouble=BROKEN, failures=3, retry_at=NOW + HOUR, current_since=NOW - 46 * DAY)
+    old: dict[str, Any] = {"current_since": NOW - 46 * DAY, "next_due_at": NOW - 16 * DAY}
+    found = status(trouble=BROKEN, failures=3, retry_at=NOW + HOUR, **old)
     document = found.document()
 
     assert {key: document[key] for key in ("state", "code", "why", "hint", "tries")} == {
@@ -110,13 +112,32 @@ def test_each_condition_has_its_cause_and_cure() -> None:
     }
     assert document["since"] == "2026-11-23T10:00:00Z"
     assert document["next_try_at"] == "2026-11-23T13:00:00Z"
-    assert [each["state"] for each in document["conditions"]] == ["broken", "overdue"]
-    assert document["conditions"][1]["why"] == "the secret is 46d old, older than max_age 45d"
+    assert [each["state"] for each in document["conditions"]] == ["broken", "overdue", "due"]
+    assert document["conditions"][1]["why"] == "the secret is older than max_age 45d"
+
+
+@pytest.mark.parametrize(
+    ("known", "at"),
+    [
+        ({"next_due_at": NOW - DAY}, NOW + HOUR),
+        ({"last_rotation": ROTATING}, NOW + HOUR),
+        ({"next_due_at": NOW + DAY}, NOW + DAY),
+        ({"next_due_at": None}, None),
+    ],
+)
+@pytest.mark.parametrize("wrong", [{}, {"trouble": REFUSED}])
+def test_nothing_is_tried_again_before_it_is_due(
+    wrong: dict[str, Any], known: dict[str, Any], at: datetime | None
+) -> None:
+    """A rotation that nobody needs yet, and that failed, is not repeated before its time."""
+    found = status(**FAILING, **wrong, **known)
+
+    assert found.condition.next_try_at == at
 
 
 def test_the_notes_name_each_cause_with_its_code_and_the_tries() -> None:
     """On one line, for the table."""
-    assert status(**FAILING).row()[-1] == (
+    assert status(**FAILING, last_rotation=ROTATING).row()[-1] == (
         "Vonage failed (vonage, since 2026-11-23 10:00 UTC, 3 tries, next try 2026-11-23 13:00 UTC)"
     )
     assert status(trouble=DRIFTED, hold=HOLD).row()[-1] == (
@@ -161,7 +182,7 @@ def test_what_is_due_has_a_while_to_be_done() -> None:
 
     assert due.overdue_reason is None
     assert due.due_from == NOW - timedelta(minutes=14)
-    assert late.overdue_reason == "a rotation is due for 16m and has not begun"
+    assert late.overdue_reason == "a rotation is due and has not begun"
 
 
 def test_what_came_due_in_a_long_grace_is_due_from_its_end() -> None:
@@ -184,7 +205,13 @@ def test_what_came_due_in_a_long_grace_is_due_from_its_end() -> None:
         ({"next_due_at": None}, NOW + 42 * DAY),
         ({"current_since": None, "next_due_at": None}, None),
         ({"last_rotation": WAITING}, NOW + 2 * DAY - HOUR),
-        ({"last_rotation": ROTATING}, NOW + 20 * DAY + timedelta(minutes=15)),
+        # Asked for before it was due, and to be carried on at once, or from a window on.
+        ({"last_rotation": ROTATING}, NOW + timedelta(minutes=5)),
+        (
+            {"last_rotation": replace(ROTATING, waiting=GateWait(retry_at=NOW + DAY))},
+            NOW + DAY + timedelta(minutes=15),
+        ),
+        ({"last_rotation": ROTATING, "next_due_at": None}, NOW + timedelta(minutes=5)),
     ],
 )
 def test_it_is_known_when_something_becomes_late(
@@ -234,7 +261,8 @@ def test_a_hold_does_not_hide_that_a_pushed_rotation_is_finished() -> None:
 
 def test_nothing_is_deleted_while_something_is_wrong() -> None:
     """The wait has no end yet."""
-    found = status(trouble=BROKEN, last_rotation=LATE_DELETION).conditions[-1]
+    listed = ("new", "old")
+    found = status(trouble=BROKEN, last_rotation=LATE_DELETION, listed_ids=listed).conditions[-1]
 
     assert (found.state, found.code) == (State.WAITING, None)
     assert found.why == "the old secret stays until what is wrong is mended"

@@ -9,10 +9,10 @@ from rotator.ledger.reader import ChainCheck
 from rotator.model import NOTHING_WRITTEN, Account, CurrentEntry, Note, Written
 from rotator.reporting.verification import (
     CHAIN_HINT,
-    ROW_HINT,
-    VANISHED_HINT,
     LedgerVerification,
     Verifier,
+    row_hint,
+    vanished_hint,
     verify_ledger,
 )
 from rotator.rotation.ports import StoredCurrent
@@ -73,7 +73,8 @@ def test_each_fault_has_its_hint() -> None:
     )
     found = verify_ledger(Reader(check, ("late",)), "a", None, anchor="x")  # type: ignore[arg-type]
 
-    assert [hint for _, hint in found.complaints] == [CHAIN_HINT, ROW_HINT, ROW_HINT]
+    assert [hint for _, hint in found.complaints] == [CHAIN_HINT, row_hint("a"), row_hint("a")]
+    assert "`rotator hold a --reason TEXT`" in row_hint("a")
     assert found.faults[1:] == ["row", "late"]
     assert (found.rows, found.is_whole) == ("FAILED", False)
 
@@ -139,10 +140,12 @@ def test_a_note_that_was_written_and_is_gone_has_vanished(
     vault = Vault([left])
     found = compared(vault, written_version=2, written_path=path)
 
+    found_hint = vanished_hint(found.account)
     assert (found.vault, found.is_whole) == ("vanished", False)
     assert found.complaints == [
-        ("Vault's entry has no note, and rotator wrote version 2 there with one", VANISHED_HINT)
+        ("Vault's entry has no note, and rotator wrote version 2 there with one", found_hint)
     ]
+    assert f"`rotator adopt {found.account} --from-vault`" in found_hint
     assert found.document()["vault_head"] == {
         "verdict": "vanished",
         "fault": found.note_fault,

@@ -176,6 +176,11 @@ def test_the_second_of_two_hours_is_not_another_occurrence(after: str) -> None:
     assert dues("30 2 * * *", "Europe/Berlin", after, 1) == ["10-26 01:30"]
 
 
+def test_several_times_in_the_second_of_two_hours_are_no_occurrences() -> None:
+    """What is made between two and three, of which each time was an hour ago, is due tomorrow."""
+    assert dues("15,30,45 2 * * *", "Europe/Berlin", "2026-10-25T01:10", 1) == ["10-26 01:15"]
+
+
 @pytest.mark.parametrize(
     "zone",
     [

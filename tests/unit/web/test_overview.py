@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 
-from rotator.model import State, Trouble
+from rotator.model import GateWait, State, Trouble
 from rotator.reporting.status import AccountStatus
 from rotator.rotation.ports import AccountSummary
 from rotator.web.overview import PAGE, Filter, Overview, OverviewPage
 from tests.support.samples import account
 from tests.unit.reporting.test_status import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING
 
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+#: Deleted before `WAITING`, and at a time that is past.
+EARLIER = replace(WAITING, verified_at=NOW - 2 * HOUR)
+LATE = replace(WAITING, verified_at=NOW - 27 * HOUR)
 
 
 def summary(name: str, **known: Any) -> AccountSummary:  # noqa: ANN401  # of `AccountSummary`
@@ -193,6 +196,28 @@ def test_the_next_is_the_one_that_may_begin_first() -> None:
 
     assert upcoming
     assert upcoming.account.name == "b"
+
+
+def test_a_deletion_may_be_what_comes_next() -> None:
+    """Unless it waits for what nobody can know the time of: that something is mended or a gate."""
+    shut = GateWait(gate="g", reason="exit 1", shut_since=NOW, retry_at=NOW + MINUTE)
+    summaries = {
+        "a": summary("a", next_due_at=NOW + 2 * DAY),
+        "b": summary("b", last_rotation=WAITING),
+        "c": summary("c", last_rotation=EARLIER, trouble=trouble(State.BROKEN)),
+        "d": summary("d", last_rotation=EARLIER, hold=replace(HOLD, freeze=True)),
+        "e": summary("e", last_rotation=replace(EARLIER, waiting=shut)),
+        "f": summary("f", next_due_at=NOW + HOUR, trouble=trouble(State.REFUSED)),
+        "g": summary("g", last_rotation=LATE),
+    }
+
+    def upcoming(*names: str, now: datetime = NOW) -> str | None:
+        found = page_of({name: summaries[name] for name in names}, now).upcoming
+        return found.account.name if found else None
+
+    assert upcoming(*"abcdefg") == upcoming(*"ab") == "b"
+    assert upcoming(*"abcdefg", now=NOW + DAY) == "a"
+    assert upcoming(*"cdefg") is None
 
 
 def test_no_account_is_no_trouble() -> None:

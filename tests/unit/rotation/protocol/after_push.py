@@ -42,12 +42,12 @@ PUSHED = Facts().but(
     pending_equals_current=True,
 )
 CHANGED: list[tuple[dict[str, Any], Action | str]] = [
-    ({"current": None}, "drift"),
-    ({"current__has_value": False}, "drift"),
+    ({"current": None}, "entry-missing"),
+    ({"current__has_value": False}, "field-missing"),
     ({"current__intact": False}, "drift"),
     ({"note__rotation_id": "r2"}, "drift"),
     # Removed from Vault, by someone or by itself.
-    ({"current": None, "current_version": 8, "removed_at": NOW}, "drift"),
+    ({"current": None, "current_version": 8, "removed_at": NOW}, "entry-missing"),
     # Vault will remove it: nothing is deleted, nor consumers told of it.
     ({"current__ends_at": NOW + timedelta(days=9)}, "version-ends"),
     ({"current__ends_at": NOW - timedelta(days=9)}, "version-ends"),
@@ -114,7 +114,7 @@ CLEARING = table(
 )
 
 SOON = NOW + timedelta(minutes=1)
-AHEAD = clock_ahead(timedelta(seconds=1))
+AHEAD = clock_ahead()
 DELETE = Delete(secret_id="old")
 GRACE_OVER = VERIFIED.but(pending=None, rotation__verified_at=NOW - GRACE, rotation__step=Step.WAIT)
 DELETING = table(

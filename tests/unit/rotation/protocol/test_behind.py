@@ -68,5 +68,9 @@ def test_the_cure_for_a_changed_entry_is_one_that_works(
 
 def test_a_deleted_entry_is_brought_back() -> None:
     """Before a rotation, too."""
-    assert "undelete -versions=3" in (refusals.entry_missing(ACCOUNT, 3).hint or "")
-    assert "undelete" not in (refusals.entry_missing(ACCOUNT).hint or "")
+    facts: Facts = OPENING[0].values[0]  # type: ignore[attr-defined]
+    deleted = facts.but(current=None, current_version=3).observation
+    never = facts.but(current=None).observation
+
+    assert "undelete -versions=3" in refusals.entry_missing(ACCOUNT, deleted).hint
+    assert "undelete" not in refusals.entry_missing(ACCOUNT, never).hint

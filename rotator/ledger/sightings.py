@@ -1,0 +1,94 @@
+"""Secrets that others made or revoked, as looks at Vonage show them.
+
+The row of an account has the ids that Vonage lists according to its entries. A look that shows
+other ids is the first sighting of what somebody else did, and has an entry for each: once, with the
+time, whichever process looks. What rotator did itself, its other entries record; but where the
+answer to a deletion was lost, a look shows first that it took effect.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from rotator.ledger import deletions
+from rotator.ledger.chain import canonical_json
+from rotator.ledger.deletions import Deletion
+from rotator.ledger.tables import AnyRow, Row
+from rotator.model import Rotation, Step
+from rotator.rotation.ports import AccountSnapshot, NewEntry
+
+APPEARED, VANISHED = "secret-appeared", "secret-vanished"
+
+
+def found(
+    row: AnyRow,
+    entries: Sequence[NewEntry],
+    rotation: Rotation | None,
+    snapshot: AccountSnapshot | None,
+) -> tuple[list[NewEntry], Row]:
+    """Return entries of what a look showed and none of `entries` records; and the row's column.
+
+    `rotation` is the account's open one, or the one that `entries` close. The first look at an
+    account begins with the secret that consumers read, and records what is listed beside it.
+    """
+    before = _ids(row["recorded_ids"])
+    # An empty list means that none could be had.
+    listed = set(snapshot.listed_ids) if snapshot else set()
+    if before is None and not listed:
+        return [], {}
+    deletions_now = dict(deletions.after(deletions.of_row(row), entries, rotation))
+    # A lagging list may still show them.
+    deleted = {id_ for id_, state in deletions_now.items() if state is Deletion.DONE}
+    recorded = ((before or set()) | _made(entries)) - deleted
+    new: list[NewEntry] = []
+    if snapshot and listed:
+        recorded |= {id_ for id_ in listed if before is None and id_ == snapshot.current_id}
+        unsettled = rotation if _is_unsettled(rotation, entries) else None
+        # While the id of the value that was sent is unknown, it may be any new one.
+        is_unidentified = unsettled and unsettled.sent_at and not unsettled.new_id
+        appeared = set() if is_unidentified else listed - recorded - deleted
+        # A list may lag behind the answer that a secret was made.
+        vanished = recorded - listed - {unsettled.new_id if unsettled else None}
+        begun = vanished & deletions_now.keys()
+        new = [
+            *_entries(VANISHED, begun, "Vonage no longer lists it: rotator had begun to delete it"),
+            *_entries(VANISHED, vanished - begun, "Vonage no longer lists it: somebody revoked it"),
+            *_entries(APPEARED, appeared, "Vonage lists it, and no entry records who made it"),
+        ]
+        recorded = (recorded - vanished) | appeared
+    return new, {} if recorded == before else {"recorded_ids": canonical_json(sorted(recorded))}
+
+
+def _entries(event: str, ids: Iterable[str], why: str) -> list[NewEntry]:
+    return [
+        NewEntry(event=event, step=None, detail={"secret_id": secret_id, "why": why})
+        for secret_id in sorted(ids)
+    ]
+
+
+def _ids(text: str | None) -> set[str] | None:
+    """Return the ids in a row; None before the first look, or where somebody else wrote them."""
+    with suppress(TypeError, ValueError):
+        ids = json.loads(text or "null")
+        return set(map(str, ids)) if isinstance(ids, list) else None
+    return None
+
+
+def _made(entries: Iterable[NewEntry]) -> set[str]:
+    """Return the secrets that rotator made, for a rotation or by hand."""
+    made = (entry.detail.get("secret_id") for entry in entries if _is_creation(entry))
+    return {secret_id for secret_id in made if isinstance(secret_id, str)}
+
+
+def _is_creation(entry: NewEntry) -> bool:
+    if entry.event not in ("done", "learned"):
+        return False
+    is_of_rotation = entry.rotation_id is not None and entry.step in (Step.CREATE, Step.PUSH)
+    return is_of_rotation or entry.detail.get("operation") == "create"
+
+
+def _is_unsettled(rotation: Rotation | None, entries: Iterable[NewEntry]) -> bool:
+    """Return whether a rotation may yet find out what became of the value that it sent."""
+    if rotation is None or rotation.verified_at or rotation.abort_code or rotation.closed_at:
+        return False
+    return not any(entry.event in ("refused", "trouble") for entry in entries)
