@@ -195,8 +195,13 @@ def test_what_a_daemon_cannot_use_fails_the_check(cli: CliFixture) -> None:
     """Whether or not one is expected to poll; programs find it, too, and its end is the end."""
     cli.rotate()
     cli.sql(POLLS)
-    outage: dict[str, object] = {"code": "vault-sealed", "why": "Vault is sealed", "told": []}
-    outage |= {"hint": "unseal it", "since": "2026-11-24T06:28:00+00:00", "over_at": None}
+    outage: dict[str, object] = {
+        "code": "vault-sealed",
+        "why": "Vault is sealed",
+        "hint": "unseal it",
+        "told": [],
+    }
+    outage |= {"since": "2026-11-24T06:28:00+00:00", "over_at": None}
     cli.sql(HAS.format(json.dumps({"vault": outage})))
     away = [cli.run("status", "--check"), cli.run("status", "--check", "--no-daemon")]
     outages = cli.run("status", "--json").json()["daemons"][0]["outages"]
