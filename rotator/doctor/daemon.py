@@ -15,7 +15,8 @@ def checks(application: Application, *, expects_daemon: bool) -> Iterator[CheckR
     """Check the daemons' rows in the ledger. One that cannot be read is the ledger's failure."""
     # Asked for before anything is read, as a missing ledger is not created and none is upgraded.
     with suppress(RotatorError):
-        if application.ledger.revision() is not None and application.ledger.existing_reader:
+        if application.ledger.revision() is not None:
+            _ = application.ledger.existing_reader
             yield from _daemons(application, expects_daemon=expects_daemon)
 
 

@@ -317,8 +317,8 @@ def _failure(error: BaseException | None, engine: Engine) -> RotatorError:
         cause = TooManyFiles()
         return LedgerError(f"{_named(engine)} cannot be opened: {cause.message}", hint=cause.hint)
     if (path := _file_of(engine)) and (found := file.obstacle(Path(path))):
-        why, hint = found
-        return LedgerUnusable(f"{_named(engine)} cannot be opened or created: {why}", hint=hint)
+        why, cure = found
+        return LedgerUnusable(f"{_named(engine)} cannot be opened or created: {why}", hint=cure)
     text = str(error).strip()
     searched = f"sqlstate {getattr(error, 'sqlstate', None)}: {text}".lower()
     for fragments, kind, message, hint in _FAILURES:
