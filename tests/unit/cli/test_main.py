@@ -114,9 +114,9 @@ def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def signals() -> Iterator[None]:
-    """Restore afterwards what the signals did before."""
+    """Let no signal be ignored, as SIGHUP is below nohup; restore what they did afterwards."""
     of = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-    before = {signum: signal.getsignal(signum) for signum in of}
+    before = {signum: signal.signal(signum, signal.SIG_DFL) for signum in of}
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)
