@@ -12,6 +12,7 @@ so that a second SIGTERM, which rotator leaves to its default, would have no eff
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -60,6 +61,18 @@ def _stop(signum: int, _frame: FrameType | None) -> None:
     raise Interrupted(signum)
 
 
+def wait_while(is_going_on: Callable[[], bool]) -> None:
+    """Wait for as long as something goes on, or until a signal interrupts.
+
+    In short steps: a signal that arrives right before the main thread blocks, or in another thread,
+    ends no wait, and is handled after it.
+    """
+    while is_going_on():
+        time.sleep(_STEP)
+
+
+#: Seconds between two looks.
+_STEP = 0.2
 #: Signals from a person or a container runtime; passed on to the child.
 _PASSED_ON = (
     signal.SIGHUP,

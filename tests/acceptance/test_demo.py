@@ -60,11 +60,12 @@ def test_on_a_terminal_it_ends_with_the_page() -> None:
 
 #: The demo's last act alone, in which its daemon runs.
 _PAGE = """
-import sys
+import signal, sys
 from rotator.cli.commands.demo import Demo
 from rotator.cli.main import main
 for act in "_plain", "_lost_answers", "_killed", "_record":
     setattr(Demo, act, lambda self: None)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may have been started below nohup
 sys.argv = ["rotator", "demo"]
 main()
 """

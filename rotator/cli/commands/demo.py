@@ -10,15 +10,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotator.cli import output
-from rotator.cli.signals import Interrupted
+from rotator.cli.signals import Interrupted, wait_while
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rotator.sim import Environment, Exchange, Phase
 
@@ -127,13 +128,16 @@ class Demo:
     def _serve(self) -> None:
         """Serve the status page until Ctrl-C."""
         with self._process("--log-level", "info", "run") as daemon:
+            reader = threading.Thread(target=_name_page, args=(daemon.stderr or (),), daemon=True)
+            reader.start()
             try:
-                # Read to the end, as the daemon would wait for a full pipe.
-                for line in daemon.stderr or ():
-                    if url := _url_in(line):
-                        _say(f"The page is at {url}, Ctrl-C ends.")
+                wait_while(reader.is_alive)
             except Interrupted:
                 output.write("")
+            finally:
+                # Before the pipe is closed, which waits for its reader.
+                daemon.kill()
+                reader.join()
 
     def _kill_after_create(self, name: str, api_key: str) -> None:
         with self._started("rotate-now", name) as process:
@@ -183,6 +187,13 @@ def _say(text: str) -> None:
     width = min(_WIDTH, output.terminal_width()) if sys.stdout.isatty() else _WIDTH
     output.write(f"{output.folded(text, width)}\n")
     output.flush()
+
+
+def _name_page(log: "Iterable[str]") -> None:
+    """Print the page's address; read the log to its end, as a full pipe would stop the daemon."""
+    for line in log:
+        if url := _url_in(line):
+            _say(f"The page is at {url}, Ctrl-C ends.")
 
 
 def _url_in(line: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.context import option
-from rotator.cli.signals import Interrupted
+from rotator.cli.signals import Interrupted, wait_while
 from rotator.errors import ConfigError, reason_of
 
 if TYPE_CHECKING:
@@ -51,8 +50,7 @@ def sim(
                 _write_config(environment, write_config.absolute())
             output.write_json_line(environment.describe())
             output.flush()
-            while True:
-                signal.pause()
+            wait_while(lambda: True)
         except Interrupted:
             return
 
