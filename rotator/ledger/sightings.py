@@ -18,6 +18,8 @@ from rotator.model import Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, NewEntry
 
 APPEARED, VANISHED = "secret-appeared", "secret-vanished"
+#: Code of a refusal, or of what is wrong, because of a secret that may be somebody else's.
+_FOREIGN = "foreign-secret"
 
 
 def found(
@@ -91,4 +93,5 @@ def _is_unsettled(rotation: Rotation | None, entries: Iterable[NewEntry]) -> boo
     """Return whether a rotation may yet find out what became of the value that it sent."""
     if rotation is None or rotation.verified_at or rotation.abort_code or rotation.closed_at:
         return False
-    return not any(entry.event in ("refused", "trouble") for entry in entries)
+    # It has given up, where it takes a secret for somebody else's. A hold, say, only delays it.
+    return all(entry.detail.get("code") != _FOREIGN for entry in entries)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from rotator.ledger.holds import Holds
+from rotator.model import Hold
 from rotator.rotation.manual import manual_operation
 from rotator.rotation.ports import AccountSnapshot
-from tests.support.rotation_fixture import NAME, RotationFixture
+from tests.support.rotation_fixture import NAME, RotationFixture, code
 from tests.support.samples import ANN
 
 DAY = timedelta(days=1)
@@ -112,6 +114,22 @@ def test_nor_is_what_a_killed_process_did(tmp_path: Path, number: int) -> None:
         # The answer to the deletion was lost, and the look came before the pass.
         assert len(found) == (number == 10)
         assert all("rotator had begun to delete it" in entry.detail for entry in found)
+
+
+@pytest.mark.parametrize("number", range(3, 9))
+def test_nor_is_what_a_hold_keeps_a_pass_from_finding_out(tmp_path: Path, number: int) -> None:
+    """The pass after the hold recognizes its own secret."""
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        fixture.calls.plan("after", "", number, fixture.calls.kill)
+        fixture.run_until_killed()
+        hold = Hold(reason="incident", by="ann", at=fixture.clock.now(), freeze=True)
+        Holds(fixture.database).put(NAME, hold)
+        held = fixture.attempt()
+        Holds(fixture.database).lift(NAME, actor=ANN, now=fixture.clock.now())
+        fixture.attempt()
+
+        assert code(held) == "held"
+        assert sightings(fixture) == []
 
 
 def test_another_account_under_the_name_begins_anew(tmp_path: Path) -> None:

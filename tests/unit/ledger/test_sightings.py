@@ -133,10 +133,25 @@ def test_what_may_be_a_rotations_own_is_left_to_it(
 def test_what_is_unexplained_to_a_rotation_is_told(event: str) -> None:
     """It waits for an operator, who needs to know since when."""
     told, after = found(
-        '["old"]', looked("old", "x"), entries=[entry(event, code="x")], rotation=SENT
+        '["old"]',
+        looked("old", "x"),
+        entries=[entry(event, code="foreign-secret")],
+        rotation=SENT,
     )
 
     assert (told, after) == ([("appeared", "x")], '["old","x"]')
+
+
+@pytest.mark.parametrize("event", ["refused", "trouble"])
+@pytest.mark.parametrize(("rotation", "listed"), [(SENT, ("old", "x")), (MADE, ("old",))])
+def test_a_refusal_for_another_reason_settles_nothing(
+    event: str, rotation: Rotation, listed: tuple[str, ...]
+) -> None:
+    """The rotation goes on after a hold, say, and learns what became of its value."""
+    recorded = '["new","old"]' if rotation.new_id else '["old"]'
+    entries = [entry(event, code="held")]
+
+    assert found(recorded, looked(*listed), entries=entries, rotation=rotation) == ([], None)
 
 
 @pytest.mark.parametrize(
