@@ -7,8 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from rotator.ledger import tables
+from rotator.ledger.database import writing
 from rotator.ledger.holds import Holds
+from rotator.ledger.mapping import IDENTITY
 from rotator.model import Hold
 from rotator.rotation.manual import manual_operation
 from rotator.rotation.ports import AccountSnapshot
@@ -142,6 +146,18 @@ def test_another_account_under_the_name_begins_anew(tmp_path: Path) -> None:
         snapshot = AccountSnapshot(listed_ids=("its-own",), current_id="its-own", current_since=now)
         writer.commit(lease, rotation=None, entries=[], snapshot=snapshot, now=now, last=True)
 
+        assert sightings(fixture) == []
+
+
+def test_an_account_that_is_registered_for_the_first_time_goes_on(tmp_path: Path) -> None:
+    """The list of a very old ledger, which has no API key, is the account's all the same."""
+    with RotationFixture(tmp_path, rotated_before=True, grace=DAY) as fixture:
+        fixture.attempt()
+        with writing(fixture.database) as connection:
+            connection.execute(update(tables.account).values(dict.fromkeys(IDENTITY)))
+        refresh(fixture)
+
+        assert fixture.events()[-1] == "registered"
         assert sightings(fixture) == []
 
 
