@@ -304,12 +304,13 @@ def predecessor_revoked(account: Account, rotation: Rotation) -> Refuse:
 def with_rollback(action: Refuse, account: Account, version: int) -> Refuse:
     """Return the refusal with the hint that an older version of the entry still works."""
     # What is said of drift would lead back to a version that may be dead, or keep the dead value.
+    is_misleading = "rollback" in action.hint or "--from-vault" in action.hint
     adopt = f"`rotator adopt {account.name}` puts a working secret there"
     return replace(
         action,
         hint=f"version {version} still works: `vault kv rollback -version={version} "
         f"{_path(account)}` brings it back at once; else "
-        f"{adopt if 'rollback' in action.hint else action.hint}",
+        f"{adopt if is_misleading else action.hint}",
     )
 
 

@@ -37,6 +37,18 @@ def test_the_cure_names_the_version_that_still_works(tmp_path: Path) -> None:
         assert str(refused.error.hint).startswith(cure)
 
 
+def test_the_cure_of_a_rotation_in_its_grace_keeps_no_dead_value(tmp_path: Path) -> None:
+    """What could be said of a changed value that works is not said of one that does not."""
+    with RotationFixture(tmp_path, grace=timedelta(days=1)) as fixture:
+        fixture.attempt()
+        fixture.patch(api_secret="Rubbish1234")
+        hint = str(trouble(fixture).hint)
+
+        assert "still works" in hint
+        assert "--from-vault" not in hint
+        assert hint.endswith(f"else `rotator adopt {NAME}` puts a working secret there")
+
+
 def test_no_version_is_named_that_does_not_work(tmp_path: Path) -> None:
     """Where each older version was revoked or has the same value, the cure is another one."""
     with RotationFixture(tmp_path, rotated_before=True) as fixture:
