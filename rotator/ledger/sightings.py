@@ -18,6 +18,7 @@ from rotator.model import Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, NewEntry
 
 APPEARED, VANISHED = "secret-appeared", "secret-vanished"
+_GONE = "Vonage no longer lists it"
 #: Code of a refusal, or of what is wrong, because of a secret that may be somebody else's.
 _FOREIGN = "foreign-secret"
 
@@ -53,8 +54,8 @@ def found(
         vanished = recorded - listed - {unsettled.new_id if unsettled else None}
         begun = vanished & deletions_now.keys()
         new = [
-            *_entries(VANISHED, begun, "Vonage no longer lists it: rotator had begun to delete it"),
-            *_entries(VANISHED, vanished - begun, "Vonage no longer lists it: somebody revoked it"),
+            *_entries(VANISHED, begun, f"{_GONE}: rotator had begun to delete it"),
+            *_entries(VANISHED, vanished - begun, f"{_GONE}, and no entry records who revoked it"),
             *_entries(APPEARED, appeared, "Vonage lists it, and no entry records who made it"),
         ]
         recorded = (recorded - vanished) | appeared

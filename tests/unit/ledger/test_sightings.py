@@ -159,7 +159,7 @@ def test_a_refusal_for_another_reason_settles_nothing(
     [
         ('[["x", "unknown"]]', "rotator had begun to delete it"),
         ('[["x", "begun"]]', "rotator had begun to delete it"),
-        ("[]", "somebody revoked it"),
+        ("[]", "no entry records who revoked it"),
     ],
 )
 def test_a_deletion_whose_answer_was_lost_is_rotators_own(deletions: str, why: str) -> None:
