@@ -32,7 +32,8 @@ def found(
     """Return entries of what a look showed and none of `entries` records; and the row's column.
 
     `rotation` is the account's open one, or the one that `entries` close. The first look at an
-    account begins with the secret that consumers read, and records what is listed beside it.
+    account begins with the secret that consumers read and those of its rotation, and records what
+    is listed beside them.
     """
     before = _ids(row["recorded_ids"])
     # An empty list means that none could be had.
@@ -45,7 +46,9 @@ def found(
     recorded = ((before or set()) | _made(entries)) - deleted
     new: list[NewEntry] = []
     if snapshot and listed:
-        recorded |= {id_ for id_ in listed if before is None and id_ == snapshot.current_id}
+        if before is None:
+            of_rotation = {rotation.predecessor_id, rotation.new_id} if rotation else set()
+            recorded |= listed & {snapshot.current_id, *of_rotation}
         unsettled = rotation if _is_unsettled(rotation, entries) else None
         # While the id of the value that was sent is unknown, it may be any new one.
         is_unidentified = unsettled and unsettled.sent_at and not unsettled.new_id

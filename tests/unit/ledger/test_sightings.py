@@ -1,5 +1,6 @@
 """What a look shows that no entry records, by the row, the entries and the snapshot alone."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -127,6 +128,16 @@ def test_what_may_be_a_rotations_own_is_left_to_it(
     recorded = '["new","old"]' if rotation.new_id else '["old"]'
 
     assert found(recorded, looked(*listed), rotation=rotation)[0] == told
+
+
+@pytest.mark.parametrize("listed", [("old", "new"), ("old",), ("new",)])
+def test_the_first_look_knows_the_secrets_of_an_open_rotation(listed: tuple[str, ...]) -> None:
+    """As after an upgrade, where nothing could be listed before."""
+    rotation = replace(MADE, verified_at=NOW)
+
+    told, after = found(None, looked(*listed, current_id="new"), rotation=rotation)
+
+    assert (told, after) == ([], json.dumps(sorted(listed), separators=(",", ":")))
 
 
 @pytest.mark.parametrize("event", ["refused", "trouble"])
