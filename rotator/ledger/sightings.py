@@ -18,6 +18,9 @@ from rotator.model import Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, NewEntry
 
 APPEARED, VANISHED = "secret-appeared", "secret-vanished"
+_GONE = "Vonage no longer lists it"
+#: Code of a refusal, or of what is wrong, because of a secret that may be somebody else's.
+_FOREIGN = "foreign-secret"
 
 
 def found(
@@ -29,7 +32,8 @@ def found(
     """Return entries of what a look showed and none of `entries` records; and the row's column.
 
     `rotation` is the account's open one, or the one that `entries` close. The first look at an
-    account begins with the secret that consumers read, and records what is listed beside it.
+    account begins with the secret that consumers read and those of its rotation, and records what
+    is listed beside them.
     """
     before = _ids(row["recorded_ids"])
     # An empty list means that none could be had.
@@ -42,7 +46,9 @@ def found(
     recorded = ((before or set()) | _made(entries)) - deleted
     new: list[NewEntry] = []
     if snapshot and listed:
-        recorded |= {id_ for id_ in listed if before is None and id_ == snapshot.current_id}
+        if before is None:
+            of_rotation = {rotation.predecessor_id, rotation.new_id} if rotation else set()
+            recorded |= listed & {snapshot.current_id, *of_rotation}
         unsettled = rotation if _is_unsettled(rotation, entries) else None
         # While the id of the value that was sent is unknown, it may be any new one.
         is_unidentified = unsettled and unsettled.sent_at and not unsettled.new_id
@@ -51,8 +57,8 @@ def found(
         vanished = recorded - listed - {unsettled.new_id if unsettled else None}
         begun = vanished & deletions_now.keys()
         new = [
-            *_entries(VANISHED, begun, "Vonage no longer lists it: rotator had begun to delete it"),
-            *_entries(VANISHED, vanished - begun, "Vonage no longer lists it: somebody revoked it"),
+            *_entries(VANISHED, begun, f"{_GONE}: rotator had begun to delete it"),
+            *_entries(VANISHED, vanished - begun, f"{_GONE}, and no entry records who revoked it"),
             *_entries(APPEARED, appeared, "Vonage lists it, and no entry records who made it"),
         ]
         recorded = (recorded - vanished) | appeared
@@ -91,4 +97,5 @@ def _is_unsettled(rotation: Rotation | None, entries: Iterable[NewEntry]) -> boo
     """Return whether a rotation may yet find out what became of the value that it sent."""
     if rotation is None or rotation.verified_at or rotation.abort_code or rotation.closed_at:
         return False
-    return not any(entry.event in ("refused", "trouble") for entry in entries)
+    # It has given up, where it takes a secret for somebody else's. A hold, say, only delays it.
+    return all(entry.detail.get("code") != _FOREIGN for entry in entries)

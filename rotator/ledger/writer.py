@@ -151,7 +151,7 @@ class LedgerWriter(Leases):
             if other:
                 return other
             columns = columns_of(identity)
-            if row["api_key"] != columns["api_key"]:
+            if row["api_key"] not in (None, columns["api_key"]):
                 # What was listed was another account's.
                 columns |= {"recorded_ids": None}
             if row["vault_path"] not in (None, columns["vault_path"]):

@@ -214,7 +214,7 @@ def audit(known: AuditInput, period: Period) -> AccountReport:
             each for each in revocations.values() if period.since <= each.at < period.until
         ),
         failures=tuple(failures_in(events, period)),
-        sightings=tuple(sightings_in(events, period)),
+        sightings=tuple(sightings_in(events, rotations, period)),
         troubles=troubles,
         broken=sum((period.part(each.since, each.until) for each in breaks), _NONE),
         holds=tuple(holds_in(events, period)),

@@ -231,14 +231,23 @@ def _found_gone(
 _SIGHTINGS = {"secret-appeared": "appeared", "secret-vanished": "vanished"}
 
 
-def sightings_in(events: Iterable[AuditEvent], period: Period) -> list[Sighting]:
-    """Return the secrets that others made or revoked, in the order in which looks showed that."""
-    return [
-        Sighting(at=event.at, secret_id=secret_id, what=_SIGHTINGS[event.event])
-        for event in events
-        if event.event in _SIGHTINGS and event.at >= period.since
-        if (secret_id := event.text("secret_id"))
-    ]
+def sightings_in(
+    events: Iterable[AuditEvent], rotations: Iterable[RotationHistory], period: Period
+) -> list[Sighting]:
+    """Return the secrets that others made or revoked, in the order in which looks showed that.
+
+    Not those whose deletion had begun, although a look showed first that it took effect.
+    """
+    reading = _Revocations(rotations={each.id: each for each in rotations})
+    found = []
+    for event in events:
+        reading.read(event)
+        what, secret_id = _SIGHTINGS.get(event.event), event.text("secret_id")
+        if what is None or secret_id is None or event.at < period.since:
+            continue
+        if what == "appeared" or secret_id not in reading.begun:
+            found.append(Sighting(at=event.at, secret_id=secret_id, what=what))
+    return found
 
 
 def failures_in(events: Iterable[AuditEvent], period: Period) -> list[FailureGroup]:

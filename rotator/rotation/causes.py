@@ -168,6 +168,9 @@ def _secret_was_revoked(_account: Account, observation: Observation) -> Act | No
     # An id that only the note names may be anything, and is not repeated.
     is_known = observation.current.note_is_recorded or (rotation and rotation.new_id == secret_id)
     named = f"secret {secret_id}" if is_known else "the secret that Vault's note names"
+    if observation.listing.secrets is None:
+        # No list shows that: Vonage may refuse whatever the account sends.
+        return Act(code=code, what=f"Vonage refuses {named}, as if someone else had revoked it")
     return Act(code=code, what=f"someone else revoked {named} at Vonage")
 
 

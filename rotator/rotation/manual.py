@@ -232,15 +232,23 @@ def manual_operation(
     Raises:
         Busy: another process is working on the account.
         Refused: another account in the ledger has this name, api key or path.
+        RotatorError: the secret cannot be looked for.
     """
     lease = dependencies.ledger.claim(account.name, dependencies.now())
     try:
         session = dependencies.session(lease)
         state = session.begin()
-        secret_id = _listed_id(dependencies, account, named) if named else None
+        secret_id, failed = None, None
+        try:
+            secret_id = _listed_id(dependencies, account, named) if named else None
+        except RotatorError as error:
+            failed = error
         with session.asked_for(NewEntry.requested(actor, operation, secret_id=secret_id)):
             if refusal := identity.register(account, state, session):
                 raise refusal.error()
+            if failed:
+                # Observing again would take as long, and end as this did.
+                raise failed
             yield ManualOperation(
                 dependencies=dependencies,
                 account=account,
@@ -256,9 +264,12 @@ def _listed_id(dependencies: Dependencies, account: Account, named: str) -> str 
     """Return the id of the secret that a person named; None where no list shows one.
 
     What was typed in the place of an id may be a value.
+
+    Raises:
+        RotatorError: the account cannot be observed.
     """
+    view = AccountSecrets.of(account, observe(dependencies, account))
     with suppress(RotatorError):
-        view = AccountSecrets.of(account, observe(dependencies, account))
         secret_id = view.whole_id(named)
         return secret_id if secret_id in {secret.id for secret in view.secrets} else None
     return None

@@ -262,12 +262,19 @@ def overwritten(account: Account, rotation: Rotation, observation: Observation) 
 
 
 def dead(account: Account, observation: Observation) -> Refuse:
+    rotation, parent = observation.rotation, account.managed_by
+    by_parent = ", or set `managed_by` so that the parent account can rotate this one"
+    if parent:
+        by_parent = ", or mend its parent account, which could rotate this one: `rotator status "
+        by_parent += f"{parent} --refresh`"
+    if rotation and rotation.vault_version:
+        # A rotation that has pushed goes on with what it has pushed alone.
+        by_parent = ""
     return _of_current(
         account,
         observation,
-        f"`rotator adopt {account.name}` puts a working secret there, or set `managed_by` so that "
-        "the parent account can rotate this one; a line end behind the value in Vault is part of "
-        "it, and Vonage refuses that, too",
+        f"`rotator adopt {account.name}` puts a working secret there{by_parent}; a line end behind "
+        "the value in Vault is part of it, and Vonage refuses that, too",
     )
 
 
@@ -297,12 +304,13 @@ def predecessor_revoked(account: Account, rotation: Rotation) -> Refuse:
 def with_rollback(action: Refuse, account: Account, version: int) -> Refuse:
     """Return the refusal with the hint that an older version of the entry still works."""
     # What is said of drift would lead back to a version that may be dead, or keep the dead value.
+    is_misleading = "rollback" in action.hint or "--from-vault" in action.hint
     adopt = f"`rotator adopt {account.name}` puts a working secret there"
     return replace(
         action,
         hint=f"version {version} still works: `vault kv rollback -version={version} "
         f"{_path(account)}` brings it back at once; else "
-        f"{adopt if 'rollback' in action.hint else action.hint}",
+        f"{adopt if is_misleading else action.hint}",
     )
 
 

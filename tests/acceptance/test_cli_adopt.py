@@ -64,8 +64,8 @@ def test_a_stuck_rotation_is_ended(cli: CliFixture) -> None:
     cause = resumed.err[resumed.err.index("error: ") :]
     assert stuck.err.endswith(cause)
     assert cause.startswith(
-        f"error: account-1: someone else revoked secret {new} at Vonage: consumers read a secret "
-        "that does not work\nhint: "
+        f"error: account-1: Vonage refuses secret {new}, as if someone else had revoked it: "
+        "consumers read a secret that does not work\nhint: "
     )
     assert "`rotator adopt account-1`" in stuck.err
     assert adopted.code == 0

@@ -209,7 +209,7 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     ),
     "dead value": (
         revoke_all,
-        *("rotation", "broken: someone else revoked secret ", "`rotator adopt account-1`"),
+        *("rotation", "broken: Vonage refuses secret ", "`rotator adopt account-1`"),
     ),
     "Vonage away": (
         lambda cli: cli.world.vonage.close(),

@@ -117,8 +117,8 @@ def test_what_is_broken_is_named(cli: CliFixture) -> None:
 
     assert done.out.splitlines()[1].split()[1] == "broken"
     assert (
-        f"someone else revoked secret {revoked} at Vonage: consumers read a secret that does not "
-        "work (current-refused, since 2"
+        f"Vonage refuses secret {revoked}, as if someone else had revoked it: consumers read a "
+        "secret that does not work (current-refused, since 2"
     ) in done.out
     assert "\n\naccount-1 is broken: `rotator adopt account-1` puts a working secret" in done.out
     assert done.code == 1

@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
+    ColumnClause,
     Engine,
     MetaData,
     Table,
@@ -417,17 +419,54 @@ def test_an_older_ledgers_drift_is_kept(empty: Engine) -> None:
 
 def test_an_older_ledgers_list_is_what_later_looks_are_compared_with(empty: Engine) -> None:
     """Where nothing was listed, the next look is the first."""
-    config = schema.alembic_config()
     rows = {"a": '["new","old"]', "b": "[]", "c": None}
-    with writing(empty) as connection:
+
+    assert _recorded(empty, rows, []) == ['["new","old"]', None, None]
+
+
+@pytest.mark.parametrize(
+    ("at", "detail", "found"),
+    [
+        ("2026-11-23T08:00:00.000001Z", '{"operation":"create","secret_id":"made"}', ["made"]),
+        # A look has shown it, or that it is gone.
+        ("2026-11-23T07:59:59.999999Z", '{"operation":"create","secret_id":"made"}', []),
+        ("2026-11-23T08:00:00.000001Z", '{"operation":"delete","secret_id":"made"}', []),
+        # Somebody has written to the tables.
+        ("2026-11-23T08:00:00.000001Z", '{"operation":"create","secret_id":7}', []),
+        ("2026-11-23T08:00:00.000001Z", 'no JSON "operation":"create"', []),
+        ("2026-11-23T09:00:00", '{"operation":"create","secret_id":"made"}', []),
+        ("in the morning", '{"operation":"create","secret_id":"made"}', []),
+    ],
+)
+def test_what_an_older_version_made_by_hand_since_is_no_one_elses(
+    empty: Engine, at: str, detail: str, found: list[str]
+) -> None:
+    """It kept no look after it, and the next one shows nothing that no entry records."""
+    expected = json.dumps(sorted(["old", *found]), separators=(",", ":"))
+
+    assert _recorded(empty, {"a": '["old"]'}, [(at, detail)]) == [expected]
+
+
+def _recorded(
+    engine: Engine, rows: dict[str, str | None], entries: list[tuple[str, str]]
+) -> list[str | None]:
+    """Return what is recorded of the accounts of an older ledger, looked at on 2026-11-23, 8:00."""
+    config, seen_at = schema.alembic_config(), datetime(2026, 11, 23, 8, tzinfo=UTC)
+    seen: ColumnClause[datetime] = column("seen_at", tables.Instant())
+    account = table("account", column("name"), column("listed_ids"), column("recorded_ids"), seen)
+    entry = table("entry", *map(column, ("account", "seq", "at", "event", "detail", *_HASHES)))
+    with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0014")
-        account = table("account", column("name"), column("listed_ids"), column("recorded_ids"))
         for name, listed in rows.items():
-            row = {"name": name, "listed_ids": listed}
+            row = {"name": name, "listed_ids": listed, "seen_at": seen_at}
             connection.execute(account.insert().values(row))
+        for seq, (at, detail) in enumerate(entries, start=1):
+            written = {"account": "a", "seq": seq, "at": at, "event": "done", "detail": detail}
+            connection.execute(entry.insert().values(written | dict.fromkeys(_HASHES, "0" * 64)))
         command.upgrade(config, schema.HEAD)
         query = select(account.c.recorded_ids).order_by(account.c.name)
-        found = connection.execute(query).scalars().all()
+        return list(connection.execute(query).scalars().all())
 
-    assert found == ['["new","old"]', None, None]
+
+_HASHES = ("prev_hash", "hash")

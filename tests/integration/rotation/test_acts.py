@@ -19,7 +19,7 @@ def revoke(fixture: RotationFixture) -> str:
     """Revoke the secret that consumers read, in the dashboard."""
     secret_id = fixture.fields()["rotator"]["secret_id"]
     fixture.revoke(secret_id)
-    return f"someone else revoked secret {secret_id} at Vonage: {DEAD}"
+    return f"Vonage refuses secret {secret_id}, as if someone else had revoked it: {DEAD}"
 
 
 def change_value(fixture: RotationFixture) -> str:

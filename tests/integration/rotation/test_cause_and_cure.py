@@ -8,7 +8,7 @@ import pytest
 
 from rotator.model import State, Trouble
 from rotator.sim import Fault
-from tests.support.rotation_fixture import NAME, RotationFixture
+from tests.support.rotation_fixture import NAME, SUB, RotationFixture
 
 
 def trouble(fixture: RotationFixture) -> Trouble:
@@ -35,6 +35,18 @@ def test_the_cure_names_the_version_that_still_works(tmp_path: Path) -> None:
         assert str(found.hint).count("rollback") == 1
         assert refused.error
         assert str(refused.error.hint).startswith(cure)
+
+
+def test_the_cure_of_a_rotation_in_its_grace_keeps_no_dead_value(tmp_path: Path) -> None:
+    """What could be said of a changed value that works is not said of one that does not."""
+    with RotationFixture(tmp_path, grace=timedelta(days=1)) as fixture:
+        fixture.attempt()
+        fixture.patch(api_secret="Rubbish1234")
+        hint = str(trouble(fixture).hint)
+
+        assert "still works" in hint
+        assert "--from-vault" not in hint
+        assert hint.endswith(f"else `rotator adopt {NAME}` puts a working secret there")
 
 
 def test_no_version_is_named_that_does_not_work(tmp_path: Path) -> None:
@@ -243,3 +255,23 @@ def test_a_cause_does_not_change_with_what_is_measured(tmp_path: Path) -> None:
 
         assert first.why == second.why
         assert fixture.events().count("trouble") == 1
+
+
+@pytest.mark.parametrize(("grace", "is_helpful"), [(0, True), (1, False)])
+def test_a_parent_account_is_named_only_where_it_would_help(
+    tmp_path: Path, *, grace: int, is_helpful: bool
+) -> None:
+    """What has a parent already needs none, and no parent helps a rotation that has pushed."""
+    with RotationFixture(tmp_path, subaccounts=1) as fixture:
+        hints = {}
+        for name in (NAME, SUB):
+            fixture.attempt(name, grace=timedelta(days=grace))
+        for name in (NAME, SUB):
+            for secret in fixture.secrets(name):
+                fixture.world.vonage.revoke(fixture.accounts[name].api_key, secret.id)
+            found = fixture.reconciler.refresh(fixture.accounts[name])
+            hints[name] = str(found and found.hint)
+
+    assert ("set `managed_by`" in hints[NAME]) is is_helpful
+    assert (f"`rotator status {NAME} --refresh`" in hints[SUB]) is is_helpful
+    assert "managed_by" not in hints[SUB]

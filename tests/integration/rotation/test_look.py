@@ -142,8 +142,8 @@ def test_a_refresh_within_a_grace_sees_what_stopped_working(tmp_path: Path) -> N
         assert revoked.trouble.state is State.BROKEN
         assert revoked.trouble.code == "current-refused"
         assert revoked.trouble.why == (
-            f"someone else revoked secret {new} at Vonage: consumers read a secret that does not "
-            "work"
+            f"Vonage refuses secret {new}, as if someone else had revoked it: consumers read a "
+            "secret that does not work"
         )
         # Vonage answers no list; the age is what it was.
         assert (revoked.listed_ids, revoked.current_id) == ((), None)

@@ -182,6 +182,24 @@ def test_what_is_refused_by_hand_says_so(tmp_path: Path) -> None:
         ]
 
 
+def test_an_outage_is_waited_for_once(tmp_path: Path) -> None:
+    """The secret that a person named is looked for first, and nothing after that fails."""
+    with RotationFixture(tmp_path) as fixture:
+        account, (only,) = fixture.accounts[NAME], fixture.secrets()
+        break_vonage(fixture)
+        with (
+            pytest.raises(Forbidden),
+            manual_operation(fixture.reconciler, account, "delete", actor=EVE, named=only.id),
+        ):
+            pytest.fail("it began")
+
+        assert requests(fixture) == [{"operation": "delete", **BY_EVE}]
+        assert not_begun(fixture) == [
+            {"operation": "delete", "outcome": "failed", "code": Forbidden.code}
+        ]
+        assert len(fixture.requests("vonage")) == 1
+
+
 def _refuse(look: BeforeSend) -> None:
     look()
     raise Refused("no", code="no", hint="")

@@ -7,10 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from rotator.ledger import tables
+from rotator.ledger.database import writing
+from rotator.ledger.holds import Holds
+from rotator.ledger.mapping import IDENTITY
+from rotator.model import Hold
 from rotator.rotation.manual import manual_operation
 from rotator.rotation.ports import AccountSnapshot
-from tests.support.rotation_fixture import NAME, RotationFixture
+from tests.support.rotation_fixture import NAME, RotationFixture, code
 from tests.support.samples import ANN
 
 DAY = timedelta(days=1)
@@ -114,6 +120,22 @@ def test_nor_is_what_a_killed_process_did(tmp_path: Path, number: int) -> None:
         assert all("rotator had begun to delete it" in entry.detail for entry in found)
 
 
+@pytest.mark.parametrize("number", range(3, 9))
+def test_nor_is_what_a_hold_keeps_a_pass_from_finding_out(tmp_path: Path, number: int) -> None:
+    """The pass after the hold recognizes its own secret."""
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        fixture.calls.plan("after", "", number, fixture.calls.kill)
+        fixture.run_until_killed()
+        hold = Hold(reason="incident", by="ann", at=fixture.clock.now(), freeze=True)
+        Holds(fixture.database).put(NAME, hold)
+        held = fixture.attempt()
+        Holds(fixture.database).lift(NAME, actor=ANN, now=fixture.clock.now())
+        fixture.attempt()
+
+        assert code(held) == "held"
+        assert sightings(fixture) == []
+
+
 def test_another_account_under_the_name_begins_anew(tmp_path: Path) -> None:
     """What was listed for one API key says nothing about another."""
     with RotationFixture(tmp_path, rotated_before=True) as fixture:
@@ -124,6 +146,18 @@ def test_another_account_under_the_name_begins_anew(tmp_path: Path) -> None:
         snapshot = AccountSnapshot(listed_ids=("its-own",), current_id="its-own", current_since=now)
         writer.commit(lease, rotation=None, entries=[], snapshot=snapshot, now=now, last=True)
 
+        assert sightings(fixture) == []
+
+
+def test_an_account_that_is_registered_for_the_first_time_goes_on(tmp_path: Path) -> None:
+    """The list of a very old ledger, which has no API key, is the account's all the same."""
+    with RotationFixture(tmp_path, rotated_before=True, grace=DAY) as fixture:
+        fixture.attempt()
+        with writing(fixture.database) as connection:
+            connection.execute(update(tables.account).values(dict.fromkeys(IDENTITY)))
+        refresh(fixture)
+
+        assert fixture.events()[-1] == "registered"
         assert sightings(fixture) == []
 
 

@@ -1,5 +1,6 @@
 """What a look shows that no entry records, by the row, the entries and the snapshot alone."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -129,14 +130,39 @@ def test_what_may_be_a_rotations_own_is_left_to_it(
     assert found(recorded, looked(*listed), rotation=rotation)[0] == told
 
 
+@pytest.mark.parametrize("listed", [("old", "new"), ("old",), ("new",)])
+def test_the_first_look_knows_the_secrets_of_an_open_rotation(listed: tuple[str, ...]) -> None:
+    """As after an upgrade, where nothing could be listed before."""
+    rotation = replace(MADE, verified_at=NOW)
+
+    told, after = found(None, looked(*listed, current_id="new"), rotation=rotation)
+
+    assert (told, after) == ([], json.dumps(sorted(listed), separators=(",", ":")))
+
+
 @pytest.mark.parametrize("event", ["refused", "trouble"])
 def test_what_is_unexplained_to_a_rotation_is_told(event: str) -> None:
     """It waits for an operator, who needs to know since when."""
     told, after = found(
-        '["old"]', looked("old", "x"), entries=[entry(event, code="x")], rotation=SENT
+        '["old"]',
+        looked("old", "x"),
+        entries=[entry(event, code="foreign-secret")],
+        rotation=SENT,
     )
 
     assert (told, after) == ([("appeared", "x")], '["old","x"]')
+
+
+@pytest.mark.parametrize("event", ["refused", "trouble"])
+@pytest.mark.parametrize(("rotation", "listed"), [(SENT, ("old", "x")), (MADE, ("old",))])
+def test_a_refusal_for_another_reason_settles_nothing(
+    event: str, rotation: Rotation, listed: tuple[str, ...]
+) -> None:
+    """The rotation goes on after a hold, say, and learns what became of its value."""
+    recorded = '["new","old"]' if rotation.new_id else '["old"]'
+    entries = [entry(event, code="held")]
+
+    assert found(recorded, looked(*listed), entries=entries, rotation=rotation) == ([], None)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +170,7 @@ def test_what_is_unexplained_to_a_rotation_is_told(event: str) -> None:
     [
         ('[["x", "unknown"]]', "rotator had begun to delete it"),
         ('[["x", "begun"]]', "rotator had begun to delete it"),
-        ("[]", "somebody revoked it"),
+        ("[]", "no entry records who revoked it"),
     ],
 )
 def test_a_deletion_whose_answer_was_lost_is_rotators_own(deletions: str, why: str) -> None:

@@ -69,6 +69,7 @@ def test_a_secret_that_vanishes_after_a_lost_answer_was_deleted_by_hand() -> Non
     (found,) = [each for each in report.revocations if each.secret_id == "x9"]
 
     assert (found.at, found.by, found.how) == (NOW - 2 * DAY, "operator", "by hand")
+    assert report.sightings == ()
 
 
 def test_a_sighting_that_names_no_secret_is_left_out() -> None:

@@ -13,6 +13,7 @@ from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import ACCOUNT, BOTH, CURRENT, NOTE, OLD, ROTATION
 
 DEAD = "consumers read a secret that does not work"
+REVOKED = f"revoked it: {DEAD}"
 NOTHING = "consumers read nothing"
 WORKS = "consumers still read a secret that works"
 ENDS_SOON = "consumers still read it, and it stops working soon"
@@ -53,10 +54,16 @@ PUSHED = replace(ROTATION, vault_version=CURRENT.version, new_id=NOTE.secret_id,
         (
             REFUSED,
             "current-refused",
-            f"someone else revoked the secret that Vault's note names at Vonage: {DEAD}",
+            f"Vonage refuses the secret that Vault's note names, as if someone else had {REVOKED}",
         ),
         (
             {**REFUSED, "note_is_recorded": True},
+            "current-refused",
+            f"Vonage refuses secret {NOTE.secret_id}, as if someone else had {REVOKED}",
+        ),
+        # Another credential's list shows that.
+        (
+            {**REFUSED, "note_is_recorded": True, "listed": ()},
             "current-refused",
             f"someone else revoked secret {NOTE.secret_id} at Vonage: {DEAD}",
         ),
