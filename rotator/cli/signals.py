@@ -1,7 +1,8 @@
 """Ctrl-C, SIGTERM and a closed terminal: one exception, so that a command cleans up as usual.
 
 Leases are released and temporary files removed on the way out. To skip that, send
-a second signal, which kills: a rotation survives that, too.
+a second signal, which kills: a rotation survives that, too. A second SIGHUP does not kill: of
+a closed terminal, shell and kernel send one each, and systemd may send one right after SIGTERM.
 
 As process 1 of a container without an init, rotator runs as its only child. Processes that hooks
 leave behind become children of process 1, and stay as zombies unless it waits for them; subprocess
@@ -56,9 +57,16 @@ def _stop(signum: int, _frame: FrameType | None) -> None:
         # one, it is handled as soon as it is held off no more.
         signal.pthread_kill(threading.get_ident(), signum)
         return
-    for each in _SIGNALS:
+    for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGHUP) is _stop:
+        # Not ignored: programs that are started on the way out would ignore it as well.
+        signal.signal(signal.SIGHUP, _go_on)
     raise Interrupted(signum)
+
+
+def _go_on(_signum: int, _frame: FrameType | None) -> None:
+    """Take no notice of a signal."""
 
 
 def wait_while(is_going_on: Callable[[], bool]) -> None:

@@ -12,6 +12,7 @@ from rotator.application import Application
 from rotator.config.urls import sqlite_path
 from rotator.doctor.check import CheckResult, bad, doubtful, fine
 from rotator.errors import reason_of
+from rotator.ledger.file import obstacle
 
 _NAME, _OWNER = "secret file", "ledger owner"
 #: PEM's markers of an encrypted key, in the newer and the older form.
@@ -25,11 +26,12 @@ def checks(application: Application) -> Iterator[CheckResult]:
     for key, path in _secret_files(application):
         yield _check(key, path)
     database = sqlite_path(application.settings.ledger.read_url())
-    # If it is no file, or its folder is unreadable, opening the ledger reports that: see
-    # `rotator.doctor.ledger`.
+    # If it is no file, or its folder is unreadable, or nobody can write there, opening the ledger
+    # reports that: see `rotator.doctor.ledger`.
     if database and os.path.isfile(database):  # noqa: PTH113  # a Path's raises there
         yield _check("ledger.url", Path(database))
-        yield from _owners(Path(database))
+        if obstacle(Path(database)) is None:
+            yield from _owners(Path(database))
 
 
 def _owners(ledger: Path) -> Iterator[CheckResult]:

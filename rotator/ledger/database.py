@@ -325,7 +325,9 @@ def _failure(error: BaseException | None, engine: Engine) -> RotatorError:
         if any(fragment in searched for fragment in fragments):
             return kind(_filled(message, engine), hint=_filled(hint, engine))
     reason = text.partition("\n")[0][:200] or "no reason given"
-    return LedgerError(f"{_named(engine)} cannot be read or written: {reason}")
+    is_answer = _file_of(engine) or getattr(error, "sqlstate", None)
+    hint = None if is_answer else "check ledger.url and that its server runs; nothing is lost"
+    return LedgerError(f"{_named(engine)} cannot be read or written: {reason}", hint=hint)
 
 
 def _named(engine: Engine) -> str:

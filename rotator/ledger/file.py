@@ -82,6 +82,10 @@ def obstacle(path: Path) -> tuple[str, str] | None:
     target = Path(os.path.realpath(path))
     folder = target.parent
     with suppress(OSError):
+        for each in (*reversed(folder.parents), folder):
+            if each.is_dir() and not os.access(each, os.X_OK):
+                hint = "run as a user who may, or let this one enter"
+                return f"this user may not enter {each}", hint
         if target.is_dir():
             return "it is a directory", "let ledger.url name a file in it"
         if target.exists() and not target.is_file():
@@ -91,6 +95,12 @@ def obstacle(path: Path) -> tuple[str, str] | None:
         if not folder.exists():
             hint = f"make it with `mkdir -p {shlex.quote(str(folder))}`, or correct ledger.url"
             return f"its directory {folder} does not exist", hint
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            hint = (
+                "mount it for writing, or name it in `ReadWritePaths=` of a unit that is kept "
+                "from it, or let ledger.url name a file elsewhere"
+            )
+            return f"the file system of {folder} is read-only", hint
     return None
 
 

@@ -56,11 +56,17 @@ def silence(records: Sequence[DaemonRecord], now: datetime) -> Warned | None:
 
 
 def outages(records: Sequence[DaemonRecord], now: datetime) -> Iterator[Warned]:
-    """Yield what the daemons that poll cannot use."""
+    """Yield what the daemons that poll cannot use: each outage once, however many have it."""
+    found: dict[tuple[str, str], list[tuple[str, Outage]]] = {}
     for record in records:
         for component, outage in record.outages.items() if record.is_live(now) else ():
-            what = f"{outage_title(component)} on {record.host} (since {moment(outage.since)})"
-            yield f"{what}: {outage.why} ({outage.code})", outage.hint
+            found.setdefault((component, outage.code), []).append((record.host, outage))
+    for (component, code), of_hosts in found.items():
+        hosts = ", ".join(host for host, _ in of_hosts)
+        since = min(each.since for _, each in of_hosts)
+        first = of_hosts[0][1]
+        what = f"{outage_title(component)} on {hosts} (since {moment(since)})"
+        yield f"{what}: {first.why} ({code})", first.hint
 
 
 def warnings(

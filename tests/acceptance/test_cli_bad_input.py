@@ -310,6 +310,19 @@ def test_the_ledger_may_not_be_read(cli: CliFixture, arguments: tuple[str, ...])
     refused(done, 2, f"{cli.ledger} cannot be opened or created", hint)
 
 
+def test_the_folder_may_not_be_entered(cli: CliFixture) -> None:
+    """The folder that keeps the user out is named, not the file, whose owner is the right one."""
+    folder = cli.ledger.parent / "inner"
+    (folder / "more").mkdir(parents=True)
+    change = {"ROTATOR_LEDGER__URL": f"sqlite:///{folder}/more/ledger.db"}
+    assert cli.run("status", environment=change).code == 0
+    folder.chmod(0o600)
+    done = cli.run_anew("status", env=cli.environment | change, preexec_fn=without_privileges)
+    folder.chmod(0o700)
+
+    refused(done, 2, f"this user may not enter {folder}", "run as a user who may")
+
+
 def test_an_empty_file_is_a_new_ledger(cli: CliFixture) -> None:
     """As `touch` makes one, to choose its owner and mode."""
     cli.ledger.write_bytes(b"")

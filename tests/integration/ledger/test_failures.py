@@ -363,6 +363,7 @@ def test_a_server_that_is_down(url: str, reason: str) -> None:
         schema.ensure(engine, auto_upgrade=True)
 
     assert caught.value.message.startswith("the ledger cannot be read or written: ")
+    assert caught.value.hint == "check ledger.url and that its server runs; nothing is lost"
     assert "\n" not in caught.value.message
     assert "hunter2" not in told(caught.value)
 

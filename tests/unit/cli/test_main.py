@@ -83,7 +83,10 @@ def test_an_end_of_input_is_no_answer(failing: Raise, capsys: pytest.CaptureFixt
 
 
 def test_the_first_signal_asks_and_the_second_kills(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the first, each signal does what it does to any process."""
+    """After the first, each signal does what it does to any process, but for a hangup.
+
+    A closed terminal causes several of those.
+    """
     handlers: dict[int, object] = {
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: None,
@@ -96,6 +99,10 @@ def test_the_first_signal_asks_and_the_second_kills(monkeypatch: pytest.MonkeyPa
     assert callable(asked)
     with pytest.raises(Interrupted) as caught:
         asked(signal.SIGHUP, None)
+
+    again = handlers.pop(signal.SIGHUP)
+    assert callable(again)
+    again(signal.SIGHUP, None)
 
     assert caught.value.exit_code == 129
     assert set(handlers.values()) == {signal.SIG_DFL}
@@ -110,6 +117,20 @@ def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert handlers[signal.SIGINT] is signal.SIG_IGN
     assert handlers[signal.SIGTERM] is not signal.SIG_DFL
+
+
+def test_a_hangup_stays_ignored_after_another_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `nohup` started and SIGTERM ends is not killed by a closed terminal meanwhile."""
+    handlers: dict[int, object] = {signal.SIGHUP: signal.SIG_IGN}
+    monkeypatch.setattr(signal, "getsignal", handlers.get)
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    install()
+    asked = handlers[signal.SIGTERM]
+    assert callable(asked)
+    with pytest.raises(Interrupted):
+        asked(signal.SIGTERM, None)
+
+    assert handlers[signal.SIGHUP] is signal.SIG_IGN
 
 
 @pytest.fixture

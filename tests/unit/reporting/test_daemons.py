@@ -57,3 +57,14 @@ def test_people_are_told_what_is_wrong() -> None:
     assert "(two): `systemctl status rotator.service`" in hint
     assert "`--no-daemon`" in hint
     assert list(warnings([DEAD], NOW, expects_daemon=False)) == []
+
+
+def test_an_outage_of_several_daemons_is_one() -> None:
+    """It has one cause and one cure, and began where it was noticed first, as on the page."""
+    earlier = replace(SEALED, since=NOW - 2 * HOUR)
+    other = replace(LIVE, host="three", known_outages={"vault": earlier, "ledger": SEALED})
+    [vault, ledger] = warnings([LIVE, other], NOW)
+
+    what = "Vault cannot be used on one, three (since 2026-11-24 05:28 UTC)"
+    assert vault == (f"{what}: Vault is sealed (vault-sealed)", "unseal it")
+    assert ledger[0].startswith("the ledger cannot be used on three (")

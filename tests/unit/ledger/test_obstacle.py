@@ -1,0 +1,33 @@
+"""What keeps a ledger's file from being opened, other than the file itself."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rotator.ledger import file
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_nobody_can_write_to_a_read_only_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+) -> None:
+    """No other owner of the file would help; a unit's `ProtectSystem=` looks the same."""
+    if is_there:
+        (tmp_path / "ledger.db").touch()
+    shut = SimpleNamespace(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(os, "statvfs", lambda _folder: shut)
+    found = file.obstacle(tmp_path / "ledger.db")
+
+    assert found is not None
+    assert found[0] == f"the file system of {tmp_path} is read-only"
+    assert "`ReadWritePaths=`" in found[1]
+
+
+def test_a_usual_file_has_none(tmp_path: Path) -> None:
+    """Nor has one that is still to be created."""
+    (tmp_path / "ledger.db").touch()
+
+    assert file.obstacle(tmp_path / "ledger.db") is None
+    assert file.obstacle(tmp_path / "new.db") is None
