@@ -302,12 +302,14 @@ def with_rollback(
 ) -> Refuse:
     """Return the refusal with the hint that an older version of the entry still works."""
     # What is said of drift would lead back to a version that may be dead, or keep the dead value.
-    adopt = f"`rotator adopt {account.name}` puts a working secret there"
+    other = f"`rotator adopt {account.name}` puts a working secret there"
+    if "rollback" not in action.hint and not action.hint.startswith("nothing was deleted"):
+        other = action.hint
     return replace(
         action,
         hint=f"version {version} still works: `vault kv rollback -version={version} "
         f"{_path(account)}` brings it back at once{_end_of(account, rotation, version)}; else "
-        f"{adopt if 'rollback' in action.hint else action.hint}",
+        f"{other}",
     )
 
 

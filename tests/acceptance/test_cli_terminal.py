@@ -81,6 +81,27 @@ def test_a_plan_is_wrapped_below_its_descriptions(cli: CliFixture) -> None:
     assert {*piped.split()} <= {*text.split()}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("adopt", "account-1", "--from-vault"),
+        ("hold", "account-1", "--reason", "its consumers are being moved to another data centre"),
+        ("ledger", "backup", "backup.db"),
+    ],
+    ids=" ".join,
+)
+def test_sentences_are_wrapped_between_words(
+    cli: CliFixture, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """As errors and hints are; a path that is longer than a line stays whole."""
+    command = [str(tmp_path / each) if each == "backup.db" else each for each in arguments]
+    lines = shown(cli, *command).splitlines()
+    cli.run("release", "account-1")
+
+    assert len(lines) > 1
+    assert not [line for line in lines if len(line) > COLUMNS and len(line.split()) > 1]
+
+
 def _parts(piped: str) -> tuple[str, str]:
     """Return the header of a table in a pipe, and its rows; doctor has its verdict before it."""
     lines = piped.splitlines()

@@ -105,6 +105,7 @@ def test_going_back_to_what_the_rotation_wrote_ends_nothing(tmp_path: Path) -> N
         found = trouble(fixture)
 
         assert f"-version={version} " in str(found.hint)
+        assert "else `rotator adopt account-1` puts a working secret there" in str(found.hint)
         assert "ends the rotation" not in str(found.hint)
 
 
