@@ -119,6 +119,13 @@ def test_a_state_has_a_colour_on_a_terminal_alone(cli: CliFixture) -> None:
     assert "\x1b" not in cli.run("status").out
 
 
+def test_the_cure_of_the_worst_comes_first(cli: CliFixture) -> None:
+    """That of a broken account before that of a held one, which the configuration has before it."""
+    text = cli.run("status").out
+
+    assert text.index("account-1-sub-2 is broken: ") < text.index("account-1-sub-1 is held: ")
+
+
 def test_a_wide_terminal_has_a_table(cli: CliFixture) -> None:
     """One line for each account, under a ruled header."""
     lines = shown(cli, "status", columns=250, NO_COLOR="1").splitlines()
