@@ -54,8 +54,9 @@ def write_json_line(document: object) -> None:
 
 
 def show(document: object, text: str, *, as_json: bool) -> None:
-    """Write a result: its JSON document, or its text; raises as `write`."""
-    write(json.dumps(document, indent=2) if as_json else text)
+    """Write a result: its JSON document, or its sentences; raises as `write`."""
+    sentences = "\n".join(map(fitted, printable_lines(text).split("\n")))
+    write(json.dumps(document, indent=2) if as_json else sentences)
 
 
 def show_table(document: object, headers: Row, rows: Sequence[Row], *, as_json: bool) -> None:

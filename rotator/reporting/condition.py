@@ -114,7 +114,7 @@ class AccountConditions(AccountTimes):
         return Condition(
             state=State.HELD,
             code="held",
-            why=f"held: {hold}",
+            why=f"the account is held: {hold}",
             since=hold.at,
             hint=f"`rotator release {self.account.name}` ends the hold",
         )

@@ -92,9 +92,10 @@ class Adoption:
         secret = self._identify(self._listed)
         # A version that Vault will remove is written again: the new one stays if nothing expires
         # any more.
-        is_known = self._is_noted(secret.id) and not self._base.entry.ends_at
-        if not is_known:
+        is_noted = self._is_noted(secret.id) and not self._base.entry.ends_at
+        if not is_noted:
             self._require_kept(secret.id)
+        is_known = is_noted and not self._is_put_back(secret.id)
         entry = self._base.entry
         known = Written(version=entry.version, ends_at=entry.ends_at)
         written = known if is_known else self._write(secret.id)
@@ -110,6 +111,14 @@ class Adoption:
             delete_due_at=window.deletion_at(self.account.policy, opened) if opened else None,
             is_grace_anew=bool(opened and before and opened.verified_at != before.verified_at),
         )
+
+    def _is_put_back(self, secret_id: str) -> bool:
+        """Return whether someone else wrote the entry last, and no adoption of this secret.
+
+        It is written again for the record, which would otherwise keep another secret as current.
+        """
+        written = self._state.written_to(self.account).version
+        return 0 < written < self._base.entry.version and self._state.adopted_id != secret_id
 
     @cached_property
     def secret_id(self) -> str | None:

@@ -95,7 +95,8 @@ class Reconciler(Dependencies):
     def _unless_broken(self, account: Account, result: PassResult) -> PassResult:
         """Return the result of a pass that waits in a grace, or what breaks consumers meanwhile.
 
-        What cannot be observed now is left to the next look.
+        A pass that is refused names whatever is wrong, as ending the wait might not help. What
+        cannot be observed now is left to the next look.
         """
         is_refused = result.error is not None and result.error.code in WAITING
         if result.outcome is not Outcome.AWAITING_DELETION and not is_refused:
@@ -103,7 +104,7 @@ class Reconciler(Dependencies):
         trouble: Trouble | None = None
         with suppress(RotatorError):
             trouble = self.refresh(account)
-        if trouble is None or trouble.state is not State.BROKEN:
+        if trouble is None or not (is_refused or trouble.state is State.BROKEN):
             return result
         problem = Problem(code=trouble.code, message=trouble.why, hint=trouble.hint)
         return replace(result, outcome=Outcome.REFUSED, error=problem, exit_code=Refused.exit_code)
@@ -115,9 +116,10 @@ class Reconciler(Dependencies):
         try:
             state = self.ledger.load(account.name)
             refusal = identity.check(account, state, self.ledger)
-            observation = observe(self, account, state).observation
+            observed = observe(self, account, state)
         except RotatorError as error:
             return failure(account, None, error), [], None
+        observation = observed.observation
         timeout, now = self.propagation_timeout, self.now()
         actions: list[Action] = [refusal] if refusal else []
         actions = actions or assumed_steps(
@@ -125,11 +127,16 @@ class Reconciler(Dependencies):
         )
         rotation, last = observation.rotation, actions[-1]
         if isinstance(last, Refuse):
+            # What refuses the account itself was not observed.
+            is_cured = last is not refusal
+            last = with_working_version(self, account, observed, last) if is_cured else last
             return failure(account, rotation, last.error()), actions, observation
         found = expected_action(account, observation, propagation_timeout=timeout, now=now)
-        if isinstance(last, Wait) and isinstance(found, Refuse) and observation.is_broken:
-            return failure(account, rotation, found.error()), actions, observation
         is_asked_again = request.reason is not None and rotation and rotation.verified_at
+        is_named = observation.is_broken or is_asked_again
+        if isinstance(last, Wait) and isinstance(found, Refuse) and is_named:
+            found = with_working_version(self, account, observed, found)
+            return failure(account, rotation, found.error()), actions, observation
         if is_asked_again and isinstance(last, Wait):
             refused = in_grace(account, rotation, last.gate)
             return failure(account, rotation, refused), actions, observation

@@ -240,15 +240,17 @@ def behind(account: Account, observation: Observation) -> Refuse:
 def overwritten(account: Account, rotation: Rotation, observation: Observation) -> Refuse:
     version = rotation.vault_version or "N"
     adopt = f"`rotator adopt {rotation.account}`"
+    if observation.current.entry and observation.current.authenticated_at:
+        other = f"`rotator adopt {rotation.account} --from-vault` keeps the present one, {adopt} "
+        adopt = f"{other}takes another"
     if observation.current.entry and rotation.new_id not in observation.listing.ids:
         # What rotator wrote works no more, so that going back to it would break consumers.
-        remedy = f"end the rotation with a value that works: {adopt}, with --from-vault for the "
-        remedy += "present one"
+        remedy = f"end the rotation with a value that works: {adopt}"
     elif observation.current.entry:
         remedy = (
             f"restore what rotator wrote with `vault kv rollback -version={version} "
             f"{_path(account)}`, and the rotation goes on, or end it with a value that works: "
-            f"{adopt}, with --from-vault for the present one"
+            f"{adopt}"
         )
     elif observation.current.version:
         # Vault refuses to roll back to a deleted version.
@@ -262,20 +264,20 @@ def overwritten(account: Account, rotation: Rotation, observation: Observation) 
 
 
 def dead(account: Account, observation: Observation) -> Refuse:
-    rotation, parent = observation.rotation, account.managed_by
-    by_parent = ", or set `managed_by` so that the parent account can rotate this one"
-    if parent:
-        by_parent = ", or mend its parent account, which could rotate this one: `rotator status "
-        by_parent += f"{parent} --refresh`"
+    rotation, parent, entry = observation.rotation, account.managed_by, observation.current.entry
+    hint = f"`rotator adopt {account.name}` puts a working secret there"
     if rotation and rotation.vault_version:
         # A rotation that has pushed goes on with what it has pushed alone.
-        by_parent = ""
-    return _of_current(
-        account,
-        observation,
-        f"`rotator adopt {account.name}` puts a working secret there{by_parent}; a line end behind "
-        "the value in Vault is part of it, and Vonage refuses that, too",
-    )
+        pass
+    elif parent:
+        hint += ", or mend its parent account, which could rotate this one: `rotator status "
+        hint += f"{parent} --refresh`"
+    else:
+        hint += ", or set `managed_by` so that the parent account can rotate this one"
+    if entry is None or entry.note is None or not entry.intact:
+        # An intact note shows that the value is as it was written.
+        hint += "; a line end behind the value in Vault is part of it, and Vonage refuses that, too"
+    return _of_current(account, observation, hint)
 
 
 def replaceable(account: Account, observation: Observation) -> Refuse:
@@ -295,23 +297,34 @@ def predecessor_revoked(account: Account, rotation: Rotation) -> Refuse:
         code="drift",
         why=f"someone else revoked secret {rotation.predecessor_id} at Vonage, which was to stay "
         f"{until}: consumers that have not read the new one are cut off",
-        hint="make them read the new one from Vault; the rotation completes by itself, with "
-        f"nothing left to delete, and `rotator rotate-now {account.name} --grace 0s` completes it "
-        "now",
+        hint="make those consumers read the new one from Vault; the rotation completes by itself, "
+        f"with nothing left to delete, and `rotator rotate-now {account.name} --grace 0s` "
+        "completes it now",
     )
 
 
-def with_rollback(action: Refuse, account: Account, version: int) -> Refuse:
+def with_rollback(
+    action: Refuse, account: Account, rotation: Rotation | None, version: int
+) -> Refuse:
     """Return the refusal with the hint that an older version of the entry still works."""
     # What is said of drift would lead back to a version that may be dead, or keep the dead value.
-    is_misleading = "rollback" in action.hint or "--from-vault" in action.hint
-    adopt = f"`rotator adopt {account.name}` puts a working secret there"
+    misleading = "rollback", "--from-vault", "nothing was deleted"
+    other = f"`rotator adopt {account.name}` puts a working secret there"
+    if not any(words in action.hint for words in misleading):
+        other = action.hint
     return replace(
         action,
         hint=f"version {version} still works: `vault kv rollback -version={version} "
-        f"{_path(account)}` brings it back at once; else "
-        f"{adopt if is_misleading else action.hint}",
+        f"{_path(account)}` brings it back at once{_end_of(account, rotation, version)}; else "
+        f"{other}",
     )
+
+
+def _end_of(account: Account, rotation: Rotation | None, version: int) -> str:
+    """Return how a rotation ends after going back to a version that is not the one it wrote."""
+    if rotation is None or rotation.vault_version in (None, version):
+        return ""
+    return f", then `rotator adopt {account.name} --from-vault` ends the rotation"
 
 
 def no_slot(account: Account, ids: list[str]) -> Refuse:

@@ -35,7 +35,7 @@ def with_working_version(
     with suppress(RotatorError):
         for version, credential in islice(_older(dependencies.store, account, present), _TRIED):
             if list_with(dependencies, account, credential) is not None:
-                return refusals.with_rollback(action, account, version)
+                return refusals.with_rollback(action, account, observation.rotation, version)
     return action
 
 

@@ -64,7 +64,7 @@ def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None 
             f"the last rotation waits: {waiting.reason}",
             code="gate-shut",
             hint="nothing was deleted; set the clock right (`timedatectl set-ntp true`), or end "
-            "the grace with `--grace 0s`",
+            f"the grace with `rotator rotate-now {account.name} --grace 0s`",
         )
     if waiting and waiting.gate:
         return Refused(
@@ -78,7 +78,8 @@ def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None 
     return Refused(
         f"the last rotation waits in its grace until {until}",
         code="in-grace",
-        hint="nothing was changed; `--grace 0s` ends the wait, `rotator resume` respects it",
+        hint=f"nothing was changed; `rotator rotate-now {account.name} --grace 0s` ends the grace "
+        "now",
     )
 
 

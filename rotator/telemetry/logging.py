@@ -148,7 +148,7 @@ def _shared() -> list[Processor]:
 
 def _renderers(stream: TextIO) -> list[Processor]:
     if stream.isatty():
-        return [disarm, structlog.dev.ConsoleRenderer(colors=True)]
+        return [disarm, structlog.dev.ConsoleRenderer(colors=not os.environ.get("NO_COLOR"))]
     return [structlog.processors.JSONRenderer(default=_of_kind)]
 
 

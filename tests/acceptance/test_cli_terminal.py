@@ -81,6 +81,27 @@ def test_a_plan_is_wrapped_below_its_descriptions(cli: CliFixture) -> None:
     assert {*piped.split()} <= {*text.split()}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("adopt", "account-1", "--from-vault"),
+        ("hold", "account-1", "--reason", "its consumers are being moved to another data centre"),
+        ("ledger", "backup", "backup.db"),
+    ],
+    ids=" ".join,
+)
+def test_sentences_are_wrapped_between_words(
+    cli: CliFixture, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """As errors and hints are; a path that is longer than a line stays whole."""
+    command = [str(tmp_path / each) if each == "backup.db" else each for each in arguments]
+    lines = shown(cli, *command).splitlines()
+    cli.run("release", "account-1")
+
+    assert len(lines) > 1
+    assert not [line for line in lines if len(line) > COLUMNS and len(line.split()) > 1]
+
+
 def _parts(piped: str) -> tuple[str, str]:
     """Return the header of a table in a pipe, and its rows; doctor has its verdict before it."""
     lines = piped.splitlines()
@@ -96,6 +117,13 @@ def test_a_state_has_a_colour_on_a_terminal_alone(cli: CliFixture) -> None:
     assert "\x1b[" not in shown(cli, "status", NO_COLOR="1")
     assert "\x1b[" not in shown(cli, "status", TERM="dumb")
     assert "\x1b" not in cli.run("status").out
+
+
+def test_the_cure_of_the_worst_comes_first(cli: CliFixture) -> None:
+    """That of a broken account before that of a held one, which the configuration has before it."""
+    text = cli.run("status").out
+
+    assert text.index("account-1-sub-2 is broken: ") < text.index("account-1-sub-1 is held: ")
 
 
 def test_a_wide_terminal_has_a_table(cli: CliFixture) -> None:

@@ -160,13 +160,13 @@ ORPHANED = Scenario(
     accounts=accounts(),
 )
 FULL = Scenario(
-    name="both slots taken, one by a stranger",
+    name="both slots taken, one by a foreign secret",
     worlds=(tidy(live=(FIRST, FOREIGN)),),
     accounts=accounts(),
     may_refuse=True,
 )
 EVICTED = Scenario(
-    name="both slots taken, one by a stranger that may be evicted",
+    name="both slots taken, one by a foreign secret that may be evicted",
     worlds=(tidy(live=(FIRST, FOREIGN)),),
     accounts=accounts(on_foreign=OnForeign.EVICT_OLDEST),
 )

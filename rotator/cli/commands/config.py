@@ -42,7 +42,10 @@ def show(
 ) -> None:
     """Show what is in effect: the file, the environment and the defaults."""
     shown = CommandContext.of(context).configured().shown()
-    output.show(shown, "\n\n".join(_tables(shown)), as_json=as_json)
+    if as_json:
+        output.write_json(shown)
+    else:
+        output.write("\n\n".join(_tables(shown)))
 
 
 def _tables(shown: Mapping[str, Any]) -> Iterator[str]:

@@ -53,7 +53,7 @@ def copy(
     with CommandContext.of(context).application(offline=True) as application:
         copied = application.ledger.copy_to(_url(target), acting)
     rows = ", ".join(f"{count} in {table}" for table, count in copied.rows.items())
-    output.write(f"copied rows: {rows}")
+    output.write(output.fitted(f"copied rows: {rows}"))
     output.write(f"verified chains: {len(copied.verdicts)}, all whole and as in the old ledger")
     _say_what_next(target)
 
@@ -67,7 +67,11 @@ def _url(target: "LedgerSettings") -> str:
 
 
 def _say_what_next(target: "LedgerSettings") -> None:
-    output.write("now change the configuration, on every machine, before the daemon starts again:")
+    output.write(
+        output.fitted(
+            "now change the configuration, on every machine, before the daemon starts again:"
+        )
+    )
     key, value = ("url_file", target.url_file) if target.url_file else ("url", target.url)
     output.write(f"\n[ledger]\n{key} = {json.dumps(str(value), ensure_ascii=False)}\n")
     overriding = [name for name in _VARIABLES if name in os.environ]

@@ -117,11 +117,15 @@ def _sentences(done: "Backup", ledger: str | None) -> "Iterator[str]":
         verdict = f"{broken} BROKEN" if broken else "all whole"
         yield f"verified chains: {len(done.verdicts)} with {entries} entries, {verdict}"
     if ledger:
-        yield f"to restore it: stop the daemon, remove {ledger}-wal and {ledger}-shm, copy the"
-        yield f"backup to {ledger} with the owner of its folder, and run `rotator ledger verify`"
+        yield (
+            f"to restore it: stop the daemon, remove {ledger}-wal and {ledger}-shm, copy the "
+            f"backup to {ledger} with the owner of its folder, and run `rotator ledger verify`"
+        )
     else:
-        yield "to restore it: stop the daemon, and let ledger.url name the backup while"
-        yield "`rotator db copy --to URL` copies it into an empty database"
+        yield (
+            "to restore it: stop the daemon, and let ledger.url name the backup while `rotator db "
+            "copy --to URL` copies it into an empty database"
+        )
 
 
 def _backup_document(done: "Backup") -> dict[str, Any]:

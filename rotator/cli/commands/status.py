@@ -16,7 +16,7 @@ from rotator.cli.context import (
     flag,
 )
 from rotator.errors import Busy
-from rotator.model import Account, Problem
+from rotator.model import Account, Problem, State
 from rotator.model.redaction import printable
 from rotator.reporting.status import AccountStatus
 
@@ -71,8 +71,10 @@ _MOST_CURES = 20
 
 
 def _cures(statuses: Sequence[AccountStatus]) -> Iterator[str]:
-    """Yield the cures of the accounts that need attention, as hints."""
+    """Yield the cures of the accounts that need attention, as hints, the worst first."""
+    ranks = [*State]
     wrong = [each for each in statuses if each.needs_attention]
+    wrong.sort(key=lambda each: ranks.index(each.condition.state))
     for status in wrong[:_MOST_CURES]:
         for condition in status.conditions:
             if condition.needs_attention and condition.hint:

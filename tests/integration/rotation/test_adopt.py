@@ -318,6 +318,19 @@ def test_a_write_that_was_overtaken_is_recorded_as_that(tmp_path: Path) -> None:
         assert fixture.adopt(None).is_written
 
 
+def test_what_someone_put_back_is_written_again_for_the_record(tmp_path: Path) -> None:
+    """The entries name it as the secret in use, though Vault had it with a note of its own."""
+    with RotationFixture(tmp_path, grace=HOUR, rotated_before=True) as fixture:
+        old, new = fixture.secrets()[0], fixture.attempt().new_secret_id
+        fixture.revoke(new or "")
+        fixture.roll_back()
+        adopted = fixture.adopt(None)
+
+        assert (adopted.secret.id, adopted.is_written) == (old.id, True)
+        assert by_hand(fixture) == ["intent push", "done push"]
+        assert fixture.adopt(None).is_written is False
+
+
 def test_killed_after_the_write_it_is_finished_by_the_next_try(tmp_path: Path) -> None:
     """What the dead process wrote is found, and ends the rotation that it was to end."""
     with RotationFixture(tmp_path, grace=HOUR) as fixture:

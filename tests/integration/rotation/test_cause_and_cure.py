@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.model import State, Trouble
+from rotator.model import Request, State, Trouble
 from rotator.sim import Fault
 from tests.support.rotation_fixture import NAME, SUB, RotationFixture
 
@@ -99,11 +99,78 @@ def test_nobody_is_sent_back_to_a_version_that_stopped_working(tmp_path: Path) -
         fixture.adopt(None)
         mended = fixture.queries.accounts([NAME])[0].trouble
 
-        assert "still works" in str(broken.hint)
+        back = (
+            "brings it back at once, then `rotator adopt account-1 --from-vault` ends the rotation"
+        )
+        assert back in str(broken.hint)
         assert found.state is State.DRIFTED
         assert "rollback" not in str(found.hint)
-        assert "`rotator adopt account-1`, with --from-vault" in str(found.hint)
+        assert "`rotator adopt account-1 --from-vault` keeps the present one" in str(found.hint)
         assert mended is None
+
+
+def test_going_back_to_what_the_rotation_wrote_ends_nothing(tmp_path: Path) -> None:
+    """Rubbish was written over the pushed value: the rotation goes on once that is back."""
+    with RotationFixture(tmp_path, grace=timedelta(days=1)) as fixture:
+        version = fixture.attempt().vault_version
+        fixture.patch(api_secret="Rubbish1234")
+        found = trouble(fixture)
+
+        assert f"-version={version} " in str(found.hint)
+        assert "else `rotator adopt account-1` puts a working secret there" in str(found.hint)
+        assert "ends the rotation" not in str(found.hint)
+
+
+def test_a_dry_run_names_the_version_that_still_works(tmp_path: Path) -> None:
+    """The plan has the words of the command that it stands for, with a rotation open or none."""
+    with RotationFixture(tmp_path, grace=timedelta(days=1), rotated_before=True) as fixture:
+        new = fixture.attempt().new_secret_id
+        fixture.revoke(new or "")
+        account, asked = fixture.accounts[NAME], Request(reason="asked")
+        open_one = fixture.reconciler.dry_run(account, asked)[0].error
+        found = fixture.reconciler.attempt(account, asked, looks=True).error
+        fixture.adopt(fixture.secrets()[0].value)
+        fixture.patch(api_secret="Rubbish1234")
+        planned = fixture.reconciler.dry_run(account, asked)[0].error
+        refused = fixture.attempt().error
+
+        assert open_one
+        assert open_one == found
+        assert "still works" in str(open_one.hint)
+        assert planned
+        assert planned == refused
+        assert "still works" in str(planned.hint)
+
+
+def test_a_command_within_a_grace_is_refused_for_what_is_wrong(tmp_path: Path) -> None:
+    """Someone revoked the predecessor: `rotate-now` says so, as `status` does, and a dry run."""
+    with RotationFixture(tmp_path, grace=timedelta(days=1), rotated_before=True) as fixture:
+        old = fixture.attempt().old_secret_id
+        fixture.revoke(old or "")
+        account, asked = fixture.accounts[NAME], Request(reason="asked")
+        planned = fixture.reconciler.dry_run(account, asked)[0].error
+        refused = fixture.reconciler.attempt(account, asked, looks=True).error
+        found = trouble(fixture)
+
+        assert found.state is State.DRIFTED
+        assert refused
+        assert (refused.code, refused.message, refused.hint) == (found.code, found.why, found.hint)
+        assert planned == refused
+
+
+def test_no_line_end_is_suspected_in_a_value_that_is_as_it_was_written(tmp_path: Path) -> None:
+    """Its secret was revoked; the value of an entry without a note may have been mistyped."""
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        for secret in fixture.secrets():
+            fixture.revoke(secret.id)
+        known = trouble(fixture)
+    with RotationFixture(tmp_path) as fixture:
+        for secret in fixture.secrets():
+            fixture.revoke(secret.id)
+        unknown = trouble(fixture)
+
+    assert "line end" not in str(known.hint)
+    assert "line end" in str(unknown.hint)
 
 
 def test_what_was_never_adopted_is_unmanaged(tmp_path: Path) -> None:

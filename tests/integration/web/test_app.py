@@ -369,6 +369,7 @@ def test_an_outage_is_on_every_page(visitor: Visitor) -> None:
         )
         assert "(2h)" in page
         assert "<code>vault operator unseal</code> on its host" in page
+    assert "<title>Vault cannot be used · " in during[0]
 
 
 def test_it_is_told_when_daemons_polled(visitor: Visitor) -> None:

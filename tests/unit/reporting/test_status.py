@@ -141,7 +141,8 @@ def test_the_notes_name_each_cause_with_its_code_and_the_tries() -> None:
         "Vonage failed (vonage, since 2026-11-23 10:00 UTC, 3 tries, next try 2026-11-23 13:00 UTC)"
     )
     assert status(trouble=DRIFTED, hold=HOLD).row()[-1] == (
-        f"both slots are taken (foreign-secret, since 2026-11-23 10:00 UTC); held: {HOLD}"
+        "both slots are taken (foreign-secret, since 2026-11-23 10:00 UTC); "
+        f"the account is held: {HOLD}"
     )
     assert status(last_rotation=ROTATING).row()[-1] == "-"
 

@@ -137,6 +137,19 @@ def test_a_terminal_gets_lines_for_people(stream: io.StringIO) -> None:
     assert VALUE not in stream.getvalue()
 
 
+@pytest.mark.parametrize(("value", "is_coloured"), [("1", False), ("", True)])
+def test_a_terminal_is_coloured_unless_no_color_is_set(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, value: str, is_coloured: bool
+) -> None:
+    """As for the states of accounts."""
+    monkeypatch.setenv("NO_COLOR", value)
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    configure("info", stream)
+    structlog.get_logger("x").info("pushed")
+
+    assert ("\x1b[" in stream.getvalue()) is is_coloured
+
+
 def test_a_terminal_is_not_told_what_to_do(stream: io.StringIO) -> None:
     """A text of one word is shown as it is, but for what a terminal obeys."""
     stream.isatty = lambda: True  # type: ignore[method-assign]
