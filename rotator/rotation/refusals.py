@@ -85,7 +85,9 @@ def wrong_entry(account: Account) -> Refuse:
     return Refuse(
         code="wrong-entry",
         why=of_another(account),
-        hint="correct `vault_path`, `api_key` or `key_field` of this account",
+        hint="correct `vault_path`, `api_key` or `key_field` of this account; or, if someone "
+        "changed the entry, put back the version that was right, see `vault kv metadata get "
+        f"{_path(account)}`",
     )
 
 

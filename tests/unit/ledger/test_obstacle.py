@@ -25,6 +25,21 @@ def test_nobody_can_write_to_a_read_only_file_system(
     assert "`ReadWritePaths=`" in found[1]
 
 
+def test_the_outermost_folder_that_is_closed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is below it cannot be seen, and so may not be blamed."""
+    shut = tmp_path / "shut"
+    (shut / "more").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, _mode: not path.is_relative_to(shut))
+    found = file.obstacle(shut / "more" / "ledger.db")
+
+    assert found == (
+        f"this user may not enter {shut}",
+        "run as a user who may, or let this one enter",
+    )
+
+
 def test_a_usual_file_has_none(tmp_path: Path) -> None:
     """Nor has one that is still to be created."""
     (tmp_path / "ledger.db").touch()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rotator.model import Step, Written
+from rotator.rotation import refusals
 from rotator.rotation.causes import cause_of, explained
 from rotator.rotation.steps.bookkeeping import Refuse
 from tests.support.observations import observed
@@ -150,3 +151,12 @@ def test_a_refusal_names_what_breaks_consumers_first_and_once() -> None:
     assert prefixed == replace(refusal, why=f"{why}; both slots are taken")
     assert explained(prefixed, ACCOUNT, broken) == prefixed
     assert explained(refusal, ACCOUNT, fine) == refusal
+
+
+def test_an_entry_of_another_account_may_be_a_change_by_someone() -> None:
+    """The configuration is right then, and an older version of the entry is."""
+    hint = refusals.wrong_entry(ACCOUNT).hint
+
+    assert hint
+    assert hint.startswith("correct `vault_path`, `api_key` or `key_field`")
+    assert f"`vault kv metadata get {ACCOUNT.identity.vault_path}`" in hint
