@@ -115,9 +115,10 @@ class Reconciler(Dependencies):
         try:
             state = self.ledger.load(account.name)
             refusal = identity.check(account, state, self.ledger)
-            observation = observe(self, account, state).observation
+            observed = observe(self, account, state)
         except RotatorError as error:
             return failure(account, None, error), [], None
+        observation = observed.observation
         timeout, now = self.propagation_timeout, self.now()
         actions: list[Action] = [refusal] if refusal else []
         actions = actions or assumed_steps(
@@ -125,9 +126,12 @@ class Reconciler(Dependencies):
         )
         rotation, last = observation.rotation, actions[-1]
         if isinstance(last, Refuse):
+            if not refusal:
+                last = with_working_version(self, account, observed, last)
             return failure(account, rotation, last.error()), actions, observation
         found = expected_action(account, observation, propagation_timeout=timeout, now=now)
         if isinstance(last, Wait) and isinstance(found, Refuse) and observation.is_broken:
+            found = with_working_version(self, account, observed, found)
             return failure(account, rotation, found.error()), actions, observation
         is_asked_again = request.reason is not None and rotation and rotation.verified_at
         if is_asked_again and isinstance(last, Wait):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.model import State, Trouble
+from rotator.model import Request, State, Trouble
 from rotator.sim import Fault
 from tests.support.rotation_fixture import NAME, SUB, RotationFixture
 
@@ -47,6 +47,22 @@ def test_the_cure_of_a_rotation_in_its_grace_keeps_no_dead_value(tmp_path: Path)
         assert "still works" in hint
         assert "--from-vault" not in hint
         assert hint.endswith(f"else `rotator adopt {NAME}` puts a working secret there")
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_a_plan_names_the_version_that_still_works(tmp_path: Path, days: int) -> None:
+    """As the rotation would that it is a plan of, and as a look does, in a grace as well."""
+    with RotationFixture(tmp_path, grace=timedelta(days=days)) as fixture:
+        fixture.attempt()
+        fixture.patch(api_secret="Rubbish1234")
+        account = fixture.accounts[NAME]
+        planned, *_ = fixture.reconciler.dry_run(account, Request(reason="asked"))
+        found = fixture.reconciler.refresh(account)
+
+        assert planned.error
+        assert "still works" in str(planned.error.hint)
+        assert found
+        assert planned.error.hint == found.hint
 
 
 def test_no_version_is_named_that_does_not_work(tmp_path: Path) -> None:
