@@ -395,6 +395,7 @@ def test_it_is_told_when_daemons_polled(visitor: Visitor) -> None:
         assert re.search(r"last poll \d+s ago by host-a<", page)
         assert re.search(r"Vault is sealed <code>vault-sealed</code>, since .*, at host-a<", page)
     assert re.search(r"<b>host-b</b> .*last polled 1m ago, every 60 s<", first)
+    assert "All 120 accounts were well when last looked at</h1>" in first
 
 
 def test_a_dead_fleet_is_seen(visitor: Visitor) -> None:
