@@ -81,7 +81,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "secrets delete": (
         "secrets.delete",
         f"sms-prod {_ID}",
-        f"sms-prod {_ID} --yes --json",
+        f"sms-prod {_ID[:8]} --yes --json",
         f'sms-prod {_ID} --reason "ticket 42"',
     ),
     "account balance": ("account.balance", "", "sms-prod --json"),

@@ -124,6 +124,7 @@ def _act(event: AuditEvent) -> Act:
         host=event.text("from"),
         because=because,
         facts=facts,
+        outcome="done" if event.event in _ACTS else None,
     )
 
 

@@ -26,6 +26,16 @@ class AccountStatus(AccountConditions):
     #: Pending deliveries to hooks.
     undelivered: tuple[PendingDelivery, ...] = ()
 
+    @property
+    def known_id(self) -> str | None:
+        """The current secret; while none is certain, the one that was put into Vault last."""
+        summary, rotation = self.summary, self.rotation
+        if summary.current_id:
+            return summary.current_id
+        if rotation is None or (summary.adopted_id and not self.opened):
+            return summary.adopted_id
+        return rotation.predecessor_id if rotation.vault_version is None else rotation.new_id
+
     def document(self) -> dict[str, Any]:
         """Return the status as `status --json` prints it."""
         return {
@@ -50,7 +60,7 @@ class AccountStatus(AccountConditions):
         return (
             self.account.name,
             self.state.value,
-            short(self.summary.current_id),
+            short(self.known_id),
             age_text(self.summary.current_since, self.now),
             moment(self.summary.next_due_at).removesuffix(" UTC"),
             self._last_rotation(),

@@ -167,7 +167,7 @@ def _percent(part: timedelta, whole: timedelta) -> float:
 
 def slots(status: AccountStatus, expendable_ids: Collection[str] = ()) -> tuple[Slot, ...]:
     """Return both slots, the current secret's first."""
-    opened, current_id = status.opened, _current_id(status)
+    opened, current_id = status.opened, status.known_id
     ids, other = status.summary.listed_ids, "empty"
     if not ids:
         # Vonage answers no list. Some are known from the record; there may be others.
@@ -181,18 +181,8 @@ def slots(status: AccountStatus, expendable_ids: Collection[str] = ()) -> tuple[
     return (*found, *[Slot(id="", kind=other)] * (2 - len(found)))
 
 
-def _current_id(status: AccountStatus) -> str | None:
-    """Return the current secret; while none is certain, the one that was put into Vault last."""
-    summary, rotation = status.summary, status.rotation
-    if summary.current_id:
-        return summary.current_id
-    if rotation is None or (summary.adopted_id and not status.opened):
-        return summary.adopted_id
-    return rotation.predecessor_id if rotation.vault_version is None else rotation.new_id
-
-
 def _slots_note(status: AccountStatus) -> str:
-    if not status.summary.trouble or not (known_id := _current_id(status)):
+    if not status.summary.trouble or not (known_id := status.known_id):
         return ""
     if not status.summary.listed_ids:
         return "by rotator's own record: Vonage accepts no credential that it could list them with"

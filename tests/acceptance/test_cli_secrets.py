@@ -1,5 +1,6 @@
 """`secrets list|show|create|delete`, as the real process."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from rotator.sim import Fault
 from tests.support.cli_fixture import CliFixture
+from tests.support.terminal import run_at_terminal
 
 VALUE = "Brought0ByHand"
 
@@ -127,6 +129,23 @@ def test_delete_refuses_what_may_be_in_use(cli: CliFixture) -> None:
     assert "the one that Vault holds" in new.err
     assert "hint: `rotator rotate-now account-1` replaces it first; --force" in new.err
     assert cli.snapshot() == before
+
+
+def test_delete_records_what_it_refuses_at_a_terminal(cli: CliFixture) -> None:
+    """Where it would ask first, it asks nothing, and who asked is in the ledger all the same."""
+    cli.rotate()
+    old, _ = cli.secret_ids()
+    command = [sys.executable, "-m", "rotator", "secrets", "delete", "account-1", old[:8]]
+    done = run_at_terminal(command, cli.environment | {"TERM": "xterm"})
+
+    assert done.code == 3
+    assert "is in its grace" in done.out
+    assert f"delete secret {old}" not in done.out
+    assert events(cli) == ["requested", "not-begun"]
+    [(detail,)] = cli.sql(
+        "SELECT detail FROM entry WHERE event = 'requested' AND detail LIKE '%delete%'"
+    )
+    assert old in detail
 
 
 def test_delete_removes_a_stranger_and_records_it(cli: CliFixture) -> None:

@@ -212,6 +212,8 @@ def test_what_was_known_of_a_broken_account_is_still_shown(
     assert document["current_since"]
     assert "10d of 45d" in page
     assert f"current{summary.last_rotation.new_id} not known" in page
+    shown = rf"^{name} +broken +{summary.last_rotation.new_id[:8]} +10d "
+    assert re.search(shown, surfaces.table, re.MULTILINE)
     assert "by rotator's own record: Vonage accepts no credential" in page
 
 

@@ -107,15 +107,23 @@ def delete(
     acting = actor_of(actor, reason)
     prompts.require_terminal("delete", yes=yes)
     with _account(context, name) as (application, account):
+        refused = None
         if not yes:
             view = _observed(application, account)
             secret_id = view.whole_id(secret_id)
-            view.require_deletable(secret_id, force=force)
-            asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
-            prompts.confirm(asked)
+            try:
+                view.require_deletable(secret_id, force=force)
+            except RotatorError as error:
+                # Recorded below, where who asked for it is.
+                refused = error
+            else:
+                asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
+                prompts.confirm(asked)
         with manual_operation(
             application.reconciler(), account, "delete", actor=acting, named=secret_id
         ) as operation:
+            if refused:
+                raise refused
             view = operation.observe()
             secret_id = view.whole_id(secret_id)
             view.require_deletable(secret_id, force=force)

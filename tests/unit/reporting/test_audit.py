@@ -588,8 +588,15 @@ def test_who_acted_is_shown_with_what_became_of_it() -> None:
             host="host",
             because="moving",
             facts={"freeze": True},
+            outcome="done",
         ),
-        Act(at=NOW - 6 * DAY, operation="release --lease", facts={"owner": "pid 1"}, **signed),
+        Act(
+            at=NOW - 6 * DAY,
+            operation="release --lease",
+            facts={"owner": "pid 1"},
+            outcome="done",
+            **signed,
+        ),
     )
 
 
