@@ -46,3 +46,19 @@ def test_a_usual_file_has_none(tmp_path: Path) -> None:
 
     assert file.obstacle(tmp_path / "ledger.db") is None
     assert file.obstacle(tmp_path / "new.db") is None
+
+
+def test_what_is_in_its_place_is_named(tmp_path: Path) -> None:
+    """Be it there, or where its directory should be."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "text").write_text("")
+
+    for path, why in (
+        (tmp_path, "it is a directory"),
+        (tmp_path / "pipe", "it is not a file"),
+        (tmp_path / "text" / "ledger.db", f"{tmp_path / 'text'} is not a directory"),
+        (tmp_path / "none" / "ledger.db", f"its directory {tmp_path / 'none'} does not exist"),
+    ):
+        found = file.obstacle(path)
+        assert found
+        assert found[0] == why
