@@ -130,7 +130,8 @@ def test_broken_is_an_alert_at_the_top(serve: Serve) -> None:
     expect(page.locator("h1")).to_have_text("1 broken, 1 of 3 accounts needs attention")
     first = page.locator(".accounts .row:not(.header)").first
     expect(first.locator(".badge")).to_have_text("broken")
-    expect(first.locator(".why")).to_have_text("Vonage refuses the value that Vault holds")
+    why = "Vonage refuses the value that Vault holds: consumers read a secret that does not work"
+    expect(first.locator(".why")).to_have_text(why)
     expect(first.locator(".hint code").first).to_contain_text("vault kv rollback")
     page.get_by_role("link", name="broken").click()
     expect(page.get_by_text("1 found")).to_be_visible()
