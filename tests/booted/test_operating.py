@@ -45,7 +45,8 @@ def test_root_finds_what_the_service_uses(ready: Host, *, running: bool) -> None
     if not running:
         ready.machine.run(f"systemctl stop {UNIT}")
     type_in(ready, *shell(OPERATIONS, "At 3 a.m."))
-    assert "failed" not in verdicts(ready)
+    # That no daemon polls is seen once the one that was stopped has missed three polls.
+    assert set(verdicts(ready).get("failed", ())) <= (set() if running else {"daemon "})
     ready.machine.run("rotator rotate-now account-1")
     ready.machine.run(f"systemctl restart {UNIT}")
     ready.configure(every="20d")
