@@ -148,7 +148,7 @@ def test_delete_records_what_it_refuses_at_a_terminal(cli: CliFixture) -> None:
     assert old in detail
 
 
-def test_delete_removes_a_stranger_and_records_it(cli: CliFixture) -> None:
+def test_delete_removes_a_foreign_secret_and_records_it(cli: CliFixture) -> None:
     """A secret that nobody uses is deleted on request; nobody is there to be asked."""
     cli.rotate("account-1", "--grace", "0s")
     foreign = cli.world.vonage.add_secret(cli.account.api_key, VALUE)

@@ -1,9 +1,7 @@
 """A terminal of 80 columns: every table readable, no word broken; and what its end means."""
 
 import os
-import pty
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli_fixture import PATIENCE, CliFixture
-from tests.support.terminal import run_at_terminal
+from tests.support.terminal import lead_terminal, read_until, run_at_terminal
 
 COLUMNS = 80
 #: They go on while a test runs.
@@ -138,18 +136,9 @@ def test_a_closed_terminal_ends_a_rotation_in_order(tmp_path: Path) -> None:
     """The step in progress is recorded to its end, so that the next command repeats none."""
     with CliFixture(tmp_path) as cli:
         cli.world.vonage.latency = 0.3
-        controller, terminal = pty.openpty()
-        process = subprocess.Popen(
-            ["setsid", "--ctty", sys.executable, "-m", "rotator", "rotate-now", "account-1"],
-            env=cli.environment | {"TERM": "xterm"},
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-        )
-        os.close(terminal)
-        shown = b""
-        while b"Vonage" not in shown:
-            shown += os.read(controller, 65536)
+        command = [sys.executable, "-m", "rotator", "rotate-now", "account-1"]
+        process, controller = lead_terminal(command, cli.environment | {"TERM": "xterm"})
+        read_until(controller, "Vonage")
         os.close(controller)
         process.wait(PATIENCE)
         resumed = cli.run("resume", "account-1")

@@ -1,7 +1,6 @@
 """`rotator demo`, run whole."""
 
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -12,7 +11,7 @@ import pytest
 
 from tests.acceptance.service import until
 from tests.support.cli_fixture import PATIENCE
-from tests.support.terminal import run_at_terminal
+from tests.support.terminal import lead_terminal, read_until, run_at_terminal
 
 pytestmark = pytest.mark.slow
 
@@ -60,12 +59,11 @@ def test_on_a_terminal_it_ends_with_the_page() -> None:
 
 #: The demo's last act alone, in which its daemon runs.
 _PAGE = """
-import signal, sys
+import sys
 from rotator.cli.commands.demo import Demo
 from rotator.cli.main import main
 for act in "_plain", "_lost_answers", "_killed", "_record":
     setattr(Demo, act, lambda self: None)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may have been started below nohup
 sys.argv = ["rotator", "demo"]
 main()
 """
@@ -77,18 +75,9 @@ def test_nothing_outlives_it(tmp_path: Path, end: signal.Signals | str) -> None:
 
     Its folder is removed, too, unless it was killed.
     """
-    controller, terminal = pty.openpty()
-    process = subprocess.Popen(
-        ["setsid", "--ctty", sys.executable, "-c", _PAGE],
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    )
-    os.close(terminal)
-    shown = b""
-    while b"Ctrl-C ends." not in shown:
-        shown += os.read(controller, 65536)
+    command = [sys.executable, "-c", _PAGE]
+    process, controller = lead_terminal(command, os.environ | {"TMPDIR": str(tmp_path)})
+    read_until(controller, "Ctrl-C ends.")
     assert len(_session(process.pid)) == 2
     if isinstance(end, str):
         os.close(controller)

@@ -48,6 +48,32 @@ def run_at_terminal(
     return CommandResult(code=process.returncode, out=text, err="")
 
 
+def lead_terminal(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a command as the leader of its own terminal; return it and the terminal's other end.
+
+    If that is closed, the command gets SIGHUP, even where the tests run below nohup.
+    """
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "env", "--default-signal=HUP", *command],
+        env=dict(environment),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    return process, controller
+
+
+def read_until(controller: int, text: str) -> None:
+    """Read from a terminal until `text` is shown."""
+    shown = b""
+    while text.encode() not in shown:
+        shown += os.read(controller, 65536)
+
+
 def chunks(controller: int) -> Iterator[bytes]:
     """Return what is written at the other end, as it comes, until all have closed it."""
     try:

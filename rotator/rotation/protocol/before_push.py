@@ -136,7 +136,7 @@ def rotation_was_overtaken(facts: Facts) -> Action | None:
 
 
 def new_id_is_unexplained(facts: Facts) -> Refuse | None:
-    """Refuse where it may be ours or a stranger's.
+    """Refuse where it may be ours or foreign.
 
     It may still be ours and not settled yet: the pending value is kept, and no secret is touched.
     """
