@@ -127,9 +127,9 @@ class Reconciler(Dependencies):
         )
         rotation, last = observation.rotation, actions[-1]
         if isinstance(last, Refuse):
-            # What refuses the account itself was not observed.
-            is_cured = last is not refusal
-            last = with_working_version(self, account, observed, last) if is_cured else last
+            if last is not refusal:
+                # What refuses the account itself was not observed.
+                last = with_working_version(self, account, observed, last)
             return failure(account, rotation, last.error()), actions, observation
         found = expected_action(account, observation, propagation_timeout=timeout, now=now)
         is_asked_again = request.reason is not None and rotation and rotation.verified_at

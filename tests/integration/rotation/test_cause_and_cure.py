@@ -49,22 +49,6 @@ def test_the_cure_of_a_rotation_in_its_grace_keeps_no_dead_value(tmp_path: Path)
         assert hint.endswith(f"else `rotator adopt {NAME}` puts a working secret there")
 
 
-@pytest.mark.parametrize("days", [0, 1])
-def test_a_plan_names_the_version_that_still_works(tmp_path: Path, days: int) -> None:
-    """As the rotation would that it is a plan of, and as a look does, in a grace as well."""
-    with RotationFixture(tmp_path, grace=timedelta(days=days)) as fixture:
-        fixture.attempt()
-        fixture.patch(api_secret="Rubbish1234")
-        account = fixture.accounts[NAME]
-        planned, *_ = fixture.reconciler.dry_run(account, Request(reason="asked"))
-        found = fixture.reconciler.refresh(account)
-
-        assert planned.error
-        assert "still works" in str(planned.error.hint)
-        assert found
-        assert planned.error.hint == found.hint
-
-
 def test_no_version_is_named_that_does_not_work(tmp_path: Path) -> None:
     """Where each older version was revoked or has the same value, the cure is another one."""
     with RotationFixture(tmp_path, rotated_before=True) as fixture:
