@@ -16,6 +16,7 @@ from rotator.config.types import (
     ApiKey,
     FieldName,
     Name,
+    OptionalFieldName,
     Some,
     Table,
     VaultPath,
@@ -112,6 +113,8 @@ class AccountTable(PolicyTable):
     vault_path: VaultPath
     secret_field: FieldName = "api_secret"  # noqa: S105  # a field's name
     key_field: FieldName = "api_key"
+    #: Field for the replaced value, until its secret is deleted; "" for none.
+    previous_field: OptionalFieldName = ""
     #: Name of the parent account; "" for none.
     managed_by: str = ""
 
@@ -300,6 +303,9 @@ def entry_problems(
     """Yield the problems of an entry in Vault: its fields, and its path."""
     if table.secret_field == table.key_field:
         yield place.problem("secret_field", "is the same field as key_field")
+    for key in ("secret_field", "key_field"):
+        if table.previous_field == getattr(table, key):
+            yield place.problem("previous_field", f"is the same field as {key}")
     if vault is None:
         return
     path, prefix = table.vault_path, f"{vault.mount}/data/"

@@ -179,6 +179,9 @@ VaultPath = Annotated[str, AfterValidator(vault_path)]
 
 FieldName = Annotated[str, AfterValidator(_field_name)]
 
+#: Likewise; "" for none.
+OptionalFieldName = Annotated[str, AfterValidator(lambda text: _field_name(text) if text else text)]
+
 ACCOUNT_NAME = r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9_-])?"
 
 API_KEY = "[A-Za-z0-9]{1,64}"

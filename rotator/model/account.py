@@ -94,6 +94,9 @@ class Account:
     #: Name of the parent account whose credential may manage this one; "" for none.
     managed_by: str
     policy: Policy
+    #: Field of the current entry for the value that was replaced, until its secret is deleted; ""
+    #: for none.
+    previous_field: str = ""
     #: Discovered below its parent at Vonage, not configured by name: Vault need not have a value of
     #: it.
     discovered: bool = False

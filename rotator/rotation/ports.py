@@ -47,6 +47,8 @@ class StoredCurrent:
     value: SecretValue | None
     #: Every field as read. Contains secret values: never shown.
     fields: Mapping[str, Any] = field(repr=False)
+    #: The replaced value in the field `entry.previous`; None for none.
+    previous: SecretValue | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +173,21 @@ class Store(Protocol):
     ) -> Written:
         """Write `value` and `note` over `base`, keeping all its other fields.
 
-        A base of version 0 is only replaced if no version ever existed. Returns what was written.
+        Where the note names a field for it, the value in `base` is kept there; the one that was
+        replaced by that is removed. A base of version 0 is only replaced if no version ever
+        existed. Returns what was written.
+
+        Raises:
+            CheckAndSetLost: the entry is no longer the one in `base`.
+            StoreError: any other failure.
+        """
+
+    def withdraw_previous(
+        self, account: Account, base: StoredCurrent, *, before_send: BeforeSend
+    ) -> tuple[StoredCurrent, Written]:
+        """Write `base` without the replaced value; all else stays, but for its name in the note.
+
+        Returns the entry as it is then.
 
         Raises:
             CheckAndSetLost: the entry is no longer the one in `base`.

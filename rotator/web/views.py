@@ -15,7 +15,7 @@ from rotator.reporting.text import age_text, span
 from rotator.web.upcoming import Next, next_of, shut_gate
 
 #: Shown only for a rotation that has taken them; the others for each.
-_OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.ABORT)
+_OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.WITHDRAW, Step.ABORT)
 
 _DONE = ("opened", "done", "learned", "closed")
 
@@ -42,7 +42,7 @@ def steps(status: AccountStatus, entries: Iterable[Entry]) -> list[StepView]:
     notes: dict[str, str] = {}
     for entry in entries:
         step = entry.step or ""
-        if step == Step.DELETE and rotation.verified_at:
+        if step in (Step.WITHDRAW, Step.DELETE) and rotation.verified_at:
             # No entry is recorded when a wait is over.
             done.setdefault(Step.WAIT, _time(entry))
         if entry.event in _DONE:
