@@ -162,10 +162,7 @@ def _field_name(text: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 
-#: At least a second; also for an optional duration.
-Some = Field(ge=timedelta(seconds=1))
-
-Positive = Annotated[Duration, Some]
+Positive = Annotated[Duration, Field(ge=timedelta(seconds=1))]
 
 Timeout = Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))]
 

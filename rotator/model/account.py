@@ -22,11 +22,15 @@ class OnForeign(StrEnum):
     EVICT_OLDEST = "evict-oldest"
 
 
+#: What stands for a policy's `every`, and for the next due time, of what has no schedule.
+NEVER = "never"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """How an account's secrets are rotated, and when to warn."""
 
-    #: Time between two rotations; None where `cron` sets the times.
+    #: Time between two rotations; None where `cron` sets the times, or nothing does.
     every: timedelta | None
     cron: str | None
     #: IANA name of the zone that `cron` and `window` refer to.
@@ -35,8 +39,8 @@ class Policy:
     jitter: timedelta
     #: How long the predecessor stays valid after the new secret is verified in Vault.
     grace: timedelta
-    #: A current secret older than this is overdue.
-    max_age: timedelta
+    #: A current secret older than this is overdue; None for never.
+    max_age: timedelta | None
     #: Characters in a new secret, 8 to 25.
     length: int
     on_foreign: OnForeign
@@ -44,6 +48,11 @@ class Policy:
     window: tuple[str, ...] = ()
     #: Balance at Vonage, in euros, below which to warn; None for no warning.
     min_balance: Decimal | None = None
+
+    @property
+    def is_on_request(self) -> bool:
+        """Whether the account is never due: it is rotated when somebody asks for it."""
+        return self.every is None and self.cron is None
 
 
 @dataclass(frozen=True, kw_only=True)

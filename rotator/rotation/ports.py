@@ -240,6 +240,8 @@ class AccountSnapshot:
     is_broken: bool = False
     #: When it is due by its current secret's age; None leaves the recorded time unchanged.
     next_due_at: datetime | None = None
+    #: It is rotated on request only: a recorded due time is removed.
+    is_on_request: bool = False
     #: Since when consumers have had no secret at all; the account is due from then on.
     first_due_at: datetime | None = None
 
