@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rotator.application import Application
 from rotator.doctor.check import CheckResult, bad, fine
-from rotator.hooks.runner import Unreadable, address, signing_key
+from rotator.hooks.runner import Unreadable, address, routing_key, signing_key
 from rotator.model.notification import Hook
 
 
@@ -27,6 +27,7 @@ def fault(hook: Hook) -> tuple[str, str] | None:
     try:
         address(hook)
         signing_key(hook)
+        routing_key(hook)
     except Unreadable as error:
         return str(error), "see that this user may read the file"
     return None

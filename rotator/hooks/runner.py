@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rotator.errors import reason_of
-from rotator.hooks import command, webhook
+from rotator.hooks import command, formats, webhook
 from rotator.hooks.answer import Answer, failed
 from rotator.hooks.payload import Payload
 from rotator.model.notification import Hook
@@ -46,9 +46,9 @@ class HookRunner:
             )
         try:
             url, key = address(hook), signing_key(hook)
+            body = formats.body(payload, hook.format, routing_key(hook))
         except Unreadable as error:
             return failed(str(error))
-        body = payload.body(hook.format)
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "rotator",
@@ -81,6 +81,15 @@ def signing_key(hook: Hook) -> bytes | None:
         Unreadable: the file contains no key.
     """
     return _content(hook.secret_file, "secret_file").encode() if hook.secret_file else None
+
+
+def routing_key(hook: Hook) -> str:
+    """Return the key by which PagerDuty knows a hook's service, read afresh; "" for no key.
+
+    Raises:
+        Unreadable: the file contains no key.
+    """
+    return _content(hook.routing_key_file, "routing_key_file") if hook.routing_key_file else ""
 
 
 def _content(path: Path, key: str) -> str:
