@@ -53,6 +53,8 @@ class Payload:
     mount: str
     #: Path of the current entry below the mount.
     path: str
+    #: Vault's namespace; "" for the root.
+    namespace: str = ""
 
     def facts(self) -> dict[str, str | int | None]:
         """Return all facts of the notification."""
@@ -65,6 +67,7 @@ class Payload:
             "rotation_id": notification.rotation_id,
             "secret_id": notification.secret_id,
             "old_secret_id": notification.old_secret_id,
+            "vault_namespace": self.namespace,
             "vault_mount": self.mount,
             "vault_path": self.path,
             "vault_version": notification.vault_version,
