@@ -5,6 +5,7 @@ Of these, only a credential contains a secret value. Otherwise a value is passed
 """
 
 from rotator.model.account import (
+    NEVER,
     Account,
     DiscoveredSubaccount,
     ForwardMethod,
@@ -55,6 +56,7 @@ __all__ = [
     "LONGEST_GATE_WAIT",
     "LONGEST_WINDOW_WAIT",
     "MOST_OFFSET",
+    "NEVER",
     "NOTHING_WRITTEN",
     "SUPERSEDED",
     "Account",

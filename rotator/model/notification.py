@@ -58,6 +58,8 @@ class WebhookFormat(StrEnum):
 
     JSON = "json"
     SLACK = "slack"
+    TEAMS = "teams"
+    PAGERDUTY = "pagerduty"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,8 @@ class Hook:
     url_file: Path | None = None
     #: File that contains the key for signing the body; None for no signature.
     secret_file: Path | None = None
+    #: File that contains PagerDuty's key of the service that gets the alerts.
+    routing_key_file: Path | None = None
     format: WebhookFormat = WebhookFormat.JSON
 
     def subscribes_to(self, event: Event, account: str) -> bool:

@@ -35,8 +35,8 @@ def _is_hidden(hook: "Hook") -> bool:
 
     systemd shows a unit's credentials only to the service, not to the process that reloads it.
     """
-    files = [path for path in (hook.url_file, hook.secret_file) if path]
-    return any(not os.access(path.parent, os.X_OK) for path in files)
+    files = (hook.url_file, hook.secret_file, hook.routing_key_file)
+    return any(not os.access(path.parent, os.X_OK) for path in files if path)
 
 
 def show(

@@ -16,12 +16,11 @@ from rotator.cli.context import (
     JsonOption,
     LogLevelOption,
     VersionOption,
-    argument,
-    chosen,
     flag,
     option,
 )
 from rotator.cli.prompts import YesOption
+from rotator.cli.selection import AllOption, Names, ParentOption, Selection
 from rotator.errors import ConfigError, RotatorError
 from rotator.model import Account, Request
 from rotator.model.notification import Event, subscribers, waits_for_consumers
@@ -39,8 +38,9 @@ if TYPE_CHECKING:
 def rotate_now(
     context: typer.Context,
     *,
-    names: Annotated[list[str] | None, argument("accounts to rotate")] = None,
-    every: Annotated[bool, flag("--all", "every configured account")] = False,
+    names: Names = None,
+    every: AllOption = False,
+    parent: ParentOption = None,
     dry_run: Annotated[bool, flag("--dry-run", "read only, and print what would be done")] = False,
     grace: Annotated[
         str | None,
@@ -81,16 +81,11 @@ def rotate_now(
         takes_over=take_over,
         actor=actor_of(actor, reason),
     )
-    names = names or []
-    if bool(names) is every:
-        raise ConfigError(
-            "both names and --all are given" if every else "no account is named",
-            hint="name the accounts to rotate, or give --all",
-        )
+    selection = Selection.of(names, every=every, parent=parent, action="rotate")
     command = CommandContext.of(context, config, log_level)
     with command.application(is_hasty=dry_run) as application:
         settings = application.settings
-        accounts = list(settings.accounts) if every else chosen(settings, names)
+        accounts = selection.accounts(settings)
         _require_fitting(request.grace, accounts)
         if dry_run:
             from rotator.cli.dry_run import show  # noqa: PLC0415  # most runs do without
