@@ -11,7 +11,7 @@ import { pathToFileURL } from "node:url";
 /** The credential in Vault: kept for a while, and read anew when Vonage refuses it. */
 export class Credentials {
   #url; #tokenFile; #maxAge; #pause;
-  #kept; #reading; #readAt = 0; #dueAt = 0;
+  #kept; #previous; #reading; #readAt = 0; #dueAt = 0;
 
   /**
    * `path` is the entry's, `secret/data/vonage/sms-prod`. It is read again after `maxAge` seconds,
@@ -37,14 +37,15 @@ export class Credentials {
     return this.#kept;
   }
 
-  /** Return the credential that replaced a refused one; undefined where none did. */
+  /**
+   * Return the credential that replaced a refused one; else, the one that it replaced, which Vault
+   * has with rotator's `previous_field` alone; undefined where it has neither.
+   */
   async insteadOf(refused) {
     // Another request may have read it meanwhile.
-    if (this.#kept.apiSecret === refused.apiSecret) {
-      if (performance.now() < this.#readAt + this.#pause) return undefined;
-      await this.#read();
-    }
-    return this.#kept.apiSecret === refused.apiSecret ? undefined : this.#kept;
+    const isKept = () => this.#kept.apiSecret === refused.apiSecret;
+    if (isKept() && performance.now() >= this.#readAt + this.#pause) await this.#read();
+    return isKept() ? this.#previous : this.#kept;
   }
 
   /** Read the entry; requests that want it at the same time share one reading. */
@@ -62,8 +63,11 @@ export class Credentials {
       signal: AbortSignal.timeout(10_000),
     });
     if (!answer.ok) throw new Error(`Vault answered ${answer.status}`);
-    const { api_key, api_secret, rotator } = (await answer.json()).data.data;
-    this.#kept = { apiKey: api_key, apiSecret: api_secret, secretId: rotator.secret_id };
+    const entry = (await answer.json()).data.data;
+    const { api_key: apiKey, api_secret: apiSecret, rotator: note } = entry;
+    const previous = entry[note.previous_field];
+    this.#previous = previous && { apiKey, apiSecret: previous };
+    this.#kept = { apiKey, apiSecret, secretId: note.secret_id };
     this.#readAt = performance.now();
     this.#dueAt = this.#readAt + this.#maxAge;
     return this.#kept;
@@ -81,7 +85,7 @@ function isRefusal({ status, body }) {
 }
 
 /**
- * Send a request to Vonage; where the secret is refused and Vault has another, send it again.
+ * Send a request to Vonage; if the secret is refused and Vault has another, send it again.
  * What was refused had no effect, so nothing is done twice.
  */
 export async function call(credentials, send) {

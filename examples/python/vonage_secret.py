@@ -34,7 +34,7 @@ class Credential:
 
     api_key: str
     api_secret: str = field(repr=False)
-    #: Vonage's id of the secret, from rotator's note.
+    #: Vonage's id of the secret, from rotator's note; "" for one that was replaced.
     secret_id: str
 
 
@@ -74,6 +74,7 @@ class Credentials:
         self._max_age, self._pause = max_age, pause
         self._lock = threading.Lock()
         self._kept: Credential | None = None
+        self._previous: Credential | None = None
         self._read_at = self._due_at = 0.0
 
     def current(self) -> Credential:
@@ -89,28 +90,32 @@ class Credentials:
             return self._kept
 
     def instead_of(self, refused: Credential) -> Credential | None:
-        """Return the credential that replaced a refused one; None where none did."""
+        """Return the credential that replaced a refused one; else, the one that it replaced.
+
+        None where Vault has neither. It has the replaced one with rotator's `previous_field` alone.
+        """
         with self._lock:
             # Another thread may have read it meanwhile.
             if self._kept == refused and time.monotonic() >= self._read_at + self._pause:
                 self._read()
-            return None if self._kept == refused else self._kept
+            return self._previous if self._kept == refused else self._kept
 
     def _read(self) -> Credential:
         # The token is read afresh: an agent may have renewed it.
         headers = {"X-Vault-Token": self._token_file.read_text().strip()}
         with http.open(urllib.request.Request(self._url, headers=headers), timeout=10) as answer:
             entry = json.load(answer)["data"]["data"]
-        self._kept = Credential(
-            entry["api_key"], entry["api_secret"], entry["rotator"]["secret_id"]
-        )
+        api_key, note = entry["api_key"], entry["rotator"]
+        previous = entry.get(note.get("previous_field"))
+        self._previous = Credential(api_key, previous, "") if previous else None
+        self._kept = Credential(api_key, entry["api_secret"], note["secret_id"])
         self._read_at = time.monotonic()
         self._due_at = self._read_at + self._max_age
         return self._kept
 
 
 def call(credentials: Credentials, send: Callable[[Credential], Answer]) -> Answer:
-    """Send a request to Vonage; where the secret is refused and Vault has another, send it again.
+    """Send a request to Vonage; if the secret is refused and Vault has another, send it again.
 
     What was refused had no effect, so nothing is done twice.
     """

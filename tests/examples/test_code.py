@@ -110,6 +110,20 @@ def test_a_secret_that_is_refused_and_not_replaced_is_tried_once(site: Site, pro
     assert balances(site) == [401]
 
 
+def test_a_new_secret_that_is_refused_is_replaced_by_the_previous_one(
+    site: Site, program: str
+) -> None:
+    """With `previous_field`, while the old secret lives: not every server may know the new one."""
+    # The account's table is the last one.
+    site.config.write_text(f'{site.text}previous_field = "api_secret_previous"\n')
+    assert site.outcome("rotate-now", ACCOUNT, "--grace", "1h") == "awaiting-deletion"
+    site.world.vonage.revoke(site.account.api_key, site.secret_id())
+    with serving(site, program, {"VONAGE_MAX_AGE": NEVER}) as service:
+        assert [service.status() for _ in range(2)] == [200, 200]
+
+    assert balances(site) == [401, 200] * 2
+
+
 def test_the_old_secret_waits_until_the_service_reads_by_age(site: Site, program: str) -> None:
     """The gate of the page asks it: shut while the credential is kept, open once it is too old."""
     with serving(site, program, {"VONAGE_MAX_AGE": NEVER}) as service:
