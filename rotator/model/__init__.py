@@ -44,6 +44,7 @@ from rotator.model.secret import (
     Written,
     believable,
 )
+from rotator.model.seen import NOTHING_SEEN, SeenSecrets
 from rotator.model.state import DRIFT, State, Trouble
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "LONGEST_GATE_WAIT",
     "LONGEST_WINDOW_WAIT",
     "MOST_OFFSET",
+    "NOTHING_SEEN",
     "NOTHING_WRITTEN",
     "SUPERSEDED",
     "Account",
@@ -77,6 +79,7 @@ __all__ = [
     "Rotation",
     "Secret",
     "SecretValue",
+    "SeenSecrets",
     "ShutGate",
     "State",
     "Step",
