@@ -26,6 +26,7 @@ _BEGUN = {
     Step.CREATE: "sending it to Vonage",
     Step.PUSH: "writing it to the current entry",
     Step.CLEAR: "removing the pending entry",
+    Step.WITHDRAW: "removing the old value from the current entry",
     Step.DELETE: "deleting the old secret",
 }
 _DONE = {
@@ -37,6 +38,7 @@ _DONE = {
     Step.VERIFY: "verified in Vault as version {vault_version}",
     Step.CLEAR: "pending entry removed",
     Step.HOOKS: "hooks notified",
+    Step.WITHDRAW: "old value removed from Vault's field {field}, version {vault_version}",
     Step.DELETE: "secret deleted (id {secret_id})",
 }
 _LEARNED = {

@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rotator import descriptors
-from rotator.cli import output, parallel, progress
+from rotator.cli import output, parallel, progress, several
 from rotator.cli.context import CommandContext, LogLevel
 from rotator.cli.hook_delivery import HookDelivery
-from rotator.errors import ConfigError, RotatorError, TooManyFiles
+from rotator.errors import RotatorError, TooManyFiles
 from rotator.model import Account, Outcome, PassResult, Request, Step
 from rotator.model.rotation import SecretRole
 from rotator.model.times import rfc3339
@@ -72,9 +72,7 @@ def complain(results: Sequence[PassResult]) -> None:
 
 def exit_code(results: Sequence[PassResult], *, hook_failed: bool = False) -> int:
     """Return the exit code: 1 if any failed, or a hook, else 3, else 75; 2 for bad input alone."""
-    codes = {result.exit_code for result in results} - {0} | ({1} if hook_failed else set())
-    is_mixed = ConfigError.exit_code in codes and len(codes) > 1
-    return 1 if is_mixed else min(codes, default=0)
+    return several.exit_code([*(result.exit_code for result in results), int(hook_failed)])
 
 
 def internal(account: Account, error: Exception) -> PassResult:

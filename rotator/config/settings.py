@@ -20,7 +20,7 @@ from rotator.config.sections import (
 )
 from rotator.config.types import Table
 from rotator.errors import UnknownAccount
-from rotator.model import Account, DiscoveredSubaccount, Policy
+from rotator.model import NEVER, Account, DiscoveredSubaccount, Policy
 from rotator.model.notification import Hook
 from rotator.model.times import format_duration
 
@@ -105,7 +105,11 @@ def _flat(described: dict[str, Any], policy: Policy) -> dict[str, Any]:
     """Return an account or discovery rule as one flat table, its whole policy included."""
     keys = described.keys() - {*_DERIVED, *vars(policy)}
     own = {key: value for key, value in described.items() if key in keys}
-    return _all_shown(own) | _all_shown(vars(policy))
+    return _all_shown(own) | _policy_shown(policy)
+
+
+def _policy_shown(policy: Policy) -> dict[str, Any]:
+    return ({"every": NEVER} if policy.is_on_request else {}) | _all_shown(vars(policy))
 
 
 def _hook_shown(hook: Hook) -> dict[str, Any]:
@@ -130,7 +134,7 @@ def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
         case Table():
             return _all_shown(dict(value))
         case Policy():
-            return _all_shown(vars(value))
+            return _policy_shown(value)
         case _:
             return value
 

@@ -36,6 +36,7 @@ def _account(
     yield from credential(account, observation, trouble)
     yield from slots(account, observation, trouble)
     yield from _audit(reconciler, account)
+    yield from previous(account, observation)
     if hold := observation.ledger.hold:
         refusal = refusals.held(account, hold)
         yield doubtful("hold", account.name, refusal.why, refusal.hint or "")
@@ -82,6 +83,18 @@ def credential(
             account.name,
             f"the value in Vault {what}; another credential works",
             f"`rotator rotate-now {account.name}` makes a secret that does",
+        )
+
+
+def previous(account: Account, observation: Observation) -> Iterator[CheckResult]:
+    """Check that rotator can keep a replaced value where the configuration wants it."""
+    entry, name = observation.current.entry, account.previous_field
+    if entry and entry.is_previous_taken:
+        yield doubtful(
+            "previous field",
+            account.name,
+            f"field {name} of the Vault entry is not rotator's: it stays, and no old value is kept",
+            "remove the field from the entry, or set `previous_field` to another name",
         )
 
 

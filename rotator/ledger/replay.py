@@ -100,6 +100,9 @@ class RecordedRotation:
 
     def apply(self, entry: Entry, detail: Detail) -> None:
         """Apply the next entry about this rotation."""
+        if entry.step == Step.WITHDRAW:
+            # Whatever becomes of it, nothing of the row changes.
+            return
         match entry.event:
             case "asked":
                 self.reason = _text(detail, "reason")

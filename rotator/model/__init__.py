@@ -5,6 +5,7 @@ Of these, only a credential contains a secret value. Otherwise a value is passed
 """
 
 from rotator.model.account import (
+    NEVER,
     Account,
     DiscoveredSubaccount,
     ForwardMethod,
@@ -57,6 +58,7 @@ __all__ = [
     "LONGEST_WINDOW_WAIT",
     "MOST_OFFSET",
     "NOTHING_SEEN",
+    "NEVER",
     "NOTHING_WRITTEN",
     "SUPERSEDED",
     "Account",

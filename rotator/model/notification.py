@@ -114,6 +114,16 @@ def subscribers(hooks: Iterable[Hook], event: Event, account: str) -> tuple[str,
     return tuple(hook.name for hook in hooks if hook.subscribes_to(event, account))
 
 
+def waits_for_consumers(hooks: Iterable[Hook], account: str) -> bool:
+    """Return whether the account's old secret is deleted only after a hook was called or asked.
+
+    Otherwise it is deleted when its grace is over, whatever its consumers use.
+    """
+    return any(
+        hook.subscribes_to(event, account) for hook in hooks for event in (Event.PUSHED, Event.GATE)
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Notification:
     """A notification to a hook, or a question to a gate."""

@@ -22,6 +22,7 @@ class Step(StrEnum):
     CLEAR = "clear"
     HOOKS = "hooks"
     WAIT = "wait"
+    WITHDRAW = "withdraw"
     DELETE = "delete"
     COMPLETE = "complete"
     ABORT = "abort"

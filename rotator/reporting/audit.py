@@ -258,8 +258,9 @@ def _use(
     secret_id, since, aged_from = beginning.secret_id, beginning.at, beginning.aged_from
     end = period.until if until is None else min(until, period.until)
     overdue = _NONE
-    if since and aged_from and known.account:
-        overdue = period.part(max(since, aged_from + known.account.policy.max_age), until)
+    max_age = known.account.policy.max_age if known.account else None
+    if since and aged_from and max_age is not None:
+        overdue = period.part(max(since, aged_from + max_age), until)
     revocation = revocations.get(secret_id or "")
     is_live: bool | None = None
     if revocation and revocation.at >= period.until:

@@ -30,7 +30,7 @@ _NEEDED = frozenset(
         *("secret-appeared", "secret-vanished", EXPLAINED),
     }
 )
-_UNNEEDED = frozenset({Step.STAGE, Step.PROBE, Step.CLEAR, Step.HOOKS, Step.WAIT})
+_UNNEEDED = frozenset({Step.STAGE, Step.PROBE, Step.CLEAR, Step.HOOKS, Step.WAIT, Step.WITHDRAW})
 
 
 def is_needed(event: str, step: str | None) -> bool:

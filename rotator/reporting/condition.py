@@ -143,9 +143,15 @@ class AccountConditions(AccountTimes):
             since=rotation.closed_at if rotation else None,
             tries=1,
             next_try_at=self.due_from,
-            hint=f"nothing is lost, and the next run tries again; see `rotator history "
+            hint=f"nothing is lost, and {self._next_attempt}; see `rotator history "
             f"{self.account.name}`",
         )
+
+    @property
+    def _next_attempt(self) -> str:
+        if self.account.policy.is_on_request:
+            return f"`rotator rotate-now {self.account.name}` tries again"
+        return "the next run tries again"
 
     @property
     def _has_failed(self) -> bool:
@@ -160,7 +166,12 @@ class AccountConditions(AccountTimes):
         """Return whether rotator knows the account's secret, or is about to make the first one."""
         summary = self.summary
         is_used = summary.current_id or summary.is_managed or self.opened
-        return bool(is_used or (self.account.discovered and summary.seen_at))
+        return bool(is_used or (self._makes_first and summary.seen_at))
+
+    @property
+    def _makes_first(self) -> bool:
+        """Return whether the account's first secret is made without anybody asking for it."""
+        return self.account.discovered and not self.account.policy.is_on_request
 
     def _unmanaged(self) -> Condition:
         name = self.account.name
@@ -177,14 +188,15 @@ class AccountConditions(AccountTimes):
             code="not-adopted",
             why="which secret consumers use is not known",
             since=self.summary.seen_at,
-            hint=f"`rotator adopt {name}` brings it under management",
+            hint=f"`rotator rotate-now {name}` makes the first one"
+            if self.account.discovered
+            else f"`rotator adopt {name}` brings it under management",
         )
 
     @property
     def _too_old_since(self) -> datetime | None:
         """When the current secret became older than `max_age`; None if it is not."""
-        since = self.summary.current_since
-        limit = since + self.account.policy.max_age if since else None
+        limit = self.overdue_from
         return limit if limit and self.now > limit else None
 
     def _overdue(self, since: datetime) -> Condition:

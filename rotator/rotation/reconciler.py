@@ -221,7 +221,8 @@ class Reconciler(Dependencies):
             snapshot, now = snapshot_of(account, observed.observation), self.now()
             due_at = snapshot.next_due_at
             # Else, what failed is not tried again before the next rotation, perhaps in weeks.
-            is_tried_again = state.rotation is not None or due_at is None or due_at <= now
+            is_to_begin = not snapshot.is_on_request and (due_at is None or due_at <= now)
+            is_tried_again = state.rotation is not None or is_to_begin
             was_wrong = state.trouble is not None or (state.failures > 0 and not is_tried_again)
             is_news = trouble.is_news(state.trouble) if trouble else was_wrong
             entries = [*learned, *([trouble_found(trouble)] if is_news else [])]

@@ -54,6 +54,8 @@ def next_of(status: AccountStatus) -> Next:
         return _next_step(opened, now)
     if status.state in _WAITS:
         return _since(_WAITS[status.state], status.condition.since)
+    if status.account.policy.is_on_request:
+        return Next(text="a rotation only on request")
     return _next_rotation(status.due_from, now)
 
 

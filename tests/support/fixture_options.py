@@ -22,6 +22,8 @@ class FixtureOptions:
     grace: timedelta = timedelta()
     on_foreign: OnForeign = OnForeign.REFUSE
     window: tuple[str, ...] = ()
+    #: Field for the replaced value; "" for none.
+    previous_field: str = ""
     #: Seconds in which a new or revoked secret becomes known all over Vonage.
     propagation: float = 0.0
     propagation_timeout: timedelta = timedelta(minutes=2)
@@ -64,6 +66,7 @@ class FixtureOptions:
                 made.managed_by,
                 api_key=made.api_key,
                 vault_path=made.vault_path,
+                previous_field=self.previous_field,
                 policy=policy,
             )
             for made in world.accounts

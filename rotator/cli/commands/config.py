@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 def check(context: typer.Context) -> None:
     """Report whether the configuration is usable, or everything that is wrong with it."""
-    from rotator.doctor.hooks import fault  # noqa: PLC0415  # `--help` needs none of it
+    from rotator.doctor import consumers  # noqa: PLC0415  # `--help` needs none of it
+    from rotator.doctor.hooks import fault  # noqa: PLC0415  # likewise
 
     settings = CommandContext.of(context).configured(is_strict=True)
     for hook in settings.hooks:
         if (found := fault(hook)) and not _is_hidden(hook):
             output.say(f"warning: hook {hook.name}: {found[0]}", level="warning")
             output.say(f"hint: {found[1]}", level="warning")
+    if names := consumers.unawaited(settings):
+        output.say(f"warning: {consumers.warning(names)}", level="warning")
     count = len(settings.accounts)
     output.write(f"ok: {count} account{'' if count == 1 else 's'}")
 

@@ -1,6 +1,7 @@
 """`rotate-now`: rotate accounts now, whether or not they are due."""
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -15,15 +16,14 @@ from rotator.cli.context import (
     JsonOption,
     LogLevelOption,
     VersionOption,
-    argument,
-    chosen,
     flag,
     option,
 )
 from rotator.cli.prompts import YesOption
-from rotator.errors import ConfigError
+from rotator.cli.selection import AllOption, Names, ParentOption, Selection
+from rotator.errors import ConfigError, RotatorError
 from rotator.model import Account, Request
-from rotator.model.notification import Event, subscribers
+from rotator.model.notification import Event, subscribers, waits_for_consumers
 from rotator.model.rotation import SecretRole
 from rotator.reporting import text
 from rotator.rotation import window
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 def rotate_now(
     context: typer.Context,
     *,
-    names: Annotated[list[str] | None, argument("accounts to rotate")] = None,
-    every: Annotated[bool, flag("--all", "every configured account")] = False,
+    names: Names = None,
+    every: AllOption = False,
+    parent: ParentOption = None,
     dry_run: Annotated[bool, flag("--dry-run", "read only, and print what would be done")] = False,
     grace: Annotated[
         str | None,
@@ -80,16 +81,11 @@ def rotate_now(
         takes_over=take_over,
         actor=actor_of(actor, reason),
     )
-    names = names or []
-    if bool(names) is every:
-        raise ConfigError(
-            "both names and --all are given" if every else "no account is named",
-            hint="name the accounts to rotate, or give --all",
-        )
+    selection = Selection.of(names, every=every, parent=parent, action="rotate")
     command = CommandContext.of(context, config, log_level)
     with command.application(is_hasty=dry_run) as application:
         settings = application.settings
-        accounts = list(settings.accounts) if every else chosen(settings, names)
+        accounts = selection.accounts(settings)
         _require_fitting(request.grace, accounts)
         if dry_run:
             from rotator.cli.dry_run import show  # noqa: PLC0415  # most runs do without
@@ -97,6 +93,8 @@ def rotate_now(
             raise typer.Exit(show(application, accounts, request, as_json=as_json))
         if compromised:
             _warn_of_gates(settings, accounts)
+        elif sys.stderr.isatty():
+            _warn_of_consumers(application, accounts)
         if request.grace == timedelta() and len(accounts) > 1 and sys.stdin.isatty() and not yes:
             for line in _losses(application, accounts, request):
                 output.say(line)
@@ -172,3 +170,16 @@ def _warn_of_gates(settings: "Settings", accounts: list[Account]) -> None:
         if gates := subscribers(settings.hooks, Event.GATE, account.name):
             warning = f"{account.name}: not asked before the predecessor is deleted: gate "
             output.say(f"warning: {warning}{', '.join(gates)}", level="warning")
+
+
+def _warn_of_consumers(application: "Application", accounts: list[Account]) -> None:
+    """Warn of accounts that were never rotated, and whose consumers nothing waits for."""
+    from rotator.doctor.consumers import warning  # noqa: PLC0415  # most runs do without
+
+    hooks = application.settings.hooks
+    names = [each.name for each in accounts if not waits_for_consumers(hooks, each.name)]
+    # What is wrong with the ledger is reported where it is needed.
+    with suppress(RotatorError):
+        known = application.ledger.reader.accounts(names) if names else ()
+        if first := [each.name for each in known if each.last_rotation is None]:
+            output.say(f"warning: {warning(first)}", level="warning")

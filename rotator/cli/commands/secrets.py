@@ -127,6 +127,7 @@ def delete(
             view = operation.observe()
             secret_id = view.whole_id(secret_id)
             view.require_deletable(secret_id, force=force)
+            view = operation.withdraw(view, secret_id)
             operation.perform(
                 lambda look: application.clients.secrets.delete_secret(
                     view.credential, account.api_key, secret_id, before_send=look

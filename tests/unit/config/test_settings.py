@@ -52,6 +52,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
                 "vault_path": "vonage/sms",
                 "secret_field": "api_secret",
                 "key_field": "api_key",
+                "previous_field": "",
                 "managed_by": "",
                 **POLICY,
             }

@@ -34,9 +34,10 @@ def call(
     environ: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     ledger_file: Path | None = None,
+    at: datetime = NOW,
     **hook: Any,  # noqa: ANN401  # of `Hook`
 ) -> str | None:
     """Call a hook once; give why it failed."""
     usual: dict[str, Any] = {"name": "h", "on": frozenset({Event.PUSHED}), "timeout": PATIENT}
     runner = HookRunner(environ=environ or {}, should_stop=should_stop, ledger_file=ledger_file)
-    return runner.run(Hook(**(usual | hook)), message, at=NOW).reason
+    return runner.run(Hook(**(usual | hook)), message, at=at).reason

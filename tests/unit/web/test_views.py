@@ -154,6 +154,7 @@ def test_a_rotation_that_is_over_has_no_steps() -> None:
     [
         ({}, ("rotate every", "30d")),
         ({"every": None, "cron": "0 3 * * 0"}, ("rotate at", "0 3 * * 0 (UTC)")),
+        ({"every": None, "max_age": None}, ("rotate", "on request only")),
     ],
 )
 def test_a_policy_is_told_in_words(policy: dict[str, Any], fact: tuple[str, str]) -> None:
