@@ -51,6 +51,7 @@ _OTHER = {
     "not-begun": "{operation} not begun ({code})",
     "secret-appeared": "secret {secret_id}: {why}",
     "secret-vanished": "secret {secret_id}: {why}",
+    "secret-explained": "secret {secret_id} was {why}",
     "asked": "the open rotation goes on as asked for",
     "rejected": "not done ({code}); looking again",
     "unknown": "not certain ({code}); checking what became of it",

@@ -64,6 +64,8 @@ account = Table(
     #: The ids that Vonage lists according to the entries: JSON; null before the first look. See
     #: `sightings`.
     Column("recorded_ids", Text),
+    #: Who made or revoked secrets, as far as others did and Vonage has told: JSON, words by id.
+    Column("origins", Text),
     Column("current_id", Text),
     Column("current_since", Instant),
     Column("seen_at", Instant),

@@ -45,6 +45,7 @@ from rotator.model.secret import (
     Written,
     believable,
 )
+from rotator.model.seen import NOTHING_SEEN, SeenSecrets
 from rotator.model.state import DRIFT, State, Trouble
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "LONGEST_WINDOW_WAIT",
     "MOST_OFFSET",
     "NEVER",
+    "NOTHING_SEEN",
     "NOTHING_WRITTEN",
     "SUPERSEDED",
     "Account",
@@ -79,6 +81,7 @@ __all__ = [
     "Rotation",
     "Secret",
     "SecretValue",
+    "SeenSecrets",
     "ShutGate",
     "State",
     "Step",

@@ -34,6 +34,8 @@ class FixtureOptions:
     #: The account was rotated before, so that its Vault entry has a note.
     rotated_before: bool = False
     hooks: tuple[Hook, ...] = ()
+    #: Vonage's Audit API is asked who made what rotator did not.
+    audit: bool = False
     #: URL of an empty ledger; without one, a new SQLite file.
     ledger_url: str = ""
     #: URL by which the reconciler reaches that ledger; without one, the same.

@@ -89,6 +89,7 @@ UNPROVEN: dict[str, tuple[str, ...]] = {
     "rotation.gate_retry_at": (LONG_AGO, FAR),
     "account.listed_ids": ("NULL", "'[\"$old\"]'"),
     "account.recorded_ids": ("NULL", "'[\"$old\"]'", "'{}'", "'no JSON'"),
+    "account.origins": ('\'{"$old": "made up"}\'', "'no JSON'"),
     "account.current_id": ("'$old'",),
     "account.current_since": (FAR,),
     "account.seen_at": (LONG_AGO, FAR),

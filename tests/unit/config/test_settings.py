@@ -23,6 +23,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
             "timeout": "10s",
             "max_requests_per_second": 5.0,
             "propagation_timeout": "2m",
+            "audit": False,
         },
         "vault": {
             "address": "https://vault.example.com:8200",
