@@ -6,10 +6,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Hold, Rotation, State, Trouble
+from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Freeze, Hold, Rotation, State, Trouble
 from rotator.model.times import rfc3339
 from rotator.reporting.text import moment, span
 from rotator.reporting.times import LATE_AFTER, TOLERANCE, AccountTimes
+from rotator.rotation import window
 
 #: Code of what should have happened long ago.
 LATE = "late"
@@ -76,15 +77,12 @@ class AccountConditions(AccountTimes):
         return any(condition.needs_attention for condition in self.conditions)
 
     def _conditions(self) -> Iterator[Condition]:
-        trouble, hold = self.summary.trouble, self.summary.hold
-        if trouble and (hold is None or trouble.state in (State.BROKEN, State.DRIFTED)):
+        trouble = self.summary.trouble
+        if trouble and (not self.is_paused or trouble.state in (State.BROKEN, State.DRIFTED)):
             yield self._of_trouble(trouble)
-        if hold:
-            # What it puts off is not late: the operator wants it so.
-            yield self._held(hold)
-            if self.opened and self.opened.verified_at and not hold.freeze:
-                # It is finished all the same.
-                yield self._waiting(self.opened)
+        if self.is_paused:
+            # What that puts off is not late: the operator wants it so.
+            yield from self._pauses()
             return
         if trouble is None and self.summary.failures:
             yield self._failing()
@@ -96,6 +94,16 @@ class AccountConditions(AccountTimes):
             yield self._overdue(since)
         if course := self._course():
             yield course
+
+    def _pauses(self) -> Iterator[Condition]:
+        hold, freeze = self.summary.hold, self.freeze
+        if hold:
+            yield self._held(hold)
+        if freeze:
+            yield self._frozen(freeze)
+        if self.opened and self.opened.verified_at and not (hold and hold.freeze):
+            # It is finished all the same; if a change freeze is on, after that.
+            yield self._waiting(self.opened)
 
     def _of_trouble(self, trouble: Trouble) -> Condition:
         return Condition(
@@ -117,6 +125,18 @@ class AccountConditions(AccountTimes):
             why=f"the account is held: {hold}",
             since=hold.at,
             hint=f"`rotator release {self.account.name}` ends the hold",
+        )
+
+    def _frozen(self, freeze: Freeze) -> Condition:
+        until = window.thaws_at(self.account.policy, self.now)
+        return Condition(
+            state=State.HELD,
+            code="frozen",
+            why=f"a change freeze is on until {moment(until)}: {freeze.reason}",
+            since=freeze.since,
+            next_try_at=until,
+            hint=f"it ends by itself; `rotator rotate-now {self.account.name} --compromised` goes "
+            "through it, if the secret leaked",
         )
 
     def _failing(self) -> Condition:
@@ -267,8 +287,8 @@ class AccountConditions(AccountTimes):
         elif rotation.delete_due_at and until and until > rotation.delete_due_at <= self.now:
             condition = replace(
                 condition,
-                why=f"waiting for the window that opens at {moment(until)}, then the old secret "
-                "is deleted",
+                why=f"waiting for {self._opening} at {moment(until)}, then the old secret is "
+                "deleted",
                 since=rotation.delete_due_at,
             )
         elif until and until <= self.now:
@@ -284,6 +304,10 @@ class AccountConditions(AccountTimes):
             + (f"; {condition.why}" if waiting and waiting.gate else ""),
             hint="see what the gate says" if waiting and waiting.gate else self._late_hint,
         )
+
+    @property
+    def _opening(self) -> str:
+        return "the end of the change freeze" if self.freeze else "the window that opens"
 
     @property
     def old_secret(self) -> str:

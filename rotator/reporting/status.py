@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from rotator.model import NEVER, Hold, Rotation, State
+from rotator.model import NEVER, Freeze, Hold, Rotation, State
 from rotator.model.notification import PendingDelivery
 from rotator.model.times import rfc3339
 from rotator.reporting.condition import AccountConditions, Condition
@@ -50,6 +50,7 @@ class AccountStatus(AccountConditions):
             "next_due_at": rfc3339(self.next_due_at),
             "overdue": self.overdue_reason is not None,
             "hold": hold_document(self.summary.hold) if self.summary.hold else None,
+            "freeze": freeze_document(self.freeze) if self.freeze else None,
             "gate": self._gate_document(),
             "undelivered": [_undelivered_document(each) for each in self.undelivered],
             "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
@@ -158,6 +159,12 @@ def hold_document(hold: Hold) -> dict[str, Any]:
         "at": rfc3339(hold.at),
         "freeze": hold.freeze,
     }
+
+
+def freeze_document(freeze: Freeze) -> dict[str, Any]:
+    """Return a change freeze as a JSON object, as the configuration has it."""
+    since, until = rfc3339(freeze.since), rfc3339(freeze.until)
+    return {"from": since, "to": until, "reason": freeze.reason}
 
 
 def _undelivered_document(undelivered: PendingDelivery) -> dict[str, Any]:

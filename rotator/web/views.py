@@ -11,7 +11,7 @@ from rotator.ledger.chain import Entry
 from rotator.model import NEVER, Policy, Rotation, Step
 from rotator.model.rotation import SecretRole
 from rotator.reporting.status import AccountStatus
-from rotator.reporting.text import age_text, span
+from rotator.reporting.text import age_text, moment, span
 from rotator.web.upcoming import Next, next_of, shut_gate
 
 #: Shown only for a rotation that has taken them; the others for each.
@@ -258,6 +258,8 @@ def policy_facts(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "rotate at", f"{policy.cron} ({policy.timezone})"
     if policy.window:
         yield "only within", f"{', '.join(policy.window)} ({policy.timezone})"
+    for freeze in policy.freezes:
+        yield "change freeze", f"{moment(freeze.since)} to {moment(freeze.until)}: {freeze.reason}"
     yield "grace", span(policy.grace)
     yield "overdue after", NEVER if policy.max_age is None else span(policy.max_age)
     yield "foreign secrets", policy.on_foreign.value

@@ -1,9 +1,10 @@
 """`rotate-now`: rotate accounts now, whether or not they are due."""
 
 import sys
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,9 +73,9 @@ def rotate_now(
     """Rotate accounts now: create, store, verify, and delete the old secret after its grace.
 
     If a rotation of an account is already open, that one is continued. An account's `window` does
-    not delay its rotation; it does delay the deletion, unless no grace is asked for. On a terminal,
-    several accounts lose their grace only after a yes. A hook that fails makes the exit code 1, and
-    no rotation fail.
+    not delay its rotation; it does delay the deletion, unless no grace is asked for. In a change
+    freeze, only --compromised is not refused. On a terminal, several accounts lose their grace only
+    after a yes. A hook that fails makes the exit code 1, and no rotation fail.
     """
     request = replace(
         _request(grace, compromised=compromised),
@@ -92,6 +93,7 @@ def rotate_now(
 
             raise typer.Exit(show(application, accounts, request, as_json=as_json))
         if compromised:
+            _warn_of_freezes(accounts)
             _warn_of_gates(settings, accounts)
         elif sys.stderr.isatty():
             _warn_of_consumers(application, accounts)
@@ -163,6 +165,16 @@ def _losses(
 
 def _named(secret_id: str | None, role: SecretRole) -> str:
     return f"secret {output.brief(secret_id)} ({role})" if secret_id else f"the {role} secret"
+
+
+def _warn_of_freezes(accounts: list[Account]) -> None:
+    now = datetime.now(UTC)
+    found = Counter(window.freeze_at(account.policy, now) for account in accounts)
+    for freeze, count in found.items():
+        if freeze:
+            which = f"of {count} account{'' if count == 1 else 's'}"
+            warning = f"goes through the change freeze {which}, until {text.moment(freeze.until)}"
+            output.say(f"warning: {warning}: {freeze.reason}", level="warning")
 
 
 def _warn_of_gates(settings: "Settings", accounts: list[Account]) -> None:

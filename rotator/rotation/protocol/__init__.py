@@ -56,6 +56,9 @@ use nowhere. No secret is deleted outside of them either, not even to free a slo
 was sent and did not arrive. A rotation that an operator requests starts now; its deletion waits for
 a window, unless the operator asked for no grace.
 
+A change freeze closes every window, and a request of an operator does not pass it: the pass refuses
+that before it begins. Only what replaces a leaked secret goes through.
+
 An operator's hold prevents a rotation from being opened, and an open one from pushing: no consumer
 has seen the new secret yet, so the rotation may pause there. One that has pushed is finished
 regardless, unless the hold is a freeze: then nothing is done.
