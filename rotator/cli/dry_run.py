@@ -15,6 +15,7 @@ from rotator.rotation.observation import Observation
 from rotator.rotation.steps.base import Action
 from rotator.rotation.steps.bookkeeping import Close, Observe
 from rotator.rotation.steps.prepare import Open
+from rotator.rotation.steps.prove import Prove
 from rotator.rotation.steps.retire import AskGates, Delete, SecretDeletion, Wait
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Plan:
         if self.wait and self.predecessor_id:
             is_gated = bool(self._gates()) and not self._is_compromised
             later = [*([AskGates()] if is_gated else []), Delete(secret_id=self.predecessor_id)]
+            later += [Prove()] if self.account.policy.prove_deletion else []
             due_at = rfc3339(self.wait.until)
         facts = self._facts()
         steps = [step for action in now if (step := describe(action, facts))]
@@ -149,7 +151,8 @@ class Plan:
             isinstance(action, Observe) or bool(action.sketch and action.sketch.where == "vonage")
             for action in self.actions
         )
-        return calls + 2 if self.wait else calls
+        is_proved = self.account.policy.prove_deletion and self.predecessor_id is not None
+        return calls + (3 if is_proved else 2) if self.wait else calls
 
     def _headline(self) -> str:
         rotation = self.observation.rotation if self.observation else None

@@ -42,6 +42,8 @@ class Policy:
     on_foreign: OnForeign
     #: When rotations may begin and secrets be deleted, in `timezone`; empty for always.
     window: tuple[str, ...] = ()
+    #: Whether a deleted secret is tried until Vonage refuses it. A leaked one always is.
+    prove_deletion: bool = False
     #: Balance at Vonage, in euros, below which to warn; None for no warning.
     min_balance: Decimal | None = None
 

@@ -22,6 +22,7 @@ class FixtureOptions:
     grace: timedelta = timedelta()
     on_foreign: OnForeign = OnForeign.REFUSE
     window: tuple[str, ...] = ()
+    prove_deletion: bool = False
     #: Seconds in which a new or revoked secret becomes known all over Vonage.
     propagation: float = 0.0
     propagation_timeout: timedelta = timedelta(minutes=2)
@@ -55,7 +56,12 @@ class FixtureOptions:
 
     def managed(self, world: Environment) -> dict[str, Account]:
         """Return the world's accounts as they are configured."""
-        policy = samples.policy(grace=self.grace, on_foreign=self.on_foreign, window=self.window)
+        policy = samples.policy(
+            grace=self.grace,
+            on_foreign=self.on_foreign,
+            window=self.window,
+            prove_deletion=self.prove_deletion,
+        )
         return {
             made.name: samples.account(
                 made.name,

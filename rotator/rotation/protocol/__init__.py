@@ -31,6 +31,7 @@ The order of the steps, and why it is safe to be killed between any two of them:
     wait     The predecessor stays valid until its grace is over, by this machine's clock and by
              Vonage's, and until every gate is open.
     delete   Check that Vault's value authenticates, then delete the predecessor.
+    prove    If it leaked, or the policy asks for it: check that Vonage refuses its value.
 
 Before `push` a rotation may abort: the secret that it created is deleted again. After `push` it
 only rolls forward.
