@@ -60,6 +60,9 @@ _OTHER = {
     "gate-shut": "waiting for gate {gate}: {why}",
     "gates-open": "open: gate {gates}",
     "gates-skipped": "not asked, as the old secret leaked: gate {gates}",
+    "still-accepted": "Vonage still accepts the old secret; trying it again",
+    "dead-after": "Vonage refuses the old secret (id {secret_id})",
+    "not-proven": "not proved that Vonage refuses the old secret: {why}",
     "aborting": "undoing the rotation ({code})",
     "closed": "rotation {outcome}",
 }

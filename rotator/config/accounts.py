@@ -110,6 +110,7 @@ class PolicyTable(Table):
     length: Annotated[int | None, Field(ge=MIN_LENGTH, le=MAX_LENGTH)] = None
     on_foreign: Annotated[OnForeign | None, member_of(OnForeign)] = None
     window: Annotated[tuple[str, ...] | None, BeforeValidator(_windows)] = None
+    prove_deletion: bool | None = None
     #: None: the balance is not checked. No account has more than a billion.
     min_balance: Annotated[Decimal | None, BeforeValidator(_euros), Field(ge=0, le=10**9)] = None
 

@@ -62,6 +62,8 @@ class Policy:
     window: tuple[str, ...] = ()
     #: The change freezes of the account, by their beginnings.
     freezes: tuple[Freeze, ...] = ()
+    #: Whether a deleted secret is tried until Vonage refuses it. A leaked one always is.
+    prove_deletion: bool = False
     #: Balance at Vonage, in euros, below which to warn; None for no warning.
     min_balance: Decimal | None = None
 

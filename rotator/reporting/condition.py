@@ -6,7 +6,17 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Freeze, Hold, Rotation, State, Trouble
+from rotator.model import (
+    ABANDONED,
+    CLOCK,
+    SUPERSEDED,
+    Freeze,
+    Hold,
+    Rotation,
+    State,
+    Step,
+    Trouble,
+)
 from rotator.model.times import rfc3339
 from rotator.reporting.text import moment, span
 from rotator.reporting.times import LATE_AFTER, TOLERANCE, AccountTimes
@@ -17,6 +27,8 @@ LATE = "late"
 #: What becomes of the old secret while anything is wrong; what, if someone else revoked it.
 STAYS = "the old secret stays until what is wrong is mended"
 GONE = "the old secret is gone already; the rotation completes at the end of its grace"
+#: What is left to do once it is deleted.
+UNPROVEN = "the old secret is deleted, and Vonage has yet to refuse it"
 
 _ORDER = {state: place for place, state in enumerate(State)}
 
@@ -284,6 +296,8 @@ class AccountConditions(AccountTimes):
                 since=waiting.shut_since,
                 next_try_at=waiting.retry_at,
             )
+        elif rotation.step is Step.PROVE:
+            condition = replace(condition, why=UNPROVEN, since=rotation.deleted_at)
         elif rotation.delete_due_at and until and until > rotation.delete_due_at <= self.now:
             condition = replace(
                 condition,
@@ -300,7 +314,9 @@ class AccountConditions(AccountTimes):
         return replace(
             condition,
             code=LATE,
-            why=f"the old secret was to be deleted at {moment(until)}"
+            why=UNPROVEN
+            if rotation.step is Step.PROVE
+            else f"the old secret was to be deleted at {moment(until)}"
             + (f"; {condition.why}" if waiting and waiting.gate else ""),
             hint="see what the gate says" if waiting and waiting.gate else self._late_hint,
         )

@@ -147,6 +147,8 @@ class AccountStatus(AccountConditions):
             "new_secret_id": rotation.new_id,
             "vault_version": rotation.vault_version,
             "delete_due_at": rfc3339(window.deletion_at(self.account.policy, rotation)),
+            "old_secret_dead_at": rfc3339(rotation.dead_at),
+            "dead_after": rotation.dead_after,
             "error_code": rotation.error_code,
         }
 

@@ -50,6 +50,8 @@ def result_of(account: Account, outcome: Outcome, rotation: Rotation | None) -> 
         new_secret_id=rotation.new_id if rotation else None,
         vault_version=rotation.vault_version if rotation else None,
         delete_due_at=window.deletion_at(account.policy, rotation) if rotation else None,
+        old_secret_dead_at=rotation.dead_at if rotation else None,
+        dead_after=rotation.dead_after if rotation else None,
     )
 
 

@@ -15,9 +15,9 @@ from rotator.reporting.text import age_text, moment, span
 from rotator.web.upcoming import Next, next_of, shut_gate
 
 #: Shown only for a rotation that has taken them; the others for each.
-_OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.WITHDRAW, Step.ABORT)
+_OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.WITHDRAW, Step.PROVE, Step.ABORT)
 
-_DONE = ("opened", "done", "learned", "closed")
+_DONE = ("opened", "done", "learned", "dead-after", "not-proven", "closed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +83,7 @@ def _wait(status: AccountStatus, rotation: Rotation) -> tuple[datetime | None, s
 _NOTES = {
     "unknown": "answer lost; checking",
     "rejected": "rejected; trying again",
+    "still-accepted": "the old secret still works; trying again",
     "aborting": "being undone",
 }
 
@@ -263,3 +264,5 @@ def policy_facts(policy: Policy) -> Iterator[tuple[str, str]]:
     yield "grace", span(policy.grace)
     yield "overdue after", NEVER if policy.max_age is None else span(policy.max_age)
     yield "foreign secrets", policy.on_foreign.value
+    if policy.prove_deletion:
+        yield "deleted secrets", "tried until Vonage refuses them"

@@ -25,6 +25,7 @@ class FixtureOptions:
     #: Field for the replaced value; "" for none.
     previous_field: str = ""
     freezes: tuple[Freeze, ...] = ()
+    prove_deletion: bool = False
     #: Seconds in which a new or revoked secret becomes known all over Vonage.
     propagation: float = 0.0
     propagation_timeout: timedelta = timedelta(minutes=2)
@@ -65,6 +66,7 @@ class FixtureOptions:
             on_foreign=self.on_foreign,
             window=self.window,
             freezes=self.freezes,
+            prove_deletion=self.prove_deletion,
         )
         return {
             made.name: samples.account(

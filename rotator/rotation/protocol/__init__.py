@@ -33,6 +33,7 @@ The order of the steps, and why it is safe to be killed between any two of them:
     withdraw Remove the predecessor's value from the current entry, if it is kept there beside the
              new one: no consumer reads a value that is about to be deleted.
     delete   Check that Vault's value authenticates, then delete the predecessor.
+    prove    If it leaked, or the policy asks for it: check that Vonage refuses its value.
 
 Before `push` a rotation may abort: the secret that it created is deleted again. After `push` it
 only rolls forward.

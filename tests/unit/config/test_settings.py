@@ -68,6 +68,7 @@ POLICY = {
     "max_age": "45d",
     "length": 25,
     "on_foreign": "refuse",
+    "prove_deletion": False,
     "window": [],
 }
 
