@@ -20,6 +20,7 @@ from rotator.model import (
     Rotation,
     Secret,
     SecretValue,
+    ShutGate,
     Step,
     Trouble,
     Written,
@@ -398,8 +399,8 @@ class Hooks(Protocol):
     def gates(self, account: Account) -> tuple[str, ...]:
         """Return the gates that must be open before a predecessor of `account` is deleted."""
 
-    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
-        """Ask one gate: None where it is open, else the reason why it is shut, on one line.
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> ShutGate | None:
+        """Ask one gate: None where it is open, else why it is shut.
 
         Blocks until the gate answers or times out. No answer means shut.
 
