@@ -34,6 +34,7 @@ from rotator.model import (
     Rotation,
     Secret,
     SecretValue,
+    ShutGate,
     Step,
     Written,
 )
@@ -307,14 +308,14 @@ class MemoryHooks(Hooks):
         del account
         return self._world.gates
 
-    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> ShutGate | None:
         """Ask a gate; it may be shut as often as the world has it, and may take its time."""
         del account, rotation
         answer = self._process.at(f"ask {gate}", self._ways_to_open, "open, after a minute")
         if answer == "shut":
             self._world.shuts -= 1
             self._process.opened = frozenset()
-            return "shut"
+            return ShutGate(name=gate, reason="shut")
         if answer != "open":
             self._world.pass_time(LONG_ANSWER)
         self._process.opened |= {gate}
