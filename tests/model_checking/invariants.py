@@ -4,10 +4,12 @@
 world. The numbers tell the rules apart; a violation's message says what it found.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from rotator.model import Rotation
+from rotator.rotation.ports import NewEntry
 from tests.model_checking.neighbours import is_theirs
 from tests.model_checking.world import (
     SLOTS,
@@ -105,6 +107,34 @@ def always(world: World) -> None:
     rotation = world.rotation
     if rotation and rotation.abort_code and world.pushed == rotation.id:
         raise Violation("I6", f"a rotation that was pushed aborts: {rotation.abort_code}")
+
+
+def is_proof_due(
+    world: World, rotation: Rotation | None, entries: Sequence[NewEntry], refused: str | None
+) -> None:
+    """Judge what is recorded of a deletion's proof; `refused` is what Vonage refused last."""
+    events = {entry.event for entry in entries}
+    old_id = rotation.predecessor_id if rotation else None
+    if rotation is None or old_id is None:
+        return
+    if "dead-after" in events and (world.find(old_id) or refused != world.buried(old_id)):
+        raise Violation("I13", f"{old_id} is said to be dead, and Vonage has not refused it")
+    if "not-proven" in events and _is_kept(world, old_id):
+        raise Violation("I13", f"{old_id} is said to be unknown, and Vault has its value")
+    is_completed = rotation.outcome == "completed" and "closed" in events
+    is_settled = rotation.dead_at is not None or "not-proven" in events
+    if world.proves and is_completed and old_id != rotation.new_id and not is_settled:
+        raise Violation("I13", f"{old_id} was not tried after its deletion")
+
+
+def _is_kept(world: World, secret_id: str) -> bool:
+    """Return whether Vault has an older version with the value of that secret beside its note."""
+    older = world.current[-world.keeps : -1] if world.keeps else world.current[:-1]
+    return any(
+        kept.note.secret_id == secret_id and kept.value == kept.noted
+        for kept in older
+        if kept and kept.note
+    )
 
 
 def _is_intended(world: World, effect: Effect, token: int) -> None:

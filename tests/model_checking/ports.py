@@ -54,7 +54,7 @@ from rotator.rotation.ports import (
     StoredPending,
 )
 from tests.model_checking.entries import contradiction, read
-from tests.model_checking.invariants import Violation
+from tests.model_checking.invariants import Violation, is_proof_due
 from tests.model_checking.world import (
     PARENT,
     ClearPending,
@@ -112,6 +112,8 @@ class MemoryIssuer(Issuer):
         self._has_told = True
         self._world.heard(value, accepted=answer != "401")
         if answer == "401":
+            is_buried = any(secret.value == value for secret in self._world.graves)
+            self._process.refused = value if is_buried else None
             raise CredentialRefused
         self._process.saw("vonage")
         listed = self._world.live[:-1] if answer in (LAGS, OLD_LIST) else self._world.live
@@ -477,6 +479,7 @@ class MemoryLedger(Ledger):
             world.replay, world.unread = read(world.replay, world.unread), ()
             if found := contradiction(world.replay, rotation, entries, world.adopted_id):
                 raise Violation("I12", found)
+            is_proof_due(world, rotation, entries, self._process.refused)
         self._prolong()
 
     def _keep_adopted(self, entry: NewEntry, rotation: Rotation | None) -> None:

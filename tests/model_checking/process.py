@@ -154,6 +154,8 @@ class Process:
     token: int = 0
     #: Gates that it found open, since it found one shut.
     opened: frozenset[str] = frozenset()
+    #: The value of a revoked secret that Vonage refused last.
+    refused: str | None = None
     is_over: bool = False
     calls: int = 0
 
@@ -417,7 +419,7 @@ class Process:
 
     def _brief(self) -> str:
         world = self.world
-        seen = (sorted(self.unseen), sorted(self.opened))
+        seen = (sorted(self.unseen), sorted(self.opened), self.refused)
         lease = (self.token == world.token, world.intent is not None)
         elder = f"{self.elder._brief()}{self.elder.left}" if self.elder else ""
         return f"{self.asked}{seen}{lease}{elder}"

@@ -69,7 +69,11 @@ def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
 
 
 def accounts(
-    *, grace: timedelta = NONE, managed_by: str = "", on_foreign: OnForeign = OnForeign.REFUSE
+    *,
+    grace: timedelta = NONE,
+    managed_by: str = "",
+    on_foreign: OnForeign = OnForeign.REFUSE,
+    prove_deletion: bool = False,
 ) -> dict[str, Account]:
     """Return the configured accounts."""
     one = account(
@@ -77,7 +81,7 @@ def accounts(
         managed_by,
         vault_path="account",
         pending_path="pending/account",
-        policy=policy(grace=grace, on_foreign=on_foreign),
+        policy=policy(grace=grace, on_foreign=on_foreign, prove_deletion=prove_deletion),
     )
     return {"account": one, "parent": replace(one, name="parent", managed_by="")}
 
@@ -459,6 +463,47 @@ HELD = Scenario(
     accounts=accounts(),
     bounds=Bounds(faults=0),
 )
+UNNOTED_ENTRY = replace(kept(FIRST), note=None, noted=None)
+PROVED = Scenario(
+    name="a deletion that is proved",
+    worlds=(tidy(proves=True), tidy(proves=True, current=(UNNOTED_ENTRY,))),
+    accounts=accounts(prove_deletion=True),
+)
+PROVED_SLOWLY = Scenario(
+    name="a deletion that is proved, while news of it spreads slowly",
+    worlds=(tidy(proves=True, spread=PATIENCE, lingers=True),),
+    accounts=accounts(prove_deletion=True),
+    bounds=Bounds(faults=0),
+)
+PROVED_GRACE = Scenario(
+    name="a deletion that is proved, after a grace that is cut short, in two rotations",
+    worlds=(tidy(proves=True),),
+    accounts=accounts(grace=GRACE, prove_deletion=True),
+    asked=(ASKED, HURRIED, COMPROMISED),
+    bounds=Bounds(faults=0),
+    rotations=2,
+)
+PROVED_MEDDLED = Scenario(
+    name="a deletion that is proved, and an outsider",
+    worlds=(
+        tidy(proves=True, outsiders=1, lingers=True, spread=PATIENCE),
+        tidy(proves=True, outsiders=1, current=(UNNOTED_ENTRY,)),
+        tidy(proves=True, outsiders=1, keeps=1),
+    ),
+    accounts=accounts(grace=GRACE, prove_deletion=True),
+    bounds=Bounds(faults=0),
+)
+PROVED_MANAGED = Scenario(
+    name="a deletion that is proved, an outsider, and a parent's credential",
+    worlds=(tidy(proves=True, outsiders=1, current=(UNNOTED_ENTRY,)),),
+    accounts=accounts(managed_by="parent", prove_deletion=True),
+    bounds=Bounds(faults=0),
+)
+PROVED_LATE = Scenario(
+    name="a deletion that is proved, and a request that arrives late",
+    worlds=(tidy(proves=True, lates=1, lingers=True, spread=PATIENCE, lists_revoked=True),),
+    accounts=accounts(prove_deletion=True),
+)
 BARE = World(live=(FOREIGN,), current=())
 FOUND = Scenario(
     name="a subaccount that was found, and a first secret",
@@ -534,6 +579,12 @@ ALL = (
     GATED_REPLACED,
     GATED_LEAKED,
     HELD,
+    PROVED,
+    PROVED_SLOWLY,
+    PROVED_GRACE,
+    PROVED_MEDDLED,
+    PROVED_MANAGED,
+    PROVED_LATE,
     FOUND,
     FOUND_SLUGGISH,
     FOUND_LATE,

@@ -21,9 +21,10 @@ import rotator.rotation.session
 from rotator.model import Rotation
 from rotator.rotation.protocol import decide
 from rotator.rotation.steps.base import Action
-from rotator.rotation.steps.bookkeeping import Refuse
+from rotator.rotation.steps.bookkeeping import Close, Refuse
 from rotator.rotation.steps.issue import Create, Probe
 from rotator.rotation.steps.prepare import Evict, Open, Stage
+from rotator.rotation.steps.prove import Prove
 from rotator.rotation.steps.publish import Push, Verify
 from rotator.rotation.steps.retire import Delete, Notify, Wait
 from tests.model_checking import operators, scenarios
@@ -43,6 +44,8 @@ BRIEF = (
     scenarios.FOUND_FULL,
     scenarios.FOUND_FORGOTTEN,
     scenarios.ENDING_TROUBLED,
+    scenarios.PROVED,
+    scenarios.PROVED_SLOWLY,
 )
 
 Decide = Callable[..., Action]
@@ -215,6 +218,12 @@ def without_telling(*arguments: object, **named: object) -> Action:
     return action
 
 
+def without_proof(*arguments: object, **named: object) -> Action:
+    """Take a deletion for done once Vonage says so."""
+    action, _ = _decided(arguments, named)
+    return Close() if isinstance(action, Prove) else action
+
+
 def without_minding_a_freeze(*arguments: object, **named: object) -> Action:
     """Finish what has pushed, whatever the operator says."""
     account, observation, request = arguments
@@ -277,6 +286,7 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
         (without_minding_an_end, scenarios.ENDING),
         (without_minding_a_pending_end, scenarios.ENDING),
         (without_telling, scenarios.GATED),
+        (without_proof, scenarios.PROVED),
         (without_minding_a_freeze, scenarios.HELD),
         pytest.param(without_finishing, scenarios.HELD, marks=pytest.mark.slow),
         (with_a_stranger_as_predecessor, scenarios.FOUND_REPLACED),
@@ -321,6 +331,15 @@ def test_an_effect_without_a_last_look_is_found(
 
     with pytest.raises(Violation):
         Search(scenario).explore()
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["dead", "unknown"])
+def test_a_proof_without_a_try_is_found(monkeypatch: pytest.MonkeyPatch, *, found: bool) -> None:
+    """Neither is a secret dead that Vonage has not refused, nor unknown while Vault has it."""
+    monkeypatch.setattr(Prove, "perform", lambda *_: found)
+
+    with pytest.raises(Violation, match="I13"):
+        Search(scenarios.PROVED).explore()
 
 
 def _decided(arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Action, Rotation | None]:

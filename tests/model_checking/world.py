@@ -234,6 +234,9 @@ class World:
     pushed: str | None = None
     #: The rotation that the hooks were told of.
     told: str | None = None
+    #: Deletions are to be proved; and the secrets that were revoked.
+    proves: bool = False
+    graves: tuple[Issued, ...] = ()
     completed: int = 0
     #: The secret that was replaced last, and until when, by Vonage's clock, consumers may go on
     #: using it.
@@ -287,6 +290,10 @@ class World:
     def find(self, secret_id: str) -> Issued | None:
         """Return the live secret with that id."""
         return next((secret for secret in self.live if secret.id == secret_id), None)
+
+    def buried(self, secret_id: str) -> str | None:
+        """Return the value of a secret that was revoked."""
+        return next((secret.value for secret in self.graves if secret.id == secret_id), None)
 
     def works(self, value: str | None) -> bool:
         """Whether consumers can use `value`, whichever of Vonage's servers they ask."""
@@ -359,6 +366,7 @@ class World:
             (self.gates and opened and opened.reason == "compromised"),
             (self.jumps or self.astray) and opened and opened.verified_at and self.begun,
             self._is_resting_apart(opened) and self.resting,
+            self.proves and opened and self.buried(opened.predecessor_id or ""),
         )
         return f"{describe(opened)}\n{describe(facts)}"
 
@@ -435,6 +443,7 @@ class World:
         """Revoke a secret."""
         secret = self.find(secret_id)
         self.live = tuple(secret for secret in self.live if secret.id != secret_id)
+        self.graves += (secret,) if secret and self.proves else ()
         if secret and self.lingers:
             self.lingering = replace(secret, since=self.now)
 
