@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.ledger.deletions import Deletion
-from rotator.model import Account, Note, OnForeign, Request, Rotation, SecretValue, Step
-from tests.model_checking.explore import Scenario
+from rotator.model import Account, Freeze, Note, OnForeign, Request, Rotation, SecretValue, Step
+from tests.model_checking.explore import LATER, Scenario
 from tests.model_checking.operators import OPERATOR
 from tests.model_checking.ports import PATIENCE
 from tests.model_checking.process import Adopts, Asked, Bounds
@@ -69,7 +69,11 @@ def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
 
 
 def accounts(
-    *, grace: timedelta = NONE, managed_by: str = "", on_foreign: OnForeign = OnForeign.REFUSE
+    *,
+    grace: timedelta = NONE,
+    managed_by: str = "",
+    on_foreign: OnForeign = OnForeign.REFUSE,
+    freezes: tuple[Freeze, ...] = (),
 ) -> dict[str, Account]:
     """Return the configured accounts."""
     one = account(
@@ -77,7 +81,7 @@ def accounts(
         managed_by,
         vault_path="account",
         pending_path="pending/account",
-        policy=policy(grace=grace, on_foreign=on_foreign),
+        policy=policy(grace=grace, on_foreign=on_foreign, freezes=freezes),
     )
     return {"account": one, "parent": replace(one, name="parent", managed_by="")}
 
@@ -459,6 +463,29 @@ HELD = Scenario(
     accounts=accounts(),
     bounds=Bounds(faults=0),
 )
+#: What was begun before it is met in it, at whatever step, and what is met in it then after it.
+FREEZE = Freeze(since=when(BEGIN + LATER / 2), until=when(BEGIN + LATER * 3 / 2), reason="audit")
+FROZEN = Scenario(
+    name="a change freeze",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=accounts(freezes=(FREEZE,)),
+    asked=(ASKED, RESUMED),
+    bounds=Bounds(faults=0),
+)
+FROZEN_GRACE = Scenario(
+    name="a change freeze in which a grace ends, or is cut short",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=accounts(grace=GRACE, freezes=(FREEZE,)),
+    asked=(ASKED, HURRIED),
+    bounds=Bounds(faults=0),
+)
+FROZEN_LEAKED = Scenario(
+    name="a value that leaked in a change freeze",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=accounts(freezes=(FREEZE,)),
+    asked=(ASKED, COMPROMISED),
+    bounds=Bounds(faults=0),
+)
 BARE = World(live=(FOREIGN,), current=())
 FOUND = Scenario(
     name="a subaccount that was found, and a first secret",
@@ -534,6 +561,9 @@ ALL = (
     GATED_REPLACED,
     GATED_LEAKED,
     HELD,
+    FROZEN,
+    FROZEN_GRACE,
+    FROZEN_LEAKED,
     FOUND,
     FOUND_SLUGGISH,
     FOUND_LATE,

@@ -39,6 +39,7 @@ BRIEF = (
     scenarios.LEAKED,
     scenarios.ADOPTED,
     scenarios.GATED_TWICE,
+    scenarios.FROZEN,
     scenarios.FOUND_SLUGGISH,
     scenarios.FOUND_FULL,
     scenarios.FOUND_FORGOTTEN,
@@ -223,6 +224,13 @@ def without_minding_a_freeze(*arguments: object, **named: object) -> Action:
     return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
+def without_minding_a_change_freeze(*arguments: object, **named: object) -> Action:
+    """Delete in a change freeze what nobody has to wait for otherwise."""
+    account, observation, request = arguments
+    account = replace(account, policy=replace(account.policy, freezes=()))  # type: ignore[type-var, attr-defined]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
+
+
 def without_finishing(*arguments: object, **named: object) -> Action:
     """Take every hold for a freeze."""
     account, observation, request = arguments
@@ -278,6 +286,7 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
         (without_minding_a_pending_end, scenarios.ENDING),
         (without_telling, scenarios.GATED),
         (without_minding_a_freeze, scenarios.HELD),
+        (without_minding_a_change_freeze, scenarios.FROZEN),
         pytest.param(without_finishing, scenarios.HELD, marks=pytest.mark.slow),
         (with_a_stranger_as_predecessor, scenarios.FOUND_REPLACED),
         pytest.param(without_minding_a_restored_ledger, scenarios.RESTORED, marks=pytest.mark.slow),
