@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -65,6 +65,8 @@ def _kinds(annotation: Any) -> Iterator[str]:  # noqa: ANN401  # whatever a fiel
     elif origin in (Union, UnionType):
         for part in get_args(annotation):
             yield from _kinds(part)
+    elif origin is Literal:
+        yield from (f'`"{value}"`' for value in get_args(annotation))
     elif origin is not None:
         yield "list"
     elif annotation is not type(None):

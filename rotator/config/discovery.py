@@ -18,7 +18,14 @@ from rotator.config.accounts import (
 )
 from rotator.config.errors import ConfigProblem, InvalidValue, Location
 from rotator.config.sections import VaultSettings
-from rotator.config.types import ACCOUNT_NAME, API_KEY, FieldName, Patterns, written_as
+from rotator.config.types import (
+    ACCOUNT_NAME,
+    API_KEY,
+    FieldName,
+    OptionalFieldName,
+    Patterns,
+    written_as,
+)
 from rotator.model import Account, DiscoveredSubaccount, Policy
 
 
@@ -58,6 +65,8 @@ class DiscoverTable(PolicyTable):
     exclude: Patterns = ()
     secret_field: FieldName = "api_secret"  # noqa: S105  # a field's name
     key_field: FieldName = "api_key"
+    #: Field for the replaced value, until its secret is deleted; "" for none.
+    previous_field: OptionalFieldName = ""
 
     def matches(self, found: DiscoveredSubaccount) -> bool:
         """Return whether a subaccount is to be managed."""
@@ -82,6 +91,7 @@ class DiscoverTable(PolicyTable):
             vault_path=self._filled(self.vault_path, found),
             secret_field=self.secret_field,
             key_field=self.key_field,
+            previous_field=self.previous_field,
             managed_by=self.parent,
             discovered=True,
         )

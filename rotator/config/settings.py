@@ -21,7 +21,7 @@ from rotator.config.sections import (
 )
 from rotator.config.types import Table
 from rotator.errors import UnknownAccount
-from rotator.model import Account, DiscoveredSubaccount, Policy
+from rotator.model import NEVER, Account, DiscoveredSubaccount, Policy
 from rotator.model.notification import Hook
 from rotator.model.times import format_duration, rfc3339
 
@@ -113,7 +113,8 @@ def _flat(described: dict[str, Any], policy: Policy) -> dict[str, Any]:
 
 def _policy_shown(policy: Policy) -> dict[str, Any]:
     """Return a policy without the change freezes, which have tables of their own."""
-    return _all_shown({key: value for key, value in vars(policy).items() if key != "freezes"})
+    shown = {key: value for key, value in vars(policy).items() if key != "freezes"}
+    return ({"every": NEVER} if policy.is_on_request else {}) | _all_shown(shown)
 
 
 def _hook_shown(hook: Hook) -> dict[str, Any]:

@@ -163,10 +163,7 @@ def _field_name(text: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 
-#: At least a second; also for an optional duration.
-Some = Field(ge=timedelta(seconds=1))
-
-Positive = Annotated[Duration, Some]
+Positive = Annotated[Duration, Field(ge=timedelta(seconds=1))]
 
 Timeout = Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))]
 
@@ -179,6 +176,9 @@ WebUrl = Annotated[str, AfterValidator(urls.web_url)]
 VaultPath = Annotated[str, AfterValidator(vault_path)]
 
 FieldName = Annotated[str, AfterValidator(_field_name)]
+
+#: Likewise; "" for none.
+OptionalFieldName = Annotated[str, AfterValidator(lambda text: _field_name(text) if text else text)]
 
 ACCOUNT_NAME = r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9_-])?"
 

@@ -37,6 +37,8 @@ def _account(
     yield from _head(application, account, observation)
     yield from credential(account, observation, trouble)
     yield from slots(account, observation, trouble)
+    yield from _audit(reconciler, account)
+    yield from previous(account, observation)
     if hold := observation.ledger.hold:
         refusal = refusals.held(account, hold)
         yield doubtful("hold", account.name, refusal.why, refusal.hint or "")
@@ -47,6 +49,14 @@ def _account(
         yield bad("rotation", account.name, f"{trouble.state}: {trouble.why}", trouble.hint)
     else:
         yield fine("rotation", account.name, "nothing would refuse it")
+
+
+def _audit(reconciler: Reconciler, account: Account) -> Iterator[CheckResult]:
+    """Report where Vonage does not say who made the account's foreign secrets."""
+    error = reconciler.origins.errors.get(account.name) if reconciler.origins else None
+    if error:
+        finding = f"who made its foreign secrets is not known: {error.message}"
+        yield doubtful("audit", account.name, finding, error.hint or "")
 
 
 def _head(
@@ -81,6 +91,18 @@ def credential(
         )
 
 
+def previous(account: Account, observation: Observation) -> Iterator[CheckResult]:
+    """Check that rotator can keep a replaced value where the configuration wants it."""
+    entry, name = observation.current.entry, account.previous_field
+    if entry and entry.is_previous_taken:
+        yield doubtful(
+            "previous field",
+            account.name,
+            f"field {name} of the Vault entry is not rotator's: it stays, and no old value is kept",
+            "remove the field from the entry, or set `previous_field` to another name",
+        )
+
+
 def slots(
     account: Account, observation: Observation, trouble: Trouble | None
 ) -> Iterator[CheckResult]:
@@ -101,6 +123,8 @@ def slots(
     }
     listed = ", ".join(f"{id_} {known}" for id_, known in sorted(roles.items()))
     finding = f"{len(roles)} of {_SLOTS} used: {listed}"
+    for secret_id, words in observation.ledger.seen.origins.items():
+        finding += f"; {secret_id} was {words}" if secret_id in roles else ""
     foreign = [secret_id for secret_id, role in roles.items() if role is SecretRole.FOREIGN]
     is_known = SecretRole.CURRENT in roles.values() and observation.current.authenticated_at
     # Otherwise any of them may be what consumers use.

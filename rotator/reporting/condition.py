@@ -6,7 +6,17 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Freeze, Hold, Rotation, State, Trouble
+from rotator.model import (
+    ABANDONED,
+    CLOCK,
+    SUPERSEDED,
+    Freeze,
+    Hold,
+    Rotation,
+    State,
+    Step,
+    Trouble,
+)
 from rotator.model.times import rfc3339
 from rotator.reporting.text import moment, span
 from rotator.reporting.times import LATE_AFTER, TOLERANCE, AccountTimes
@@ -17,6 +27,8 @@ LATE = "late"
 #: What becomes of the old secret while anything is wrong; what, if someone else revoked it.
 STAYS = "the old secret stays until what is wrong is mended"
 GONE = "the old secret is gone already; the rotation completes at the end of its grace"
+#: What is left to do once it is deleted.
+UNPROVEN = "the old secret is deleted, and Vonage has yet to refuse it"
 
 _ORDER = {state: place for place, state in enumerate(State)}
 
@@ -163,9 +175,15 @@ class AccountConditions(AccountTimes):
             since=rotation.closed_at if rotation else None,
             tries=1,
             next_try_at=self.due_from,
-            hint=f"nothing is lost, and the next run tries again; see `rotator history "
+            hint=f"nothing is lost, and {self._next_attempt}; see `rotator history "
             f"{self.account.name}`",
         )
+
+    @property
+    def _next_attempt(self) -> str:
+        if self.account.policy.is_on_request:
+            return f"`rotator rotate-now {self.account.name}` tries again"
+        return "the next run tries again"
 
     @property
     def _has_failed(self) -> bool:
@@ -180,7 +198,12 @@ class AccountConditions(AccountTimes):
         """Return whether rotator knows the account's secret, or is about to make the first one."""
         summary = self.summary
         is_used = summary.current_id or summary.is_managed or self.opened
-        return bool(is_used or (self.account.discovered and summary.seen_at))
+        return bool(is_used or (self._makes_first and summary.seen_at))
+
+    @property
+    def _makes_first(self) -> bool:
+        """Return whether the account's first secret is made without anybody asking for it."""
+        return self.account.discovered and not self.account.policy.is_on_request
 
     def _unmanaged(self) -> Condition:
         name = self.account.name
@@ -197,14 +220,15 @@ class AccountConditions(AccountTimes):
             code="not-adopted",
             why="which secret consumers use is not known",
             since=self.summary.seen_at,
-            hint=f"`rotator adopt {name}` brings it under management",
+            hint=f"`rotator rotate-now {name}` makes the first one"
+            if self.account.discovered
+            else f"`rotator adopt {name}` brings it under management",
         )
 
     @property
     def _too_old_since(self) -> datetime | None:
         """When the current secret became older than `max_age`; None if it is not."""
-        since = self.summary.current_since
-        limit = since + self.account.policy.max_age if since else None
+        limit = self.overdue_from
         return limit if limit and self.now > limit else None
 
     def _overdue(self, since: datetime) -> Condition:
@@ -272,6 +296,8 @@ class AccountConditions(AccountTimes):
                 since=waiting.shut_since,
                 next_try_at=waiting.retry_at,
             )
+        elif rotation.step is Step.PROVE:
+            condition = replace(condition, why=UNPROVEN, since=rotation.deleted_at)
         elif rotation.delete_due_at and until and until > rotation.delete_due_at <= self.now:
             condition = replace(
                 condition,
@@ -288,7 +314,9 @@ class AccountConditions(AccountTimes):
         return replace(
             condition,
             code=LATE,
-            why=f"the old secret was to be deleted at {moment(until)}"
+            why=UNPROVEN
+            if rotation.step is Step.PROVE
+            else f"the old secret was to be deleted at {moment(until)}"
             + (f"; {condition.why}" if waiting and waiting.gate else ""),
             hint="see what the gate says" if waiting and waiting.gate else self._late_hint,
         )

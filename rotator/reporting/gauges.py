@@ -161,8 +161,9 @@ _GAUGES = (
     ),
     _gauge(
         "rotator_next_due_timestamp_seconds",
-        "When the next rotation is due; absent where that is not known",
-        _time(lambda status: status.summary.next_due_at),
+        "When the next rotation is due; absent where that is not known, and for an account that is "
+        "rotated on request only",
+        _time(lambda status: status.next_due_at),
     ),
     _gauge(
         "rotator_secret_created_timestamp_seconds",

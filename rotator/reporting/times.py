@@ -52,11 +52,11 @@ class AccountTimes:
     @property
     def changes_at(self) -> datetime | None:
         """The next time at which the conditions may change by the clock alone; None for never."""
-        since, rotation = self.summary.current_since, self.opened
+        rotation = self.opened
         moments = (
             self.due_from,
             self.expected_from and self.expected_from + TOLERANCE,
-            since and since + self.account.policy.max_age,
+            self.overdue_from,
             rotation and rotation.delete_due_at,
             self.deletion_at,
             self.deletion_at and self.deletion_at + LATE_AFTER,
@@ -77,13 +77,25 @@ class AccountTimes:
         is_put_off = due and due < self.now and rotation and rotation.reason != window.LEAKED
         return window.opens_at(policy, self.now) if is_put_off and self.freeze else due
 
+    @property
+    def next_due_at(self) -> datetime | None:
+        """When the next rotation is due; None where that is not known, or on request only."""
+        # Until a daemon removes it, the ledger has the time of an earlier policy.
+        return None if self.account.policy.is_on_request else self.summary.next_due_at
+
+    @property
+    def overdue_from(self) -> datetime | None:
+        """When the current secret becomes older than `max_age`; None for never, or not known."""
+        since, max_age = self.summary.current_since, self.account.policy.max_age
+        return since + max_age if since and max_age is not None else None
+
     @cached_property
     def due_from(self) -> datetime | None:
         """When a due rotation may begin; None where none is due, or an open one is verified."""
         rotation = self.rotation
-        if self.summary.next_due_at is None or (self.opened and self.opened.verified_at):
+        due_at = self.next_due_at
+        if due_at is None or (self.opened and self.opened.verified_at):
             return None
-        due_at = self.summary.next_due_at
         if rotation and rotation.outcome == "completed" and rotation.closed_at:
             # The last grace may have lasted longer: before its end, no rotation could begin.
             due_at = max(due_at, min(rotation.closed_at, self.now))
@@ -111,7 +123,7 @@ class AccountTimes:
 
         An account without an open rotation is left alone until it is due.
         """
-        retry_at, due_at = self.summary.retry_at, self.summary.next_due_at
+        retry_at, due_at = self.summary.retry_at, self.next_due_at
         if retry_at is None or self.opened:
             return retry_at
         return due_at and window.opens_at(self.account.policy, max(retry_at, due_at))
@@ -127,7 +139,7 @@ class AccountTimes:
     def _deadlines(self) -> Iterator[datetime]:
         if self.expected_from:
             yield self.expected_from + TOLERANCE
-        if self.summary.current_since:
-            yield self.summary.current_since + self.account.policy.max_age
+        if self.overdue_from:
+            yield self.overdue_from
         if self.deletion_at:
             yield self.deletion_at + LATE_AFTER

@@ -45,9 +45,19 @@ from rotator.rotation.protocol.waiting import skips_gates, waits_until
 from rotator.rotation.remedy import with_working_version
 from rotator.rotation.result import aborted, failing, in_freeze, in_grace, snapshot_of, trouble_of
 from rotator.rotation.session import LedgerSession, not_begun
-from rotator.rotation.steps.base import Action, At, Check, Effect, ObserveAgain, Recording, Site
+from rotator.rotation.steps.base import (
+    Action,
+    At,
+    Check,
+    Effect,
+    ObserveAgain,
+    Recording,
+    Site,
+    StillAccepted,
+)
 from rotator.rotation.steps.bookkeeping import Close, Idle, Observe, Refuse
 from rotator.rotation.steps.prepare import Open, asked_again, requested
+from rotator.rotation.steps.prove import FailedDeletion
 from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
 
 log = structlog.get_logger(__name__)
@@ -200,9 +210,8 @@ class Pass:
         if self.observed is not None and not self.must_observe:
             return self.observed
         self._commit()
-        before = self.observed.observation if self.observed else None
-        self.observed = observe(self.dependencies, self.account, self.state)
-        self.observed.observation = self.observed.observation.after(before)
+        before = self.observed
+        self.observed = observe(self.dependencies, self.account, self.state).after(before)
         self.state = None
         self.must_observe = False
         return self.observed
@@ -211,6 +220,8 @@ class Pass:
         match step:
             case Refuse():
                 self._refuse(step)
+            case FailedDeletion():
+                raise step.error()
             case Observe():
                 self._pause()
                 self.must_observe = True
@@ -263,9 +274,11 @@ class Pass:
         rotation = self._open_rotation()
         try:
             result = step.perform(self._site(observed), rotation)
-        except CredentialRefused:
-            observed.observation = step.refused(observed.observation, self.dependencies.now())
-            self._pause()
+        except (CredentialRefused, StillAccepted):
+            now = self.dependencies.now()
+            observed.observation, entry = step.unsettled(observed.observation, rotation, now)
+            self.session.entries += [entry] if entry else []
+            self._pause(step.pause)
         except ObserveAgain:
             self.must_observe = True
         else:

@@ -50,6 +50,8 @@ def result_of(account: Account, outcome: Outcome, rotation: Rotation | None) -> 
         new_secret_id=rotation.new_id if rotation else None,
         vault_version=rotation.vault_version if rotation else None,
         delete_due_at=window.deletion_at(account.policy, rotation) if rotation else None,
+        old_secret_dead_at=rotation.dead_at if rotation else None,
+        dead_after=rotation.dead_after if rotation else None,
     )
 
 
@@ -163,11 +165,17 @@ def snapshot_of(account: Account, observation: Observation) -> AccountSnapshot:
     current_since = since.get(current_id) if current_id else None
     # Nothing was ever written for consumers to read.
     is_first = account.discovered and observation.current.version == 0
+    is_on_request = account.policy.is_on_request
     return AccountSnapshot(
         listed_ids=tuple(sorted(observation.listing.ids)),
         current_id=current_id,
         current_since=current_since,
         is_broken=observation.is_broken,
         next_due_at=schedule.next_due(account, current_since) if current_since else None,
-        first_due_at=observation.listing.seen_at if is_first and not current_since else None,
+        is_on_request=is_on_request,
+        first_due_at=(
+            observation.listing.seen_at
+            if is_first and not current_since and not is_on_request
+            else None
+        ),
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from rotator.model import Rotation, State
+from rotator.model import Rotation, State, Step
 from rotator.model.rotation import CLOCK
 from rotator.reporting.condition import LATE
 from rotator.reporting.status import AccountStatus
@@ -56,6 +56,8 @@ def next_of(status: AccountStatus) -> Next:
         return _next_step(opened, now)
     if status.state in _WAITS:
         return _since(_WAITS[status.state], status.condition.since)
+    if status.account.policy.is_on_request:
+        return Next(text="a rotation only on request")
     return _next_rotation(status.due_from, now)
 
 
@@ -67,6 +69,8 @@ def is_awaited(status: AccountStatus) -> bool:
 
 def _next_deletion(status: AccountStatus, rotation: Rotation, deletion_at: datetime) -> Next:
     now, retry_at = status.now, status.summary.retry_at
+    if rotation.step is Step.PROVE:
+        return _since("the deleted secret is tried until Vonage refuses it", rotation.deleted_at)
     if rotation.waiting and (gate := shut_gate(rotation)):
         return _since(f"{_DELETION} waits {gate}", rotation.waiting.shut_since)
     if deletion_at <= now and retry_at and retry_at > now:

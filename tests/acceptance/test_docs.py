@@ -15,6 +15,7 @@ from docs import commands as commands_page
 from docs import configuration, diagram, manual
 from rotator.cli import main
 from rotator.cli.app import command_of
+from rotator.config import load
 from rotator.config.types import fields_of
 from rotator.config.validation import TABLES
 from rotator.errors import Busy, ConfigError, Refused, RotatorError
@@ -165,6 +166,23 @@ def test_every_command_has_help_with_examples(
         assert words[0] == program
         assert [word for word in words if word in path][: len(path)] == [*path], example
         parse(program, words[1:])
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        block
+        for page in PAGES
+        for block in re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+        if "[[hooks]]" in block
+    ],
+)
+def test_hooks_are_such_as_rotator_takes(tmp_path: Path, block: str) -> None:
+    """Each block of hooks loads beside the example configuration, whose account it may name."""
+    config = tmp_path / "config.toml"
+    config.write_text((ROOT / "config.example.toml").read_text() + block)
+
+    assert load(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)}).hooks
 
 
 def test_the_index_names_every_page() -> None:

@@ -22,7 +22,10 @@ class FixtureOptions:
     grace: timedelta = timedelta()
     on_foreign: OnForeign = OnForeign.REFUSE
     window: tuple[str, ...] = ()
+    #: Field for the replaced value; "" for none.
+    previous_field: str = ""
     freezes: tuple[Freeze, ...] = ()
+    prove_deletion: bool = False
     #: Seconds in which a new or revoked secret becomes known all over Vonage.
     propagation: float = 0.0
     propagation_timeout: timedelta = timedelta(minutes=2)
@@ -33,6 +36,8 @@ class FixtureOptions:
     #: The account was rotated before, so that its Vault entry has a note.
     rotated_before: bool = False
     hooks: tuple[Hook, ...] = ()
+    #: Vonage's Audit API is asked who made what rotator did not.
+    audit: bool = False
     #: URL of an empty ledger; without one, a new SQLite file.
     ledger_url: str = ""
     #: URL by which the reconciler reaches that ledger; without one, the same.
@@ -61,6 +66,7 @@ class FixtureOptions:
             on_foreign=self.on_foreign,
             window=self.window,
             freezes=self.freezes,
+            prove_deletion=self.prove_deletion,
         )
         return {
             made.name: samples.account(
@@ -68,6 +74,7 @@ class FixtureOptions:
                 made.managed_by,
                 api_key=made.api_key,
                 vault_path=made.vault_path,
+                previous_field=self.previous_field,
                 policy=policy,
             )
             for made in world.accounts

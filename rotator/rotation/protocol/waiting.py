@@ -96,6 +96,12 @@ def skips_gates(rotation: Rotation, request: Request) -> bool:
     return window.LEAKED in (rotation.reason, request.reason)
 
 
+def wants_proof(account: Account, rotation: Rotation, request: Request) -> bool:
+    """Return whether the predecessor's value is tried until Vonage refuses it."""
+    is_leaked = "compromised" in (rotation.reason, request.reason)
+    return account.policy.prove_deletion or is_leaked
+
+
 def gate_retry_at(rotation: Rotation, gate: ShutGate, now: datetime) -> datetime:
     """Return when to ask a gate again: after as long as it has been shut, so ever more rarely."""
     waiting = rotation.waiting
