@@ -20,6 +20,7 @@ from tests.model_checking.world import (
     World,
     WriteCurrent,
     WritePending,
+    when,
 )
 
 #: The steps whose intent covers each kind of effect.
@@ -62,6 +63,7 @@ def before_effect(world: World, effect: Effect, sender: Sender) -> None:
     """Judge a request that is about to leave."""
     _is_intended(world, effect, sender.token)
     _is_not_held(world, effect)
+    _is_not_frozen(world, effect, sender)
     _lasts(world, effect)
     _is_not_anothers(world, effect)
     if isinstance(effect, DeleteSecret):
@@ -154,6 +156,21 @@ def _is_not_held(world: World, effect: Effect) -> None:
         raise Violation("I8", f"{effect} is sent, and the account is frozen")
     if hold and not (rotation and world.pushed == rotation.id):
         raise Violation("I8", f"{effect} is sent before the push, and the account is held")
+
+
+def _is_not_frozen(world: World, effect: Effect, sender: Sender) -> None:
+    """Judge a request that a change freeze forbids: it brings home what was sent, and that is all.
+
+    A value may be sent again that was perhaps sent before.
+    """
+    freeze, rotation = world.freeze, world.rotation
+    if freeze is None or not freeze.has(when(world.now)):
+        return
+    is_leaked = sender.is_in_a_hurry or (rotation and rotation.reason == "compromised")
+    is_begun = rotation is not None and rotation.opened_at < freeze.since
+    is_finishing = isinstance(effect, WriteCurrent | ClearPending | CreateSecret) and is_begun
+    if not is_leaked and not is_finishing:
+        raise Violation("I12", f"{effect} is sent in a change freeze")
 
 
 def _lasts(world: World, effect: Effect) -> None:

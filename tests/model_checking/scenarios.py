@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.ledger.deletions import Deletion
-from rotator.model import Account, Note, OnForeign, Request, Rotation, SecretValue, Step
-from tests.model_checking.explore import Scenario
+from rotator.model import Account, Freeze, Note, OnForeign, Request, Rotation, SecretValue, Step
+from tests.model_checking.explore import LATER, Scenario
 from tests.model_checking.operators import OPERATOR
 from tests.model_checking.ports import PATIENCE
 from tests.model_checking.process import Adopts, Asked, Bounds
@@ -74,6 +74,7 @@ def accounts(
     managed_by: str = "",
     on_foreign: OnForeign = OnForeign.REFUSE,
     prove_deletion: bool = False,
+    freezes: tuple[Freeze, ...] = (),
 ) -> dict[str, Account]:
     """Return the configured accounts."""
     one = account(
@@ -81,7 +82,9 @@ def accounts(
         managed_by,
         vault_path="account",
         pending_path="pending/account",
-        policy=policy(grace=grace, on_foreign=on_foreign, prove_deletion=prove_deletion),
+        policy=policy(
+            grace=grace, on_foreign=on_foreign, prove_deletion=prove_deletion, freezes=freezes
+        ),
     )
     return {"account": one, "parent": replace(one, name="parent", managed_by="")}
 
@@ -504,6 +507,29 @@ PROVED_LATE = Scenario(
     worlds=(tidy(proves=True, lates=1, lingers=True, spread=PATIENCE, lists_revoked=True),),
     accounts=accounts(prove_deletion=True),
 )
+#: What was begun before it is met in it, at whatever step, and what is met in it then after it.
+FREEZE = Freeze(since=when(BEGIN + LATER / 2), until=when(BEGIN + LATER * 3 / 2), reason="audit")
+FROZEN = Scenario(
+    name="a change freeze",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=accounts(freezes=(FREEZE,)),
+    asked=(ASKED, RESUMED),
+    bounds=Bounds(faults=0),
+)
+FROZEN_GRACE = Scenario(
+    name="a change freeze in which a grace ends, or is cut short",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=accounts(grace=GRACE, freezes=(FREEZE,)),
+    asked=(ASKED, HURRIED),
+    bounds=Bounds(faults=0),
+)
+FROZEN_LEAKED = Scenario(
+    name="a value that leaked in a change freeze",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=accounts(freezes=(FREEZE,)),
+    asked=(ASKED, COMPROMISED),
+    bounds=Bounds(faults=0),
+)
 BARE = World(live=(FOREIGN,), current=())
 FOUND = Scenario(
     name="a subaccount that was found, and a first secret",
@@ -585,6 +611,9 @@ ALL = (
     PROVED_MEDDLED,
     PROVED_MANAGED,
     PROVED_LATE,
+    FROZEN,
+    FROZEN_GRACE,
+    FROZEN_LEAKED,
     FOUND,
     FOUND_SLUGGISH,
     FOUND_LATE,

@@ -40,6 +40,7 @@ BRIEF = (
     scenarios.LEAKED,
     scenarios.ADOPTED,
     scenarios.GATED_TWICE,
+    scenarios.FROZEN,
     scenarios.FOUND_SLUGGISH,
     scenarios.FOUND_FULL,
     scenarios.FOUND_FORGOTTEN,
@@ -232,6 +233,13 @@ def without_minding_a_freeze(*arguments: object, **named: object) -> Action:
     return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
+def without_minding_a_change_freeze(*arguments: object, **named: object) -> Action:
+    """Delete in a change freeze what nobody has to wait for otherwise."""
+    account, observation, request = arguments
+    account = replace(account, policy=replace(account.policy, freezes=()))  # type: ignore[type-var, attr-defined]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
+
+
 def without_finishing(*arguments: object, **named: object) -> Action:
     """Take every hold for a freeze."""
     account, observation, request = arguments
@@ -288,6 +296,7 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
         (without_telling, scenarios.GATED),
         (without_proof, scenarios.PROVED),
         (without_minding_a_freeze, scenarios.HELD),
+        (without_minding_a_change_freeze, scenarios.FROZEN),
         pytest.param(without_finishing, scenarios.HELD, marks=pytest.mark.slow),
         (with_a_stranger_as_predecessor, scenarios.FOUND_REPLACED),
         pytest.param(without_minding_a_restored_ledger, scenarios.RESTORED, marks=pytest.mark.slow),

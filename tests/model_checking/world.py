@@ -23,6 +23,7 @@ from rotator.ledger.replay import Replay
 from rotator.model import (
     ABANDONED,
     NOTHING_WRITTEN,
+    Freeze,
     Hold,
     Note,
     PendingEntry,
@@ -169,6 +170,8 @@ class World:
     intent: Intent | None = None
     #: Who holds the account.
     hold: Hold | None = None
+    #: The change freeze that the configuration has for the account.
+    freeze: Freeze | None = None
     #: What the ledger's entries say, which its rows must not differ from.
     replay: Replay = field(default_factory=Replay)
     #: What was recorded since, for the replay to take in before it is asked.
@@ -339,6 +342,7 @@ class World:
             describe(sorted(one for one in self.deletions if one[0] in listable)),
             f"{staged and staged.entry.ledger_id == self.ledger_id} {self.completed} {self.astray}",
             str(self.is_forgotten),
+            describe(self.freeze),
             *map(described, (self.current_before, self.pending_before) if self.lags else ()),
             self.text_of((self.rotation, self.closed)),
         )
@@ -363,7 +367,7 @@ class World:
         facts = (
             (_expendable(rotations) & self._ids, self._looked_up(rotations)),
             (opened and self.pushed == opened.id, opened and self.told == opened.id),
-            (self.gates and opened and opened.reason == "compromised"),
+            ((self.gates or self.freeze) and opened and opened.reason == "compromised"),
             (self.jumps or self.astray) and opened and opened.verified_at and self.begun,
             self._is_resting_apart(opened) and self.resting,
             self.proves and opened and self.buried(opened.predecessor_id or ""),
