@@ -11,6 +11,7 @@ from typing import Any
 from rotator.model import Hold, Rotation, State
 from rotator.model.notification import PendingDelivery
 from rotator.model.times import rfc3339
+from rotator.model.trigger import TriggerRequest
 from rotator.reporting.condition import AccountConditions, Condition
 from rotator.reporting.text import NOTHING, age_text, moment, short
 from rotator.rotation import window
@@ -51,6 +52,7 @@ class AccountStatus(AccountConditions):
             "overdue": self.overdue_reason is not None,
             "hold": hold_document(self.summary.hold) if self.summary.hold else None,
             "gate": self._gate_document(),
+            "asked_for": _asked_for_document(self.summary.asked_for),
             "undelivered": [_undelivered_document(each) for each in self.undelivered],
             "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
         }
@@ -152,6 +154,20 @@ def hold_document(hold: Hold) -> dict[str, Any]:
         "by": hold.by,
         "at": rfc3339(hold.at),
         "freeze": hold.freeze,
+    }
+
+
+def _asked_for_document(request: TriggerRequest | None) -> dict[str, Any] | None:
+    if request is None:
+        return None
+    facts = request.actor.facts()
+    return {
+        "id": request.id,
+        "at": rfc3339(request.at),
+        "compromised": request.is_compromised,
+        "from": facts["from"],
+        "because": facts.get("because"),
+        "tries": request.tries,
     }
 
 

@@ -43,7 +43,9 @@ class AccountTimes:
     def changes_at(self) -> datetime | None:
         """The next time at which the conditions may change by the clock alone; None for never."""
         since, rotation = self.summary.current_since, self.opened
+        asked_for = self.summary.asked_for
         moments = (
+            asked_for and asked_for.at + TOLERANCE,
             self.due_from,
             self.expected_from and self.expected_from + TOLERANCE,
             since and since + self.account.policy.max_age,
@@ -110,6 +112,8 @@ class AccountTimes:
         return None if self.summary.hold else min(self._deadlines(), default=None)
 
     def _deadlines(self) -> Iterator[datetime]:
+        if self.summary.asked_for:
+            yield self.summary.asked_for.at + TOLERANCE
         if self.expected_from:
             yield self.expected_from + TOLERANCE
         if self.summary.current_since:

@@ -19,6 +19,7 @@ that something is wrong: with what consumers read, or with what the next rotatio
 `trouble-over` (older versions: `drift`, `drift-over`), `secret-appeared` and `secret-vanished` (the
 first look that showed a secret that somebody else made, or that one was gone that rotator had not
 deleted), `not-begun` (what a person asked for was refused, or failed before its first effect),
+`carried-out` (a rotation has done what was asked for through the trigger),
 `overdue` and `overdue-over`, `balance` (it is too low) and `balance-over`, `held` and `released`
 (an operator paused it, or ended that), `lease-ended` (an operator ended the lease of a process that
 is dead), `registered` (what it is was not recorded before, or the configuration has changed it),
