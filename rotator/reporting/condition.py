@@ -18,6 +18,7 @@ from rotator.model import (
     Trouble,
 )
 from rotator.model.times import rfc3339
+from rotator.model.trigger import TriggerRequest
 from rotator.reporting.text import moment, span
 from rotator.reporting.times import LATE_AFTER, TOLERANCE, AccountTimes
 from rotator.rotation import window
@@ -90,6 +91,8 @@ class AccountConditions(AccountTimes):
 
     def _conditions(self) -> Iterator[Condition]:
         trouble = self.summary.trouble
+        if asked_for := self.summary.asked_for:
+            yield self._asked_for(asked_for)
         if trouble and (not self.is_paused or trouble.state in (State.BROKEN, State.DRIFTED)):
             yield self._of_trouble(trouble)
         if self.is_paused:
@@ -106,6 +109,21 @@ class AccountConditions(AccountTimes):
             yield self._overdue(since)
         if course := self._course():
             yield course
+
+    def _asked_for(self, request: TriggerRequest) -> Condition:
+        """Return that a request through the trigger is not carried out yet."""
+        who = request.actor
+        leaked = ", as the secret leaked" if request.is_compromised else ""
+        because = f": {who.because}" if who.because else ""
+        condition = Condition(
+            state=State.DUE,
+            why=f"a rotation was asked for through the trigger, from {who.host}{leaked}{because}",
+            since=request.at,
+            tries=request.tries,
+        )
+        if self.now - request.at <= TOLERANCE:
+            return condition
+        return replace(condition, code=LATE, hint=self._late_hint)
 
     def _pauses(self) -> Iterator[Condition]:
         hold, freeze = self.summary.hold, self.freeze

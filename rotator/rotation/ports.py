@@ -27,6 +27,7 @@ from rotator.model import (
     Trouble,
     Written,
 )
+from rotator.model.trigger import TriggerRequest
 
 #: The last look before an effect. An adapter calls it exactly once for each request of an effect:
 #: after the wait for the rate limit, with the connection open, right before the first byte. If it
@@ -274,6 +275,8 @@ class AccountSummary:
     #: Consecutive failed or refused passes, and the time of the next try.
     failures: int = 0
     retry_at: datetime | None = None
+    #: The oldest request through the trigger that is not carried out.
+    asked_for: TriggerRequest | None = None
 
 
 #: Event of an entry that a person's act begins with; its other entries follow, if it comes to any.

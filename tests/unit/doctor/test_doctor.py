@@ -7,7 +7,7 @@ import pytest
 
 from rotator.application import Application
 from rotator.config import load
-from rotator.doctor import accounts, files
+from rotator.doctor import accounts, files, trigger
 from rotator.doctor.check import Verdict, clock_check
 from rotator.model import (
     CurrentEntry,
@@ -34,6 +34,9 @@ address = "https://vault.example.com"
 url_file = "ledger-url"
 [daemon]
 listen_token_file = "listen-token"
+[trigger]
+listen = "127.0.0.1:9471"
+secret_file = "trigger-key"
 [[accounts]]
 name = "sms"
 api_key = "abcd1234"
@@ -47,7 +50,14 @@ on = ["failed"]
 format = "pagerduty"
 routing_key_file = "routing-key"
 """
-ALWAYS = {"ledger-url", "listen-token", "hook-url", "hook-key", "routing-key"}
+ALWAYS = {
+    "ledger-url",
+    "listen-token",
+    "hook-url",
+    "hook-key",
+    "routing-key",
+    "trigger-key",
+}
 
 
 def world(current: str) -> Observation:
@@ -152,6 +162,34 @@ def test_every_secret_file_is_looked_at(
         found = {path.name for _, path in files._secret_files(application)}
 
     assert found == ALWAYS | names
+
+
+@pytest.mark.parametrize(
+    ("content", "verdict", "finding"),
+    [
+        ("x" * 24, "ok", "believes what is signed with one key"),
+        (f"{'x' * 24}\n{'y' * 24}", "ok", "believes what is signed with two keys"),
+        ("x" * 23, "failed", "has a key of less than 24 bytes"),
+        (None, "failed", "cannot be read: no such file"),
+    ],
+)
+def test_the_triggers_keys_are_looked_at(
+    tmp_path: Path, content: str | None, verdict: str, finding: str
+) -> None:
+    """Before a leak is reported in vain; where there is no trigger, there is nothing to say."""
+    if content:
+        (tmp_path / "trigger-key").write_text(content)
+    config = tmp_path / "config.toml"
+    config.write_text(BASE.format(vault="", auth=""))
+    with Application(load(config, {}), {}) as application:
+        [check] = trigger.checks(application)
+    with Application(load(config, {"ROTATOR_TRIGGER__LISTEN": ""}), {}) as application:
+        without = list(trigger.checks(application))
+
+    assert check.verdict == verdict
+    assert finding in check.finding
+    assert (check.hint is None) == (verdict == "ok")
+    assert without == []
 
 
 @pytest.mark.parametrize(
