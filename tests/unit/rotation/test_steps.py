@@ -33,6 +33,7 @@ from rotator.rotation.steps.issue import Create, Probe
 from rotator.rotation.steps.prepare import Evict, Open, Stage
 from rotator.rotation.steps.publish import Clear, Push, Verify
 from rotator.rotation.steps.retire import Delete, Wait
+from rotator.rotation.steps.withdraw import Withdraw
 from tests.support.observations import but
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (
@@ -507,6 +508,32 @@ def test_nothing_is_deleted_without_a_value_from_vault() -> None:
 
     with pytest.raises(CheckAndSetLost):
         Delete(secret_id="old").perform(site(observed), ROTATION, cast("Any", None))
+
+
+def test_nothing_is_withdrawn_from_another_entry_than_was_seen() -> None:
+    """What was decided on is gone from the sight: Vault is not asked."""
+    observed = Observed(
+        observation=QUIET, current=None, pending=StoredPending(version=0), credential=None
+    )
+
+    with pytest.raises(CheckAndSetLost):
+        Withdraw(field="past").perform(site(observed), ROTATION, cast("Any", None))
+
+
+def test_nothing_is_withdrawn_from_no_entry() -> None:
+    """The rules decide on it only where the entry has the field."""
+    with pytest.raises(AssertionError, match="not there"):
+        Withdraw(field="past").assumed(but(QUIET, current=None), ROTATION, at())
+
+
+def test_a_withdrawal_leaves_the_rotation_at_its_step() -> None:
+    """A deletion that was begun before may still be on its way, and must not be forgotten."""
+    rotation = replace(ROTATION, step=Step.DELETE)
+    step = Withdraw(field="past")
+    entry = step.entry("intent", rotation, **step.target)
+
+    assert step.intent(SEEN, rotation, LATER) == rotation
+    assert (entry.event, entry.step, entry.detail) == ("intent", "withdraw", {"field": "past"})
 
 
 def test_another_value_is_not_verified_whatever_its_note_says() -> None:
