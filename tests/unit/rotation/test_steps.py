@@ -31,11 +31,11 @@ from rotator.rotation.steps.base import At, Effect, Site
 from rotator.rotation.steps.bookkeeping import Abort, Close, Learn, Redate
 from rotator.rotation.steps.issue import Create, Probe
 from rotator.rotation.steps.prepare import Evict, Open, Stage
-from rotator.rotation.steps.publish import Clear, Push, Verify
+from rotator.rotation.steps.publish import Clear, Push, Verify, note_of
 from rotator.rotation.steps.retire import Delete, Wait
 from rotator.rotation.steps.withdraw import Withdraw
 from tests.support.observations import but
-from tests.support.samples import NOW
+from tests.support.samples import NOW, account, policy
 from tests.unit.rotation.protocol.facts import (
     ACCOUNT,
     CURRENT,
@@ -508,6 +508,23 @@ def test_nothing_is_deleted_without_a_value_from_vault() -> None:
 
     with pytest.raises(CheckAndSetLost):
         Delete(secret_id="old").perform(site(observed), ROTATION, cast("Any", None))
+
+
+@pytest.mark.parametrize(
+    ("every", "due_at"),
+    [(timedelta(days=30), NOW + timedelta(days=20)), (timedelta(days=5), NOW), (None, None)],
+)
+def test_a_note_tells_when_the_account_is_due(
+    every: timedelta | None, due_at: datetime | None
+) -> None:
+    """By the age of its secret; never earlier than now, and not at all without a schedule."""
+    owner = account(policy=policy(every=every))
+    secret = Secret(id="new", created_at=NOW - timedelta(days=10))
+    value = SecretValue("Pending1234")
+    note = note_of(owner, value, secret, rotation_id="r1", ledger_head="", now=NOW)
+
+    assert note.next_rotation_at == due_at
+    assert note.matches(value)
 
 
 def test_nothing_is_withdrawn_from_another_entry_than_was_seen() -> None:
