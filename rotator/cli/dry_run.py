@@ -15,6 +15,7 @@ from rotator.rotation.observation import Observation
 from rotator.rotation.steps.base import Action
 from rotator.rotation.steps.bookkeeping import Close, Observe
 from rotator.rotation.steps.prepare import Open
+from rotator.rotation.steps.prove import Prove
 from rotator.rotation.steps.publish import Push
 from rotator.rotation.steps.retire import AskGates, Delete, SecretDeletion, Wait
 from rotator.rotation.steps.withdraw import Withdraw
@@ -117,6 +118,8 @@ class Plan:
             if field := self._previous_field():
                 later.append(Withdraw(field=field))
             later.append(Delete(secret_id=self.predecessor_id))
+            if self.account.policy.prove_deletion:
+                later.append(Prove())
             due_at = rfc3339(self.wait.until)
         facts = self._facts()
         steps = [step for action in now if (step := describe(action, facts))]
@@ -158,7 +161,8 @@ class Plan:
             isinstance(action, Observe) or bool(action.sketch and action.sketch.where == "vonage")
             for action in self.actions
         )
-        return calls + 2 if self.wait else calls
+        is_proved = self.account.policy.prove_deletion and self.predecessor_id is not None
+        return calls + (3 if is_proved else 2) if self.wait else calls
 
     def _headline(self) -> str:
         rotation = self.observation.rotation if self.observation else None

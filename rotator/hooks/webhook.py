@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from rotator.errors import Stopping
 from rotator.hooks.answer import Answer, failed
 from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
+from rotator.network.signatures import SigningKey
 
 _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
@@ -55,13 +56,15 @@ def post(
     return Answer(succeeded=status in _OK, text=f"answered {status}{more}")
 
 
-def signature(key: bytes, body: bytes, at: datetime) -> str:
-    """Sign a body: `t=SECONDS,v1=HEX`, HMAC-SHA256 over the seconds since 1970, `.` and the body.
+def signature(key: SigningKey, body: bytes, at: datetime) -> str:
+    """Sign a body as before Standard Webhooks: `t=SECONDS,v1=HEX`, with the key's line as it is.
 
-    The signature includes the time, so that a receiver can refuse old requests.
+    HMAC-SHA256 over the seconds since 1970, `.` and the body. For receivers that know no other; it
+    goes with the next release.
     """
     seconds = int(at.timestamp())
-    digest = hmac.new(key, f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    signed = f"{seconds}.".encode() + body
+    digest = hmac.new(key.line.reveal().encode(), signed, hashlib.sha256).hexdigest()
     return f"t={seconds},v1={digest}"
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Protocol, Self
 
 from rotator.model import (
+    NOTHING_SEEN,
     NOTHING_WRITTEN,
     Account,
     Actor,
@@ -20,6 +21,7 @@ from rotator.model import (
     Rotation,
     Secret,
     SecretValue,
+    SeenSecrets,
     Step,
     Trouble,
     Written,
@@ -240,6 +242,8 @@ class AccountSnapshot:
     is_broken: bool = False
     #: When it is due by its current secret's age; None leaves the recorded time unchanged.
     next_due_at: datetime | None = None
+    #: It is rotated on request only: a recorded due time is removed.
+    is_on_request: bool = False
     #: Since when consumers have had no secret at all; the account is due from then on.
     first_due_at: datetime | None = None
 
@@ -335,6 +339,8 @@ class AccountState:
     trouble: Trouble | None = None
     #: The secret that the newest look found consumers to read; None where that was not certain.
     current_id: str | None = None
+    #: The secrets that looks have shown, and who made those that rotator did not.
+    seen: SeenSecrets = NOTHING_SEEN
     #: Passes in a row that failed or were refused.
     failures: int = 0
     #: Id of the ledger itself; a copy or a restored backup has the same id.
