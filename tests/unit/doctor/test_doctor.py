@@ -83,6 +83,20 @@ def test_each_secret_has_one_role() -> None:
     assert after.finding == "3 of 2 used: new current, old predecessor, orphan expendable"
 
 
+def test_a_field_that_is_not_rotators_is_named() -> None:
+    """Where the configuration wants a replaced value to be kept in it."""
+    owner, seen = account(previous_field="past"), world("new")
+    entry = seen.current.entry
+    assert entry is not None
+    taken = but(seen, current=replace(entry, is_previous_taken=True))
+    (check,) = accounts.previous(owner, taken)
+
+    assert check.verdict is Verdict.WARNING
+    assert "field past of the Vault entry is not rotator's" in check.finding
+    assert not list(accounts.previous(owner, seen))
+    assert not list(accounts.previous(owner, but(seen, current=None)))
+
+
 #: A second secret that nobody knows, beside one that Vault holds and that works.
 STRANGER = but(world("old"), rotation=None, current_authenticated_at=NOW)
 TROUBLE = Trouble(state=State.DRIFTED, code="drift", why="it is", hint="mend it", since=NOW)
