@@ -146,6 +146,7 @@ class Application:
             hooks=self.settings.hooks,
             accounts=self.accounts,
             mount=self.settings.vault.mount,
+            namespace=self.settings.vault.namespace,
             # Not before it is needed: a dry run creates no ledger.
             outbox=lambda: self.ledger.deliveries,
             runner=HookRunner(

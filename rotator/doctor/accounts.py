@@ -1,6 +1,7 @@
 """Each account at Vonage: credential, slots, roles of its secrets, and what is wrong with it."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from rotator.application import Application
 from rotator.doctor import check
@@ -8,8 +9,9 @@ from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
 from rotator.model import Account, OnForeign, Trouble
 from rotator.model.rotation import SecretRole
+from rotator.reporting.text import moment
 from rotator.reporting.verification import CHAIN_HINT, verify_ledger
-from rotator.rotation import refusals
+from rotator.rotation import refusals, window
 from rotator.rotation.observation import Observation
 from rotator.rotation.reconciler import Reconciler
 
@@ -40,6 +42,9 @@ def _account(
     if hold := observation.ledger.hold:
         refusal = refusals.held(account, hold)
         yield doubtful("hold", account.name, refusal.why, refusal.hint or "")
+    if freeze := window.freeze_at(account.policy, datetime.now(UTC)):
+        what = f"a change freeze is on until {moment(freeze.until)}: {freeze.reason}"
+        yield doubtful("freeze", account.name, what, "it ends by itself")
     if trouble:
         yield bad("rotation", account.name, f"{trouble.state}: {trouble.why}", trouble.hint)
     else:

@@ -17,8 +17,9 @@ def expected_action(
 ) -> Action:
     """Return what there is to do, or the refusal that says what is wrong.
 
-    A hold is nothing wrong.
+    A hold is nothing wrong, nor is a change freeze.
     """
+    account = replace(account, policy=replace(account.policy, freezes=()))
     observation = replace(observation, ledger=replace(observation.ledger, hold=None))
     # First without a grace, as what is wrong matters to consumers now, not at its end. With one,
     # the clock may be what is wrong.

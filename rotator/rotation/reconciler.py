@@ -31,6 +31,7 @@ from rotator.rotation.remedy import with_working_version
 from rotator.rotation.result import (
     WAITING,
     failure,
+    in_freeze,
     in_grace,
     result_of,
     snapshot_of,
@@ -41,6 +42,7 @@ from rotator.rotation.steps.base import Action
 from rotator.rotation.steps.bookkeeping import Refuse
 from rotator.rotation.steps.issue import Probe
 from rotator.rotation.steps.retire import SecretDeletion, Wait
+from rotator.rotation.window import LEAKED, freeze_at
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +70,8 @@ class Reconciler(Dependencies):
         Never raises a `RotatorError`: failures are in the result.
         """
         self.observer.pass_started(account.name)
+        if request.reason == LEAKED and (freeze := freeze_at(account.policy, self.now())):
+            log.warning("change freeze passed", account=account.name, reason=freeze.reason)
         result: PassResult | None = None
         try:
             result, has_looked = self._attempt(account, request, wait=wait, claimed=claimed)
@@ -130,6 +134,9 @@ class Reconciler(Dependencies):
             account, observation, request, propagation_timeout=timeout, now=now
         )
         rotation, last = observation.rotation, actions[-1]
+        frozen = None if refusal else in_freeze(account, rotation, request, now)
+        if frozen:
+            return failure(account, rotation, frozen), actions, observation
         if isinstance(last, Refuse):
             if last is not refusal:
                 # What refuses the account itself was not observed.
