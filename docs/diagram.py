@@ -55,6 +55,7 @@ _ACCOUNT = Account(
         on_foreign=OnForeign.REFUSE,
     ),
 )
+_PROVING = replace(_ACCOUNT, policy=replace(_ACCOUNT.policy, prove_deletion=True))
 #: One secret, Vault holds it, it works, and no rotation is open.
 _QUIET = Observation(
     listing=Listing(seen_at=_NOW, secrets=(_OLD,)),
@@ -137,10 +138,12 @@ def mermaid() -> str:
 
 
 def _arrows() -> Iterator[tuple[str, str, str]]:
-    for observation, grace in _OBSERVATIONS:
+    cases = [(_ACCOUNT, *each) for each in _OBSERVATIONS]
+    # And one whose deletion is to be proved.
+    for account, observation, grace in [*cases, (_PROVING, _QUIET, timedelta())]:
         request = Request(reason="asked", grace=grace)
         planned = assumed_steps(
-            _ACCOUNT, observation, request, propagation_timeout=_PATIENCE, now=_NOW
+            account, observation, request, propagation_timeout=_PATIENCE, now=_NOW
         )
         names = [("Observe", ""), *((type(action).__name__, action.rule) for action in planned)]
         for (before, _), (after, rule) in pairwise(names):

@@ -43,6 +43,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--all --json",
         'sms-prod --compromised --reason "incident 42"',
         "--all --compromised --yes --actor ann",
+        "--all --compromised --before 2026-11-30T02:41:25Z",
         "sms-prod --take-over",
     ),
     "resume": ("resume.resume", "", "sms-prod", "--json"),

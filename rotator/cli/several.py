@@ -12,8 +12,8 @@ from rotator.model import Account, Problem
 if TYPE_CHECKING:
     from rotator.application import Application
 
-#: Number of accounts that are named before a question about all of them.
-_MOST_NAMES = 20
+#: Number of accounts that are named in a sentence about all of them.
+MOST_NAMES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +48,24 @@ def confirm(accounts: Sequence[Account], action: str, *, yes: bool) -> None:
         typer.Abort: the answer is no, or missing.
     """
     if len(accounts) > 1 and sys.stdin.isatty() and not yes:
-        names = [account.name for account in accounts]
-        left = len(names) - _MOST_NAMES
-        output.say(", ".join(names[:_MOST_NAMES]) + (f" and {left} more" if left > 0 else ""))
+        output.say(listed([account.name for account in accounts]))
         prompts.confirm(f"{action} these {len(accounts)} accounts?")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the first names, and how many more there are."""
+    names = list(names)
+    left = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {left} more" if left > 0 else "")
+
+
+def say_first(lines: Iterable[str], *, level: str = "info") -> None:
+    """Write the first lines to standard error, and how many more there are."""
+    lines = list(lines)
+    for line in lines[:MOST_NAMES]:
+        output.say(line, level=level)
+    if left := lines[MOST_NAMES:]:
+        output.say(f"and {len(left)} more like these", level=level)
 
 
 def in_turn(accounts: Iterable[Account], act: Callable[[Account], Result]) -> list[Result]:

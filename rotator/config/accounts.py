@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from rotator.config.errors import ConfigProblem, InvalidValue, Located, Location, did_you_mean
+from rotator.config.freezes import FreezeTable, freezes_of
 from rotator.config.sections import VaultSettings, VonageSettings
 from rotator.config.types import (
     HOW_TO_WRITE,
@@ -109,6 +110,7 @@ class PolicyTable(Table):
     length: Annotated[int | None, Field(ge=MIN_LENGTH, le=MAX_LENGTH)] = None
     on_foreign: Annotated[OnForeign | None, member_of(OnForeign)] = None
     window: Annotated[tuple[str, ...] | None, BeforeValidator(_windows)] = None
+    prove_deletion: bool | None = None
     #: None: the balance is not checked. No account has more than a billion.
     min_balance: Annotated[Decimal | None, BeforeValidator(_euros), Field(ge=0, le=10**9)] = None
 
@@ -156,21 +158,25 @@ def policy_of(table: PolicyTable, default: Policy) -> Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Settings that all accounts share: the issuer, and the prefix of paths in Vault."""
+    """Settings that all accounts share: issuer, prefix of paths in Vault, change freezes."""
 
     #: Host of the Vonage API.
     issuer: str
     #: The mount, preceded by the namespace if there is one.
     mount: str
     pending_prefix: str
+    freezes: tuple[FreezeTable, ...]
 
     @classmethod
-    def of(cls, vonage: VonageSettings, vault: VaultSettings) -> Self:
-        """Derive it from the two tables."""
+    def of(
+        cls, vonage: VonageSettings, vault: VaultSettings, freezes: tuple[FreezeTable, ...]
+    ) -> Self:
+        """Derive it from the tables."""
         return cls(
             issuer=urlsplit(vonage.api_url).hostname or "",
             mount=f"{vault.namespace}/{vault.mount}".strip("/"),
             pending_prefix=vault.pending_prefix,
+            freezes=freezes,
         )
 
     def account(
@@ -187,7 +193,7 @@ class Placement:
             issuer=self.issuer,
             mount=self.mount,
             pending_path=f"{self.pending_prefix}/{name}",
-            policy=policy_of(table, default),
+            policy=replace(policy_of(table, default), freezes=freezes_of(name, self.freezes)),
             **own,
         )
 

@@ -100,6 +100,7 @@ _OUTAGES = {
     "vonage": "Vonage cannot be used",
     "ledger": "the ledger cannot be used",
     "page": "the page cannot be served",
+    "trigger": "no rotation can be asked for through the trigger",
     "configuration": "the new configuration is refused",
 }
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from rotator.model import NEVER, Hold, Rotation, State
+from rotator.model import NEVER, Freeze, Hold, Rotation, State
 from rotator.model.convergence import Convergence
 from rotator.model.notification import PendingDelivery
 from rotator.model.times import rfc3339
+from rotator.model.trigger import TriggerRequest
 from rotator.reporting.condition import AccountConditions, Condition
 from rotator.reporting.text import NOTHING, age_text, moment, short
 from rotator.rotation import window
@@ -51,7 +52,9 @@ class AccountStatus(AccountConditions):
             "next_due_at": rfc3339(self.next_due_at),
             "overdue": self.overdue_reason is not None,
             "hold": hold_document(self.summary.hold) if self.summary.hold else None,
+            "freeze": freeze_document(self.freeze) if self.freeze else None,
             "gate": self._gate_document(),
+            "asked_for": _asked_for_document(self.summary.asked_for),
             "undelivered": [_undelivered_document(each) for each in self.undelivered],
             "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
         }
@@ -157,6 +160,8 @@ class AccountStatus(AccountConditions):
             "new_secret_id": rotation.new_id,
             "vault_version": rotation.vault_version,
             "delete_due_at": rfc3339(window.deletion_at(self.account.policy, rotation)),
+            "old_secret_dead_at": rfc3339(rotation.dead_at),
+            "dead_after": rotation.dead_after,
             "error_code": rotation.error_code,
         }
 
@@ -168,6 +173,26 @@ def hold_document(hold: Hold) -> dict[str, Any]:
         "by": hold.by,
         "at": rfc3339(hold.at),
         "freeze": hold.freeze,
+    }
+
+
+def freeze_document(freeze: Freeze) -> dict[str, Any]:
+    """Return a change freeze as a JSON object, as the configuration has it."""
+    since, until = rfc3339(freeze.since), rfc3339(freeze.until)
+    return {"from": since, "to": until, "reason": freeze.reason}
+
+
+def _asked_for_document(request: TriggerRequest | None) -> dict[str, Any] | None:
+    if request is None:
+        return None
+    facts = request.actor.facts()
+    return {
+        "id": request.id,
+        "at": rfc3339(request.at),
+        "compromised": request.is_compromised,
+        "from": facts["from"],
+        "because": facts.get("because"),
+        "tries": request.tries,
     }
 
 

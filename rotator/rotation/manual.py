@@ -5,9 +5,9 @@ effect happens without a committed intent, so that the record distinguishes a se
 from an unexplained one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -49,6 +49,8 @@ class AccountSecrets:
     adopted_id: str | None = None
     #: When Vault removes its value on its own; None for never.
     ends_at: datetime | None = None
+    #: Who made secrets that rotator did not, in words, by id.
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, account: Account, observed: Observed) -> "AccountSecrets":
@@ -81,6 +83,7 @@ class AccountSecrets:
             expendable_ids=observation.ledger.expendable_ids,
             adopted_id=observation.ledger.adopted_id,
             ends_at=entry.ends_at if entry else None,
+            origins=observation.ledger.seen.origins,
         )
 
     def whole_id(self, given: str) -> str:

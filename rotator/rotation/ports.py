@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Protocol, Self
 
 from rotator.model import (
+    NOTHING_SEEN,
     NOTHING_WRITTEN,
     Account,
     Actor,
@@ -20,11 +21,13 @@ from rotator.model import (
     Rotation,
     Secret,
     SecretValue,
+    SeenSecrets,
     ShutGate,
     Step,
     Trouble,
     Written,
 )
+from rotator.model.trigger import TriggerRequest
 
 #: The last look before an effect. An adapter calls it exactly once for each request of an effect:
 #: after the wait for the rate limit, with the connection open, right before the first byte. If it
@@ -272,6 +275,8 @@ class AccountSummary:
     #: Consecutive failed or refused passes, and the time of the next try.
     failures: int = 0
     retry_at: datetime | None = None
+    #: The oldest request through the trigger that is not carried out.
+    asked_for: TriggerRequest | None = None
 
 
 #: Event of an entry that a person's act begins with; its other entries follow, if it comes to any.
@@ -338,6 +343,8 @@ class AccountState:
     trouble: Trouble | None = None
     #: The secret that the newest look found consumers to read; None where that was not certain.
     current_id: str | None = None
+    #: The secrets that looks have shown, and who made those that rotator did not.
+    seen: SeenSecrets = NOTHING_SEEN
     #: Passes in a row that failed or were refused.
     failures: int = 0
     #: Id of the ledger itself; a copy or a restored backup has the same id.

@@ -616,3 +616,27 @@ def test_a_server_whose_clock_is_off_is_told(cli: CliFixture) -> None:
     off = {row["about"] for row in done.json()["checks"] if row["check"] == "clock"}
     assert off == {"vault", "vonage"}
     assert done.code == 1
+
+
+def test_who_made_a_foreign_secret_is_told(cli: CliFixture) -> None:
+    """With `audit` alone, and recorded nowhere; also where Vonage does not say it."""
+    cli.run("rotate-now", "account-1", "--grace", "0s")
+    cli.world.vonage.add_secret(cli.account.api_key, "Brought0ByHand")
+    audited = cli.config.read_text().replace("[vonage]", "[vonage]\naudit = true")
+    entries = cli.sql("SELECT * FROM entry")
+    silent = checked(cli)
+    cli.config.write_text(audited)
+    told = checked(cli)
+    cli.world.vonage.not_audited.add(cli.account.api_key)
+    refused = checked(cli)
+    cli.world.vonage.not_audited.clear()
+    cli.world.vonage.faults.add(Fault("status", path="/beta/audit/", status=503))
+    unanswered = checked(cli)
+
+    assert "operator@example.com" not in repr(silent)
+    assert "operator@example.com" in told["rotation"].finding
+    assert "audit" not in told
+    assert "not provisioned" in refused["audit"].finding
+    assert "set `audit = false` in [vonage]" in (refused["audit"].hint or "")
+    assert "HTTP 503" in unanswered["audit"].finding
+    assert cli.sql("SELECT * FROM entry") == entries

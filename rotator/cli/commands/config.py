@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rotator.cli import output
 from rotator.cli.context import CommandContext, json_option
+from rotator.reporting.text import moment
 
 if TYPE_CHECKING:
     from rotator.model.notification import Hook
@@ -26,6 +28,10 @@ def check(context: typer.Context) -> None:
             output.say(f"hint: {found[1]}", level="warning")
     if names := consumers.unawaited(settings):
         output.say(f"warning: {consumers.warning(names)}", level="warning")
+    for freeze in settings.freezes:
+        if freeze.until <= datetime.now(UTC):
+            over = f"the change freeze until {moment(freeze.until)} is over"
+            output.say(f"note: {over}, its table can go: {freeze.reason}")
     count = len(settings.accounts)
     output.write(f"ok: {count} account{'' if count == 1 else 's'}")
 

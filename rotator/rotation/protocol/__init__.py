@@ -33,6 +33,7 @@ The order of the steps, and why it is safe to be killed between any two of them:
     withdraw Remove the predecessor's value from the current entry, if it is kept there beside the
              new one: no consumer reads a value that is about to be deleted.
     delete   Check that Vault's value authenticates, then delete the predecessor.
+    prove    If it leaked, or the policy asks for it: check that Vonage refuses its value.
 
 Before `push` a rotation may abort: the secret that it created is deleted again. After `push` it
 only rolls forward.
@@ -55,6 +56,9 @@ value yet does not continue; once it has, finishing is safer than waiting with a
 use nowhere. No secret is deleted outside of them either, not even to free a slot for a value that
 was sent and did not arrive. A rotation that an operator requests starts now; its deletion waits for
 a window, unless the operator asked for no grace.
+
+A change freeze closes every window, and a request of an operator does not pass it: the pass refuses
+that before it begins. Only what replaces a leaked secret goes through.
 
 An operator's hold prevents a rotation from being opened, and an open one from pushing: no consumer
 has seen the new secret yet, so the rotation may pause there. One that has pushed is finished

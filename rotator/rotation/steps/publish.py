@@ -19,11 +19,12 @@ from rotator.model import (
 )
 from rotator.rotation import schedule, window
 from rotator.rotation.observation import Current, Observation
-from rotator.rotation.ports import LastLook, StoredCurrent, StoredPending
+from rotator.rotation.ports import LastLook, NewEntry, StoredCurrent, StoredPending
 from rotator.rotation.steps.base import (
     At,
     Change,
     Check,
+    Detail,
     Effect,
     ObserveAgain,
     Site,
@@ -53,9 +54,22 @@ class Push(Effect[tuple[Note, Written]]):
     )
 
     def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
-        """Record the pending version: it is cleared later, whatever a standby then shows."""
-        intended = super().intent(observation, rotation, now)
-        return replace(intended, pending_version=observation.pending.version)
+        """Record the pending version: it is cleared later, whatever a standby then shows.
+
+        Likewise the version that holds the predecessor's value.
+        """
+        is_certain = _holds_predecessor(observation, rotation)
+        return replace(
+            super().intent(observation, rotation, now),
+            pending_version=observation.pending.version,
+            predecessor_version=observation.current.version if is_certain else None,
+        )
+
+    def entry(self, event: str, rotation: Rotation, **detail: Detail) -> NewEntry:
+        """Return its entry, which records the version that holds the predecessor's value."""
+        if version := rotation.predecessor_version:
+            detail["predecessor_version"] = version
+        return super().entry(event, rotation, **detail)
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> tuple[Note, Written]:
         """Write it over what was seen, with a note that binds it to its id and its rotation."""
@@ -78,7 +92,10 @@ class Push(Effect[tuple[Note, Written]]):
         note = replace(note, old_valid_until=old_valid_until)
         if base.value and keeps_previous(site.account, observation, rotation, site.request):
             note = note.keeping(base.value, site.account.previous_field)
-        return note, site.store.write_current(site.account, base, value, note, before_send=look)
+        written = site.store.write_current(site.account, base, value, note, before_send=look)
+        if _holds_predecessor(site.observed.observation, rotation):
+            site.observed.predecessor = base.value
+        return note, written
 
     def done(
         self, observation: Observation, rotation: Rotation, result: tuple[Note, Written], at: At
@@ -134,16 +151,14 @@ def note_of(  # noqa: PLR0913  # half by name
     now: datetime,
 ) -> Note:
     """Return the note for `value`, which is `secret` at Vonage; it is due as that one is."""
-    policy, due_at = account.policy, None
-    if policy.every or policy.cron:
-        due_at = max(schedule.next_due(account, secret.created_at), now)
+    due_at = schedule.next_due(account, secret.created_at)
     return Note(
         secret_id=secret.id,
         rotation_id=rotation_id,
         rotated_at=now,
         ledger_head=ledger_head,
         check=Note.check_of(value, secret_id=secret.id, rotation_id=rotation_id),
-        next_rotation_at=due_at,
+        next_rotation_at=max(due_at, now) if due_at else None,
     )
 
 
@@ -152,16 +167,14 @@ def keeps_previous(
 ) -> bool:
     """Return whether Vault's value is kept beside the new one: it is the predecessor's, and works.
 
-    It is if it authenticates, is not the new one, and there is no third secret. A value that leaked
-    is not kept, nor one without a grace.
+    A value that leaked is not kept, nor one without a grace.
     """
-    entry, pending = observation.current.entry, observation.pending
+    entry = observation.current.entry
     is_leaked = "compromised" in (rotation.reason, request.reason)
     if entry is None or entry.is_previous_taken or not account.previous_field or is_leaked:
         return False
-    others = observation.listing.ids - {rotation.new_id}
-    is_predecessors = others == {rotation.predecessor_id} and not pending.equals_current
     is_live = observation.current.authenticated_at is not None
+    is_predecessors = _holds_predecessor(observation, rotation)
     return is_live and is_predecessors and bool(_grace(rotation, request))
 
 
@@ -180,6 +193,22 @@ def _deletion_at(
     return window.deletion_at(
         account.policy, replace(rotation, grace=grace, verified_at=verified_at)
     )
+
+
+def _holds_predecessor(observation: Observation, rotation: Rotation) -> bool:
+    """Return whether the current value is certainly the predecessor's.
+
+    An intact note says so. Without a note it is, if it authenticates and the new secret is the only
+    other one.
+    """
+    entry, predecessor_id = observation.current.entry, rotation.predecessor_id
+    if entry is None or predecessor_id is None:
+        return False
+    if entry.note is not None:
+        return entry.intact and entry.note.secret_id == predecessor_id
+    is_another = not observation.pending.equals_current
+    is_live = observation.current.authenticated_at is not None and is_another
+    return is_live and observation.listing.ids - {rotation.new_id} == {predecessor_id}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from rotator.model import CLOCK, GateWait, Hold, State, Step, Trouble
+from rotator.model import CLOCK, Actor, GateWait, Hold, State, Step, Trouble
 from rotator.model.convergence import Convergence
 from rotator.model.notification import Event, PendingDelivery
+from rotator.model.trigger import TriggerRequest
 from rotator.reporting.status import AccountStatus
 from rotator.rotation.ports import AccountSummary
 from tests.support.samples import account, rotation
@@ -424,3 +425,34 @@ def test_the_conditions_change_at_the_times_that_are_told(known: dict[str, Any])
     assert [(e.state, e.code) for e in far.conditions] == [
         (e.state, e.code) for e in found.conditions
     ]
+
+
+def test_a_request_through_the_trigger_is_shown_until_it_is_carried_out() -> None:
+    """Who asks, from where and why; it counts as late if no daemon takes it up."""
+    scanner = Actor(by="trigger", host="192.0.2.7", because="found in a repository")
+    request = TriggerRequest(
+        id="msg_1", account="a", is_compromised=True, actor=scanner, at=NOW - HOUR / 6, seq=7
+    )
+    found = status(asked_for=request)
+    late = found.at(NOW + HOUR)
+
+    assert found.state is State.DUE
+    assert found.row()[-1] == (
+        "a rotation was asked for through the trigger, from 192.0.2.7, as the secret leaked: "
+        "found in a repository"
+    )
+    assert found.document()["asked_for"] == {
+        "id": "msg_1",
+        "at": "2026-11-23T11:50:00Z",
+        "compromised": True,
+        "from": "192.0.2.7",
+        "because": "found in a repository",
+        "tries": 0,
+    }
+    assert found.changes_at == found.late_from == NOW + HOUR / 12
+    assert (found.condition.code, late.condition.code) == (None, "late")
+    assert not found.needs_attention
+    assert late.needs_attention
+    plain = replace(request, is_compromised=False, actor=Actor(by="trigger", host="192.0.2.7"))
+    assert status(asked_for=plain).condition.why.endswith("through the trigger, from 192.0.2.7")
+    assert status().document()["asked_for"] is None
