@@ -19,6 +19,7 @@ from rotator.config.sections import (
     VaultSettings,
     VonageSettings,
 )
+from rotator.config.trigger import TriggerSettings
 from rotator.config.types import Table
 from rotator.errors import UnknownAccount
 from rotator.model import NEVER, Account, DiscoveredSubaccount, Policy
@@ -36,6 +37,7 @@ class Settings:
     #: The default policy; each account has its own, complete policy.
     policy: Policy
     daemon: DaemonSettings
+    trigger: TriggerSettings
     telemetry: TelemetrySettings
     #: In the order of the file; discovered ones come last.
     accounts: tuple[Account, ...]
@@ -88,7 +90,7 @@ class Settings:
         Defaults and the environment are applied and paths resolved. A key without a value is left
         out, so that the result, written as TOML, is a configuration with the same effect.
         """
-        names = ("vonage", "vault", "ledger", "policy", "daemon", "telemetry")
+        names = ("vonage", "vault", "ledger", "policy", "daemon", "trigger", "telemetry")
         accounts = [account for account in self.accounts if not account.discovered]
         lists = {
             "accounts": [_flat(vars(account), account.policy) for account in accounts],

@@ -39,6 +39,7 @@ from rotator.config.sections import (
     auth_problems,
 )
 from rotator.config.settings import Settings
+from rotator.config.trigger import TriggerSettings
 from rotator.config.types import PathContext, Table, fields_of
 from rotator.model import Policy
 from rotator.model.times import format_duration
@@ -51,6 +52,7 @@ TABLES: Mapping[str, type[Table]] = {
     "ledger": LedgerSettings,
     "policy": PolicyTable,
     "daemon": DaemonSettings,
+    "trigger": TriggerSettings,
     "telemetry": TelemetrySettings,
     "accounts": AccountTable,
     "discover": DiscoverTable,
@@ -135,6 +137,7 @@ class Document:
             place = self._place("policy")
             self.problems.extend(policy_problems(place, default, policy, is_strict=self._is_strict))
         daemon = self._top(DaemonSettings, "daemon")
+        trigger = self._top(TriggerSettings, "trigger")
         telemetry = self._top(TelemetrySettings, "telemetry")
 
         accounts = self._list(AccountTable, "accounts", policy)
@@ -156,7 +159,7 @@ class Document:
 
         if vonage is None or vault is None or ledger is None or policy is None:
             return None
-        if daemon is None or telemetry is None:
+        if daemon is None or trigger is None or telemetry is None:
             return None
         frozen = tuple(each.table for each in freezes)
         placement = Placement.of(vonage, vault, frozen)
@@ -166,6 +169,7 @@ class Document:
             ledger=ledger,
             policy=policy,
             daemon=daemon,
+            trigger=trigger,
             telemetry=telemetry,
             accounts=tuple(each.table.account(policy, placement) for each in accounts),
             hooks=tuple(each.table.hook() for each in hooks),

@@ -18,6 +18,7 @@ from rotator.model import (
     Trouble,
 )
 from rotator.model.times import rfc3339
+from rotator.model.trigger import TriggerRequest
 from rotator.reporting.text import moment, span
 from rotator.reporting.times import LATE_AFTER, TOLERANCE, AccountTimes
 from rotator.rotation import window
@@ -90,6 +91,8 @@ class AccountConditions(AccountTimes):
 
     def _conditions(self) -> Iterator[Condition]:
         trouble = self.summary.trouble
+        if asked_for := self.summary.asked_for:
+            yield self._asked_for(asked_for)
         if trouble and (not self.is_paused or trouble.state in (State.BROKEN, State.DRIFTED)):
             yield self._of_trouble(trouble)
         if self.is_paused:
@@ -106,6 +109,21 @@ class AccountConditions(AccountTimes):
             yield self._overdue(since)
         if course := self._course():
             yield course
+
+    def _asked_for(self, request: TriggerRequest) -> Condition:
+        """Return that a request through the trigger is not carried out yet."""
+        who = request.actor
+        leaked = ", as the secret leaked" if request.is_compromised else ""
+        because = f": {who.because}" if who.because else ""
+        condition = Condition(
+            state=State.DUE,
+            why=f"a rotation was asked for through the trigger, from {who.host}{leaked}{because}",
+            since=request.at,
+            tries=request.tries,
+        )
+        if self.now - request.at <= TOLERANCE:
+            return condition
+        return replace(condition, code=LATE, hint=self._late_hint)
 
     def _pauses(self) -> Iterator[Condition]:
         hold, freeze = self.summary.hold, self.freeze
@@ -290,9 +308,13 @@ class AccountConditions(AccountTimes):
         )
         if waiting and waiting.gate:
             what = "the clock" if waiting.gate == CLOCK else f"gate {waiting.gate}"
+            why = f"waiting for {what} since {moment(waiting.shut_since)}: {waiting.reason}"
+            counted = waiting.convergence
+            # A gate's own words mostly have it, too.
+            is_told = counted is None or counted.counted in str(waiting.reason)
             condition = replace(
                 condition,
-                why=f"waiting for {what} since {moment(waiting.shut_since)}: {waiting.reason}",
+                why=why if is_told else f"{why} ({counted})",
                 since=waiting.shut_since,
                 next_try_at=waiting.retry_at,
             )

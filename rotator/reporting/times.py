@@ -52,8 +52,9 @@ class AccountTimes:
     @property
     def changes_at(self) -> datetime | None:
         """The next time at which the conditions may change by the clock alone; None for never."""
-        rotation = self.opened
+        rotation, asked_for = self.opened, self.summary.asked_for
         moments = (
+            asked_for and asked_for.at + TOLERANCE,
             self.due_from,
             self.expected_from and self.expected_from + TOLERANCE,
             self.overdue_from,
@@ -137,6 +138,8 @@ class AccountTimes:
         return None if self.is_paused else min(self._deadlines(), default=None)
 
     def _deadlines(self) -> Iterator[datetime]:
+        if self.summary.asked_for:
+            yield self.summary.asked_for.at + TOLERANCE
         if self.expected_from:
             yield self.expected_from + TOLERANCE
         if self.overdue_from:

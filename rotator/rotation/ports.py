@@ -22,10 +22,12 @@ from rotator.model import (
     Secret,
     SecretValue,
     SeenSecrets,
+    ShutGate,
     Step,
     Trouble,
     Written,
 )
+from rotator.model.trigger import TriggerRequest
 
 #: The last look before an effect. An adapter calls it exactly once for each request of an effect:
 #: after the wait for the rate limit, with the connection open, right before the first byte. If it
@@ -273,6 +275,8 @@ class AccountSummary:
     #: Consecutive failed or refused passes, and the time of the next try.
     failures: int = 0
     retry_at: datetime | None = None
+    #: The oldest request through the trigger that is not carried out.
+    asked_for: TriggerRequest | None = None
 
 
 #: Event of an entry that a person's act begins with; its other entries follow, if it comes to any.
@@ -402,8 +406,8 @@ class Hooks(Protocol):
     def gates(self, account: Account) -> tuple[str, ...]:
         """Return the gates that must be open before a predecessor of `account` is deleted."""
 
-    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
-        """Ask one gate: None where it is open, else the reason why it is shut, on one line.
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> ShutGate | None:
+        """Ask one gate: None where it is open, else why it is shut.
 
         Blocks until the gate answers or times out. No answer means shut.
 

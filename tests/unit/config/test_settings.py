@@ -44,6 +44,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
             "listen": "127.0.0.1:9470",
             "allowed_hosts": [],
         },
+        "trigger": {"listen": "", "tolerance": "5m", "max_per_hour": 60},
         "telemetry": {"otlp_endpoint": ""},
         "accounts": [
             {
