@@ -6,7 +6,7 @@ Keys, kinds and defaults are those of the settings model; what a key means is sa
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from rotator.config.accounts import DEFAULT_POLICY
 from rotator.config.loader import overrides
+from rotator.config.types import fields_of
 from rotator.config.validation import LISTS, TABLES
 from rotator.model.times import format_duration
 
@@ -35,7 +36,7 @@ def page(text: str) -> str:
         if table == "accounts":
             parts.append("Any key of `[policy]` can also be set here, for this account alone.\n")
         parts.append("| key | kind | default | meaning |\n|---|---|---|---|")
-        for key, field in model.model_fields.items():
+        for key, field in fields_of(model).items():
             is_of_policy = table == "accounts" and key in TABLES["policy"].model_fields
             if is_of_policy or f"{table}.{key}" in TABLES:
                 continue
@@ -80,6 +81,7 @@ _NAMES: dict[Any, str] = {
     str: "text",
     timedelta: "duration",
     Path: "path",
+    datetime: "date-time",
 }
 
 

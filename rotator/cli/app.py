@@ -103,6 +103,23 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "subaccounts list": ("subaccounts.list_", "parent", "parent --json"),
     "hooks test": ("hooks.try_", "", "chat", "chat --json"),
+    "gate file": (
+        "gate.file",
+        "/run/sms-gateway/api.env",
+        "'/run/*/vonage.env' --account sms-prod",
+        f"./api.env --secret-id {_ID} --json",
+    ),
+    "gate http": (
+        "gate.http",
+        "https://sms-gateway.example.com/vonage",
+        "http://10.0.0.1:8080/vonage http://10.0.0.2:8080/vonage --account sms-prod",
+    ),
+    "gate audit": (
+        "gate.audit",
+        "'/var/log/vault/audit.log*'",
+        "'/var/log/vault/audit.log*' --within 8d --ignore backup --account sms-prod",
+        "/var/log/vault/audit.log --path vonage/sms-prod --vault-version 5 --per token",
+    ),
     "config check": ("config.check", ""),
     "config show": ("config.show", "", "--json"),
     "db current": ("db.current", ""),
@@ -137,6 +154,11 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "subaccounts": ("A primary account's subaccounts at Vonage.", "list parent"),
     "hooks": ("The hooks that are called for events.", "test", "test chat"),
+    "gate": (
+        "Gates: whether every consumer uses the new secret, for hooks and by hand.",
+        "file '/run/*/vonage.env' --account sms-prod",
+        "audit '/var/log/vault/audit.log*' --account sms-prod",
+    ),
     "config": ("The configuration: check it, show what is in effect.", "check", "show --json"),
     "db": ("The ledger's schema, and a copy of the ledger elsewhere.", "current", "upgrade"),
 }

@@ -28,6 +28,7 @@ _BEGUN = {
     Step.CREATE: "sending it to Vonage",
     Step.PUSH: "writing it to the current entry",
     Step.CLEAR: "removing the pending entry",
+    Step.WITHDRAW: "removing the old value from the current entry",
     Step.DELETE: "deleting the old secret",
 }
 _DONE = {
@@ -39,6 +40,7 @@ _DONE = {
     Step.VERIFY: "verified in Vault as version {vault_version}",
     Step.CLEAR: "pending entry removed",
     Step.HOOKS: "hooks notified",
+    Step.WITHDRAW: "old value removed from Vault's field {field}, version {vault_version}",
     Step.DELETE: "secret deleted (id {secret_id})",
 }
 _LEARNED = {
@@ -51,12 +53,16 @@ _OTHER = {
     "not-begun": "{operation} not begun ({code})",
     "secret-appeared": "secret {secret_id}: {why}",
     "secret-vanished": "secret {secret_id}: {why}",
+    "secret-explained": "secret {secret_id} was {why}",
     "asked": "the open rotation goes on as asked for",
     "rejected": "not done ({code}); looking again",
     "unknown": "not certain ({code}); checking what became of it",
     "gate-shut": "waiting for gate {gate}: {why}",
     "gates-open": "open: gate {gates}",
     "gates-skipped": "not asked, as the old secret leaked: gate {gates}",
+    "still-accepted": "Vonage still accepts the old secret; trying it again",
+    "dead-after": "Vonage refuses the old secret (id {secret_id})",
+    "not-proven": "not proved that Vonage refuses the old secret: {why}",
     "aborting": "undoing the rotation ({code})",
     "closed": "rotation {outcome}",
 }

@@ -41,6 +41,8 @@ def results_document(
             "new_secret_id": result.new_secret_id,
             "vault_version": result.vault_version,
             "delete_due_at": rfc3339(result.delete_due_at),
+            "old_secret_dead_at": rfc3339(result.old_secret_dead_at),
+            "dead_after": result.dead_after,
             "error": vars(result.error) if result.error else None,
             "hooks": delivery.outcomes(result.account) if delivery else [],
         }

@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from rotator.config.errors import ConfigProblem, InvalidValue, Located, Location, did_you_mean
+from rotator.config.freezes import FreezeTable, freezes_of
 from rotator.config.sections import VaultSettings, VonageSettings
 from rotator.config.types import (
     HOW_TO_WRITE,
     ApiKey,
     FieldName,
     Name,
+    OptionalFieldName,
     Table,
     VaultPath,
     cron_expression,
@@ -108,6 +110,7 @@ class PolicyTable(Table):
     length: Annotated[int | None, Field(ge=MIN_LENGTH, le=MAX_LENGTH)] = None
     on_foreign: Annotated[OnForeign | None, member_of(OnForeign)] = None
     window: Annotated[tuple[str, ...] | None, BeforeValidator(_windows)] = None
+    prove_deletion: bool | None = None
     #: None: the balance is not checked. No account has more than a billion.
     min_balance: Annotated[Decimal | None, BeforeValidator(_euros), Field(ge=0, le=10**9)] = None
 
@@ -125,6 +128,8 @@ class AccountTable(PolicyTable):
     vault_path: VaultPath
     secret_field: FieldName = "api_secret"  # noqa: S105  # a field's name
     key_field: FieldName = "api_key"
+    #: Field for the replaced value, until its secret is deleted; "" for none.
+    previous_field: OptionalFieldName = ""
     #: Name of the parent account; "" for none.
     managed_by: str = ""
 
@@ -153,21 +158,25 @@ def policy_of(table: PolicyTable, default: Policy) -> Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Settings that all accounts share: the issuer, and the prefix of paths in Vault."""
+    """Settings that all accounts share: issuer, prefix of paths in Vault, change freezes."""
 
     #: Host of the Vonage API.
     issuer: str
     #: The mount, preceded by the namespace if there is one.
     mount: str
     pending_prefix: str
+    freezes: tuple[FreezeTable, ...]
 
     @classmethod
-    def of(cls, vonage: VonageSettings, vault: VaultSettings) -> Self:
-        """Derive it from the two tables."""
+    def of(
+        cls, vonage: VonageSettings, vault: VaultSettings, freezes: tuple[FreezeTable, ...]
+    ) -> Self:
+        """Derive it from the tables."""
         return cls(
             issuer=urlsplit(vonage.api_url).hostname or "",
             mount=f"{vault.namespace}/{vault.mount}".strip("/"),
             pending_prefix=vault.pending_prefix,
+            freezes=freezes,
         )
 
     def account(
@@ -184,7 +193,7 @@ class Placement:
             issuer=self.issuer,
             mount=self.mount,
             pending_path=f"{self.pending_prefix}/{name}",
-            policy=policy_of(table, default),
+            policy=replace(policy_of(table, default), freezes=freezes_of(name, self.freezes)),
             **own,
         )
 
@@ -322,6 +331,9 @@ def entry_problems(
     """Yield the problems of an entry in Vault: its fields, and its path."""
     if table.secret_field == table.key_field:
         yield place.problem("secret_field", "is the same field as key_field")
+    for key in ("secret_field", "key_field"):
+        if table.previous_field == getattr(table, key):
+            yield place.problem("previous_field", f"is the same field as {key}")
     if vault is None:
         return
     path, prefix = table.vault_path, f"{vault.mount}/data/"

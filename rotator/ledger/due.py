@@ -131,9 +131,13 @@ def _is_ready() -> ColumnElement[bool]:
 
 
 def _waits_in_grace() -> ColumnElement[bool]:
-    """Return the condition for a grace that is not over; one with a future start does not count."""
+    """Return the condition for a grace that is not over; one with a future start does not count.
+
+    Nor does one that an operator ended, so that the deletion was begun.
+    """
     rotation = tables.rotation.c
-    return and_(rotation.delete_due_at > _NOW, rotation.verified_at <= _LATEST_GRACE)
+    is_begun = rotation.step.in_((Step.DELETE.value, Step.PROVE.value))
+    return and_(rotation.delete_due_at > _NOW, rotation.verified_at <= _LATEST_GRACE, ~is_begun)
 
 
 def _waits_at_gate() -> ColumnElement[bool]:

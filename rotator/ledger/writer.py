@@ -106,6 +106,7 @@ class LedgerWriter(Leases):
             head=account["chain_head"],
             trouble=trouble_in(account["trouble"]),
             current_id=account["current_id"],
+            seen=sightings.known(account),
             failures=account["failures"],
             ledger_id=ledger_id,
             identity=identity_of(account),
@@ -153,7 +154,7 @@ class LedgerWriter(Leases):
             columns = columns_of(identity)
             if row["api_key"] not in (None, columns["api_key"]):
                 # What was listed was another account's.
-                columns |= {"recorded_ids": None}
+                columns |= {"recorded_ids": None, "origins": None}
             if row["vault_path"] not in (None, columns["vault_path"]):
                 # The last recorded write was to a path that the account has left.
                 columns |= {"written_version": 0, "written_index": None}
@@ -227,13 +228,14 @@ class LedgerWriter(Leases):
             row = dict(locked(connection, name) or added(connection, name))
             if outbox.alert_state(row).get(event) == what:
                 return False
+            opened = _opened(connection, name)
             entry = NewEntry(
                 event=event.value if what else f"{event}-over",
                 step=None,
                 detail={"code": what, "why": why} if what else {},
                 trouble=trouble,
             )
-            change(connection, name, **self._append(connection, row, [entry], None, now))
+            change(connection, name, **self._append(connection, row, [entry], opened, now))
         return True
 
     def alerted(self, event: Event) -> set[str]:

@@ -9,6 +9,7 @@ from rotator.model.account import (
     Account,
     DiscoveredSubaccount,
     ForwardMethod,
+    Freeze,
     Identity,
     OnForeign,
     Policy,
@@ -45,6 +46,7 @@ from rotator.model.secret import (
     Written,
     believable,
 )
+from rotator.model.seen import NOTHING_SEEN, SeenSecrets
 from rotator.model.state import DRIFT, State, Trouble
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "LONGEST_WINDOW_WAIT",
     "MOST_OFFSET",
     "NEVER",
+    "NOTHING_SEEN",
     "NOTHING_WRITTEN",
     "SUPERSEDED",
     "Account",
@@ -65,6 +68,7 @@ __all__ = [
     "CurrentEntry",
     "DiscoveredSubaccount",
     "ForwardMethod",
+    "Freeze",
     "GateWait",
     "Hold",
     "Identity",
@@ -79,6 +83,7 @@ __all__ = [
     "Rotation",
     "Secret",
     "SecretValue",
+    "SeenSecrets",
     "ShutGate",
     "State",
     "Step",

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from rotator.model.account import Identity
 from rotator.model.actor import Actor
+from rotator.model.convergence import Convergence
 
 
 class Step(StrEnum):
@@ -22,7 +23,9 @@ class Step(StrEnum):
     CLEAR = "clear"
     HOOKS = "hooks"
     WAIT = "wait"
+    WITHDRAW = "withdraw"
     DELETE = "delete"
+    PROVE = "prove"
     COMPLETE = "complete"
     ABORT = "abort"
 
@@ -68,6 +71,16 @@ class Rotation:
     #: When Vault was seen to have the new value; the grace starts here. By Vonage's clock if this
     #: machine's was behind and there is a grace.
     verified_at: datetime | None = None
+    #: Version of the current entry that the push replaced, if it certainly held the predecessor's
+    #: value; None where that is not certain, or an older version of rotator pushed.
+    predecessor_version: int | None = None
+    #: When rotator deleted the predecessor, or tried to and the answer was lost; None where it did
+    #: not.
+    deleted_at: datetime | None = None
+    #: When Vonage first refused the predecessor's value; None where that was not seen.
+    dead_at: datetime | None = None
+    #: How long after `deleted_at` that was, in seconds; None where rotator did not delete it.
+    dead_after: int | None = None
     #: Error code of the abort; set before anything is undone.
     abort_code: str | None = None
     #: What keeps it from going on; None for nothing, or the grace alone.
@@ -116,6 +129,8 @@ class GateWait:
     shut_since: datetime | None = None
     #: When the daemon asks the gate again, or checks the window again.
     retry_at: datetime | None = None
+    #: How many consumers use the new secret, if the gate counts them.
+    convergence: Convergence | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +140,8 @@ class ShutGate:
     name: str
     #: The reason it gave, on one line.
     reason: str
+    #: How many consumers use the new secret, if it counts them.
+    convergence: Convergence | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +207,10 @@ class PassResult:
     new_secret_id: str | None
     vault_version: int | None
     delete_due_at: datetime | None
+    #: When Vonage was first seen to refuse the old secret; None where that was not proved.
+    old_secret_dead_at: datetime | None = None
+    #: How long after its deletion that was, in seconds; None where rotator did not delete it.
+    dead_after: int | None = None
     error: Problem | None = None
     #: Exit code of the process for this account alone.
     exit_code: int = 0

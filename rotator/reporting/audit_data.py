@@ -166,6 +166,7 @@ def _present(account: AccountReport) -> dict[str, Any]:
                 "role": secret.role.value,
                 "managed": secret.is_managed,
                 "first_seen_at": rfc3339(secret.first_seen_at),
+                "origin": secret.origin,
             }
             for secret in account.live
         ],

@@ -6,16 +6,30 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Hold, Rotation, State, Trouble
+from rotator.model import (
+    ABANDONED,
+    CLOCK,
+    SUPERSEDED,
+    Freeze,
+    Hold,
+    Rotation,
+    State,
+    Step,
+    Trouble,
+)
 from rotator.model.times import rfc3339
+from rotator.model.trigger import TriggerRequest
 from rotator.reporting.text import moment, span
 from rotator.reporting.times import LATE_AFTER, TOLERANCE, AccountTimes
+from rotator.rotation import window
 
 #: Code of what should have happened long ago.
 LATE = "late"
 #: What becomes of the old secret while anything is wrong; what, if someone else revoked it.
 STAYS = "the old secret stays until what is wrong is mended"
 GONE = "the old secret is gone already; the rotation completes at the end of its grace"
+#: What is left to do once it is deleted.
+UNPROVEN = "the old secret is deleted, and Vonage has yet to refuse it"
 
 _ORDER = {state: place for place, state in enumerate(State)}
 
@@ -76,15 +90,14 @@ class AccountConditions(AccountTimes):
         return any(condition.needs_attention for condition in self.conditions)
 
     def _conditions(self) -> Iterator[Condition]:
-        trouble, hold = self.summary.trouble, self.summary.hold
-        if trouble and (hold is None or trouble.state in (State.BROKEN, State.DRIFTED)):
+        trouble = self.summary.trouble
+        if asked_for := self.summary.asked_for:
+            yield self._asked_for(asked_for)
+        if trouble and (not self.is_paused or trouble.state in (State.BROKEN, State.DRIFTED)):
             yield self._of_trouble(trouble)
-        if hold:
-            # What it puts off is not late: the operator wants it so.
-            yield self._held(hold)
-            if self.opened and self.opened.verified_at and not hold.freeze:
-                # It is finished all the same.
-                yield self._waiting(self.opened)
+        if self.is_paused:
+            # What that puts off is not late: the operator wants it so.
+            yield from self._pauses()
             return
         if trouble is None and self.summary.failures:
             yield self._failing()
@@ -96,6 +109,31 @@ class AccountConditions(AccountTimes):
             yield self._overdue(since)
         if course := self._course():
             yield course
+
+    def _asked_for(self, request: TriggerRequest) -> Condition:
+        """Return that a request through the trigger is not carried out yet."""
+        who = request.actor
+        leaked = ", as the secret leaked" if request.is_compromised else ""
+        because = f": {who.because}" if who.because else ""
+        condition = Condition(
+            state=State.DUE,
+            why=f"a rotation was asked for through the trigger, from {who.host}{leaked}{because}",
+            since=request.at,
+            tries=request.tries,
+        )
+        if self.now - request.at <= TOLERANCE:
+            return condition
+        return replace(condition, code=LATE, hint=self._late_hint)
+
+    def _pauses(self) -> Iterator[Condition]:
+        hold, freeze = self.summary.hold, self.freeze
+        if hold:
+            yield self._held(hold)
+        if freeze:
+            yield self._frozen(freeze)
+        if self.opened and self.opened.verified_at and not (hold and hold.freeze):
+            # It is finished all the same; if a change freeze is on, after that.
+            yield self._waiting(self.opened)
 
     def _of_trouble(self, trouble: Trouble) -> Condition:
         return Condition(
@@ -117,6 +155,18 @@ class AccountConditions(AccountTimes):
             why=f"the account is held: {hold}",
             since=hold.at,
             hint=f"`rotator release {self.account.name}` ends the hold",
+        )
+
+    def _frozen(self, freeze: Freeze) -> Condition:
+        until = window.thaws_at(self.account.policy, self.now)
+        return Condition(
+            state=State.HELD,
+            code="frozen",
+            why=f"a change freeze is on until {moment(until)}: {freeze.reason}",
+            since=freeze.since,
+            next_try_at=until,
+            hint=f"it ends by itself; `rotator rotate-now {self.account.name} --compromised` goes "
+            "through it, if the secret leaked",
         )
 
     def _failing(self) -> Condition:
@@ -258,17 +308,23 @@ class AccountConditions(AccountTimes):
         )
         if waiting and waiting.gate:
             what = "the clock" if waiting.gate == CLOCK else f"gate {waiting.gate}"
+            why = f"waiting for {what} since {moment(waiting.shut_since)}: {waiting.reason}"
+            counted = waiting.convergence
+            # A gate's own words mostly have it, too.
+            is_told = counted is None or counted.counted in str(waiting.reason)
             condition = replace(
                 condition,
-                why=f"waiting for {what} since {moment(waiting.shut_since)}: {waiting.reason}",
+                why=why if is_told else f"{why} ({counted})",
                 since=waiting.shut_since,
                 next_try_at=waiting.retry_at,
             )
+        elif rotation.step is Step.PROVE:
+            condition = replace(condition, why=UNPROVEN, since=rotation.deleted_at)
         elif rotation.delete_due_at and until and until > rotation.delete_due_at <= self.now:
             condition = replace(
                 condition,
-                why=f"waiting for the window that opens at {moment(until)}, then the old secret "
-                "is deleted",
+                why=f"waiting for {self._opening} at {moment(until)}, then the old secret is "
+                "deleted",
                 since=rotation.delete_due_at,
             )
         elif until and until <= self.now:
@@ -280,10 +336,16 @@ class AccountConditions(AccountTimes):
         return replace(
             condition,
             code=LATE,
-            why=f"the old secret was to be deleted at {moment(until)}"
+            why=UNPROVEN
+            if rotation.step is Step.PROVE
+            else f"the old secret was to be deleted at {moment(until)}"
             + (f"; {condition.why}" if waiting and waiting.gate else ""),
             hint="see what the gate says" if waiting and waiting.gate else self._late_hint,
         )
+
+    @property
+    def _opening(self) -> str:
+        return "the end of the change freeze" if self.freeze else "the window that opens"
 
     @property
     def old_secret(self) -> str:

@@ -178,8 +178,8 @@ _GAUGES = (
     ),
     _gauge(
         "rotator_account_held",
-        "Whether an operator holds the account",
-        _single(lambda status: status.summary.hold is not None),
+        "Whether an operator holds the account, or a change freeze is on",
+        _single(lambda status: status.is_paused),
     ),
     _gauge(
         "rotator_account_drift",

@@ -11,13 +11,13 @@ from rotator.ledger.chain import Entry
 from rotator.model import NEVER, Policy, Rotation, Step
 from rotator.model.rotation import SecretRole
 from rotator.reporting.status import AccountStatus
-from rotator.reporting.text import age_text, span
+from rotator.reporting.text import age_text, moment, span
 from rotator.web.upcoming import Next, next_of, shut_gate
 
 #: Shown only for a rotation that has taken them; the others for each.
-_OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.ABORT)
+_OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.WITHDRAW, Step.PROVE, Step.ABORT)
 
-_DONE = ("opened", "done", "learned", "closed")
+_DONE = ("opened", "done", "learned", "dead-after", "not-proven", "closed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def steps(status: AccountStatus, entries: Iterable[Entry]) -> list[StepView]:
     notes: dict[str, str] = {}
     for entry in entries:
         step = entry.step or ""
-        if step == Step.DELETE and rotation.verified_at:
+        if step in (Step.WITHDRAW, Step.DELETE) and rotation.verified_at:
             # No entry is recorded when a wait is over.
             done.setdefault(Step.WAIT, _time(entry))
         if entry.event in _DONE:
@@ -83,6 +83,7 @@ def _wait(status: AccountStatus, rotation: Rotation) -> tuple[datetime | None, s
 _NOTES = {
     "unknown": "answer lost; checking",
     "rejected": "rejected; trying again",
+    "still-accepted": "the old secret still works; trying again",
     "aborting": "being undone",
 }
 
@@ -258,6 +259,10 @@ def policy_facts(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "rotate at", f"{policy.cron} ({policy.timezone})"
     if policy.window:
         yield "only within", f"{', '.join(policy.window)} ({policy.timezone})"
+    for freeze in policy.freezes:
+        yield "change freeze", f"{moment(freeze.since)} to {moment(freeze.until)}: {freeze.reason}"
     yield "grace", span(policy.grace)
     yield "overdue after", NEVER if policy.max_age is None else span(policy.max_age)
     yield "foreign secrets", policy.on_foreign.value
+    if policy.prove_deletion:
+        yield "deleted secrets", "tried until Vonage refuses them"

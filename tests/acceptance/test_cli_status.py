@@ -28,6 +28,7 @@ KEYS = {
     "overdue",
     "hold",
     "gate",
+    "asked_for",
     "undelivered",
     "last_rotation",
 }
@@ -42,6 +43,8 @@ ROTATION_KEYS = {
     "new_secret_id",
     "vault_version",
     "delete_due_at",
+    "old_secret_dead_at",
+    "dead_after",
     "error_code",
 }
 

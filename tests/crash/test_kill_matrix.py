@@ -61,11 +61,11 @@ class Plain(Scenario):
 
 
 class Grace(Scenario):
-    """One account whose predecessor waits; a second command deletes it."""
+    """One account whose predecessor waits, its value in Vault; a second command deletes it."""
 
     def prepare(self, here: Ground) -> None:
         """Set the grace."""
-        here.configure(grace="1h")
+        here.configure(grace="1h", previous_field="api_secret_previous")
 
     def commands(self) -> list[tuple[str, ...]]:
         """Rotate, then carry on what waits."""

@@ -1,6 +1,8 @@
 """`rotate-now`: rotate accounts now, whether or not they are due."""
 
 import sys
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -21,9 +23,9 @@ from rotator.cli.context import (
 )
 from rotator.cli.prompts import YesOption
 from rotator.cli.selection import AllOption, Names, ParentOption, Selection
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, RotatorError
 from rotator.model import Account, Request
-from rotator.model.notification import Event, subscribers
+from rotator.model.notification import Event, subscribers, waits_for_consumers
 from rotator.model.rotation import SecretRole
 from rotator.model.times import rfc3339
 from rotator.reporting import text
@@ -74,9 +76,9 @@ def rotate_now(
     """Rotate accounts now: create, store, verify, and delete the old secret after its grace.
 
     If a rotation of an account is already open, that one is continued. An account's `window` does
-    not delay its rotation; it does delay the deletion, unless no grace is asked for. On a terminal,
-    several accounts lose their grace only after a yes. A hook that fails makes the exit code 1, and
-    no rotation fail.
+    not delay its rotation; it does delay the deletion, unless no grace is asked for. In a change
+    freeze, only --compromised is not refused. On a terminal, several accounts lose their grace only
+    after a yes. A hook that fails makes the exit code 1, and no rotation fail.
 
     A run that was interrupted prints the command that goes on: the same one with `--before` and the
     time at which the first run began, so that nothing is rotated twice.
@@ -101,7 +103,10 @@ def rotate_now(
 
             raise typer.Exit(show(application, accounts, request, as_json=as_json))
         if compromised:
+            _warn_of_freezes(accounts)
             _warn_of_gates(settings, accounts)
+        elif sys.stderr.isatty():
+            _warn_of_consumers(application, accounts)
         if request.grace == timedelta() and len(accounts) > 1 and sys.stdin.isatty() and not yes:
             several.say_first(_losses(application, accounts, request))
             prompts.confirm(f"rotate these {len(accounts)} accounts without a grace?")
@@ -188,6 +193,16 @@ def _named(secret_id: str | None, role: SecretRole) -> str:
     return f"secret {output.brief(secret_id)} ({role})" if secret_id else f"the {role} secret"
 
 
+def _warn_of_freezes(accounts: list[Account]) -> None:
+    now = datetime.now(UTC)
+    found = Counter(window.freeze_at(account.policy, now) for account in accounts)
+    for freeze, count in found.items():
+        if freeze:
+            which = f"of {count} account{'' if count == 1 else 's'}"
+            warning = f"goes through the change freeze {which}, until {text.moment(freeze.until)}"
+            output.say(f"warning: {warning}: {freeze.reason}", level="warning")
+
+
 def _warn_of_gates(settings: "Settings", accounts: list[Account]) -> None:
     found = [(each, subscribers(settings.hooks, Event.GATE, each.name)) for each in accounts]
     several.say_first(
@@ -199,3 +214,16 @@ def _warn_of_gates(settings: "Settings", accounts: list[Account]) -> None:
         ),
         level="warning",
     )
+
+
+def _warn_of_consumers(application: "Application", accounts: list[Account]) -> None:
+    """Warn of accounts that were never rotated, and whose consumers nothing waits for."""
+    from rotator.doctor.consumers import warning  # noqa: PLC0415  # most runs do without
+
+    hooks = application.settings.hooks
+    names = [each.name for each in accounts if not waits_for_consumers(hooks, each.name)]
+    # What is wrong with the ledger is reported where it is needed.
+    with suppress(RotatorError):
+        known = application.ledger.reader.accounts(names) if names else ()
+        if first := [each.name for each in known if each.last_rotation is None]:
+            output.say(f"warning: {warning(first)}", level="warning")

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rotator.model import GateWait
+from rotator.model import GateWait, Step
+from rotator.model.convergence import Convergence
 from rotator.reporting.condition import GONE, STAYS
 from rotator.web.upcoming import Next, next_of
 from tests.support.samples import account
@@ -76,8 +77,23 @@ def test_what_comes_next_is_in_the_future(
             NOW - HOUR,
         ),
         (
+            {
+                "last_rotation": replace(
+                    LATE,
+                    waiting=replace(AT_GATE, convergence=Convergence(consumers=7, converged=3)),
+                )
+            },
+            "deletion of the old secret waits for gate g (3 of 7 consumers)",
+            NOW - HOUR,
+        ),
+        (
             {"last_rotation": replace(LATE, waiting=replace(AT_GATE, gate="clock"))},
             "deletion of the old secret waits for the clock",
+            NOW - HOUR,
+        ),
+        (
+            {"last_rotation": replace(LATE, step=Step.PROVE, deleted_at=NOW - HOUR)},
+            "the deleted secret is tried until Vonage refuses it",
             NOW - HOUR,
         ),
         ({"last_rotation": ROTATING}, "being rotated now", ROTATING.opened_at),
