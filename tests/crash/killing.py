@@ -99,9 +99,17 @@ class Ground:
         for server in (self.world.vonage, self.world.vault):
             server.observers.append(self._watcher(server))
 
-    def configure(self, *, grace: str = "0s", propagation_timeout: str = "30s") -> None:
+    def configure(
+        self,
+        *,
+        grace: str = "0s",
+        propagation_timeout: str = "30s",
+        prove_deletion: bool = False,
+    ) -> None:
         """Write the configuration."""
-        text = self.world.config(self.ledger_url, self.folder / "token", grace=grace)
+        token_file = self.folder / "token"
+        policy: dict[str, str | bool] = {"grace": grace, "prove_deletion": prove_deletion}
+        text = self.world.config(self.ledger_url, token_file, **policy)
         vonage = f'[vonage]\npropagation_timeout = "{propagation_timeout}"\n'
         (self.folder / "config.toml").write_text(text.replace("[vonage]\n", vonage, 1))
 
