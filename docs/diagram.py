@@ -91,12 +91,31 @@ _SENT = replace(
 )
 _CREATED = _SENT.with_rotation(replace(_OPENED, new_id="new"))
 _REFUSED = replace(_PENDING, refused_since=_LATER, refused_at=_NOW)
+_KEPT = replace(
+    _SENT.with_rotation(
+        replace(_OPENED, step=Step.WAIT, new_id="new", vault_version=2, verified_at=_LATER)
+    ),
+    current=Current(
+        entry=CurrentEntry(
+            version=2,
+            note=replace(_NOTE, secret_id="new", rotation_id="r1"),
+            intact=True,
+            has_value=True,
+            previous="api_secret_previous",
+        ),
+        version=2,
+        authenticated_at=_NOW,
+    ),
+    pending=Pending(),
+)
 #: What is observed, and the grace that is asked for.
 _OBSERVATIONS: tuple[tuple[Observation, timedelta | None], ...] = (
     # A rotation, to its grace and past it, with hooks to be told and gates to be asked.
     (_QUIET, None),
     (_HOOKED, None),
     (_HOOKED, timedelta()),
+    # A grace is over, and the old value is still beside the new one.
+    (_KEPT, timedelta()),
     # Both slots are taken, one by a secret known as expendable, or by a stranger's.
     (_ORPHANED, timedelta()),
     (_TAKEN, None),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rotator.ledger.deliveries import Deliveries
     from rotator.ledger.discovery import DiscoveredSubaccounts
     from rotator.ledger.holds import Holds
+    from rotator.ledger.triggers import Triggers
     from rotator.ledger.writer import LedgerWriter
 
 
@@ -81,6 +82,13 @@ class LedgerAccess:
         from rotator.ledger.holds import Holds  # noqa: PLC0415  # see above
 
         return Holds(self._ready_database)
+
+    @cached_property
+    def triggers(self) -> "Triggers":
+        """Rotations that are asked for through the trigger."""
+        from rotator.ledger.triggers import Triggers  # noqa: PLC0415  # see above
+
+        return Triggers(self._ready_database)
 
     @cached_property
     def discovered(self) -> "DiscoveredSubaccounts":

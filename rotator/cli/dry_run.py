@@ -16,7 +16,9 @@ from rotator.rotation.steps.base import Action
 from rotator.rotation.steps.bookkeeping import Close, Observe
 from rotator.rotation.steps.prepare import Open
 from rotator.rotation.steps.prove import Prove
+from rotator.rotation.steps.publish import Push
 from rotator.rotation.steps.retire import AskGates, Delete, SecretDeletion, Wait
+from rotator.rotation.steps.withdraw import Withdraw
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 #: mount and path of the entry, the version that Vault must have for the write to succeed (0 for no
 #: entry), the version that is read back, the secret that is deleted, and the earliest time.
 _FACTS = ("path", "check_and_set", "vault_version", "secret_id", "due_at")
+#: Characters for the name of a step; there are more only if a longer one is among them.
+_WIDTH = 7
 
 
 def describe(action: Action, facts: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -77,8 +81,10 @@ class Plan:
         """Yield the whole plan, line by line."""
         yield f"{self.account.name}: {self._headline()}"
         yield f"  replaces {self._predecessor()}"
-        for number, step in enumerate(self.steps(), start=1):
-            yield f"  {number:2}  {step['step']:7} {step['what']}"
+        steps = self.steps()
+        width = max([_WIDTH, *(len(step["step"]) for step in steps)])
+        for number, step in enumerate(steps, start=1):
+            yield f"  {number:2}  {step['step']:{width}} {step['what']}"
         yield f"  calls to Vonage: {self.calls()}"
         for secret_id in self.undecided():
             which = f"secret {secret_id} ({self._role(secret_id)})"
@@ -107,9 +113,13 @@ class Plan:
         later: list[Action] = []
         due_at = None
         if self.wait and self.predecessor_id:
-            is_gated = bool(self._gates()) and not self._is_compromised
-            later = [*([AskGates()] if is_gated else []), Delete(secret_id=self.predecessor_id)]
-            later += [Prove()] if self.account.policy.prove_deletion else []
+            if self._gates() and not self._is_compromised:
+                later.append(AskGates())
+            if field := self._previous_field():
+                later.append(Withdraw(field=field))
+            later.append(Delete(secret_id=self.predecessor_id))
+            if self.account.policy.prove_deletion:
+                later.append(Prove())
             due_at = rfc3339(self.wait.until)
         facts = self._facts()
         steps = [step for action in now if (step := describe(action, facts))]
@@ -187,6 +197,14 @@ class Plan:
         rotation = self.observation.rotation if self.observation else None
         own = rotation.grace if rotation else self.account.policy.grace
         return own if self.request.grace is None else self.request.grace
+
+    def _previous_field(self) -> str | None:
+        """Return the field with the replaced value when the grace is over; None for none."""
+        entry = self.observation.current.entry if self.observation else None
+        if entry is None or not any(isinstance(action, Push) for action in self.actions):
+            return entry.previous if entry else None
+        is_kept = self._grace() and not self._is_compromised and not entry.is_previous_taken
+        return self.account.previous_field or None if is_kept else None
 
     def _gates(self) -> str:
         return ", ".join(self.observation.gates.names) if self.observation else ""

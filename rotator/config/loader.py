@@ -163,8 +163,8 @@ def _is_stray(name: str, known: Mapping[str, Any]) -> bool:
 
 def _unknown(name: str, known: Mapping[str, tuple[str, str]]) -> ConfigProblem:
     where = f"${name}" if re.fullmatch("[A-Za-z0-9_]{1,100}", name) else f"${name[:100]!r}"
-    _, separator, key = name.rpartition("__")
-    keys = [key.upper() for _, key in known.values()]
+    table, separator, key = name.rpartition("__")
+    keys = [each.rpartition("__")[2] for each in known if each.startswith(f"{table}__")]
     if separator and is_inline_secret(key.upper(), keys):
         by_file = f"{name}_FILE"
         hint = f"use ${by_file}" if by_file in known else HOW_TO_GIVE_SECRETS

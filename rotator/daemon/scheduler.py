@@ -14,10 +14,12 @@ import structlog
 
 from rotator.application import Application
 from rotator.daemon.health import Health
+from rotator.daemon.triggered import TriggeredPasses
 from rotator.daemon.workers import PassWorkers
 from rotator.errors import RotatorError, StoreUnavailable
 from rotator.model import Account, Request, Rotation
 from rotator.model.account import without_parents
+from rotator.model.trigger import TriggerRequest
 from rotator.rotation import schedule
 from rotator.rotation.ports import Lease
 from rotator.rotation.protocol.waiting import waits_until
@@ -54,6 +56,9 @@ class Scheduler:
         self._workers = workers
         self._health = health
         self._stopping = stopping
+        self._triggered = TriggeredPasses(
+            application=application, workers=workers, stopping=stopping
+        )
         #: Due accounts that still wait for a free worker, the longest overdue first.
         self._backlog: list[str] = []
         self._is_over = False
@@ -92,23 +97,49 @@ class Scheduler:
         def next_due(name: str, created_at: datetime) -> datetime | None:
             return schedule.next_due(accounts[name], created_at) if name in accounts else None
 
-        if changed := self._application.ledger.writer.reschedule(next_due):
+        on_request = {name for name, each in accounts.items() if each.policy.is_on_request}
+        if changed := self._application.ledger.writer.reschedule(next_due, on_request=on_request):
             _log.info("due times changed", accounts=changed)
         self._is_scheduled = True
 
     def begin(self, names: Sequence[str]) -> None:
         """Claim those of `names` that are due and start passes on them, if Vault is usable.
 
+        Passes that were asked for through the trigger come first.
+
         Raises:
-            RotatorError: the ledger cannot be written.
+            RotatorError: the ledger cannot be read or written.
         """
+        requests = self._triggered.waiting()
         # Also asked where nothing is due, to see that Vault is back.
-        is_asked = bool(names) or "vault" in self._health.down
-        if not (is_asked and self._can_store() and names):
+        is_asked = bool(names or requests) or "vault" in self._health.down
+        if not (is_asked and self._can_store() and (names or requests)):
             return
         with self._claiming:
-            self._backlog = list(names)
+            started = {
+                request.account for request in requests[: self._free] if self._carry_out(request)
+            }
+            self._backlog = [name for name in names if name not in started]
         self._fill()
+
+    def _carry_out(self, request: TriggerRequest) -> bool:
+        """Start a pass that carries out a request; return whether it was started."""
+        if self._is_over or self._stopping.is_set():
+            return False
+        account = self._application.accounts[request.account]
+        self._workers.start(
+            account,
+            self._application,
+            lambda: self._triggered.attempt(self._reconciler, account, request),
+            then=self._go_on,
+        )
+        return True
+
+    @property
+    def _free(self) -> int:
+        """How many passes more may run at once."""
+        running = len(self._workers.busy_with)
+        return max(0, self._application.settings.daemon.concurrency - running)
 
     def end(self) -> None:
         """Start nothing more: this configuration is no longer in effect."""
@@ -118,7 +149,7 @@ class Scheduler:
     def _fill(self) -> None:
         """Claim as many of the backlog as there are free workers, and start them."""
         with self._claiming:
-            free = self._application.settings.daemon.concurrency - len(self._workers.busy_with)
+            free = self._free
             if free <= 0 or not self._backlog or self._is_over or self._stopping.is_set():
                 return
             offered = self._backlog[: max(OFFERED, 4 * free)]

@@ -20,14 +20,16 @@ from rotator.application import Application, Observers
 from rotator.config import Settings
 from rotator.daemon.alerts import BalanceCheck, OverdueCheck
 from rotator.daemon.health import EntryLog, Health, Heartbeat, facts_of
+from rotator.daemon.listeners import Listeners
 from rotator.daemon.outages import Outages
 from rotator.daemon.periodic import Discovery, DriftCheck
 from rotator.daemon.poll_recorder import PollRecorder
 from rotator.daemon.scheduler import ClockWatch, Scheduler
 from rotator.daemon.status_server import StatusServer
 from rotator.daemon.systemd import SystemdNotifier
+from rotator.daemon.trigger_server import TriggerServer
 from rotator.daemon.workers import DeliveryWorkers, PassWorkers, WorkerPool
-from rotator.errors import AddressTaken, ConfigError, LedgerUnusable, RotatorError
+from rotator.errors import ConfigError, LedgerUnusable, RotatorError
 
 _log = structlog.get_logger(__name__)
 
@@ -35,10 +37,6 @@ _log = structlog.get_logger(__name__)
 PATIENCE = 10.0
 #: Upper bound of that, whatever the timeouts: well within the unit's `TimeoutStopSec`.
 LONGEST_PATIENCE = 60.0
-
-
-#: Name of the component that is unavailable while the page's address is taken.
-_PAGE = "page"
 
 
 class Load(Protocol):
@@ -74,6 +72,7 @@ class Daemon:
         self._heartbeat = Heartbeat()
         self._observers = Observers(EntryLog())
         self._page = StatusServer(self._heartbeat, self._health, self._outages, self._observers)
+        self._listeners = Listeners(self._health, page=self._page, trigger=TriggerServer())
         self._notifier = SystemdNotifier(environ)
         self._jobs = BackgroundScheduler(timezone=UTC)
         self._clock = ClockWatch()
@@ -103,11 +102,7 @@ class Daemon:
         # Jobs that are late or fail are reported here, with more detail.
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._open_ledger()
-        try:
-            self._show(self._application)
-        except AddressTaken as error:
-            # Rotations go on without the page.
-            self._health.mark_down(_PAGE, error)
+        self._listeners.start(self._application)
         self._schedule()
         self._jobs.start()
         _log.info("started", accounts=len(self._application.accounts))
@@ -164,7 +159,7 @@ class Daemon:
         self._jobs.shutdown(wait=False)
         deadline = time.monotonic() + self._patience()
         are_over = self._await_jobs(deadline) and self._pool.join(deadline)
-        are_over = self._page.close(deadline) and are_over
+        are_over = self._listeners.close(deadline) and are_over
         if are_over:
             for application in [*self._retired, self._application]:
                 application.close()
@@ -219,7 +214,7 @@ class Daemon:
         try:
             application = self._build(self._load(is_strict=True))
             with self._polling:
-                self._show(application)
+                self._listeners.show(application)
         except ConfigError as error:
             _log.error("configuration refused", **facts_of(self._outages.refuse(error)))
             self._page.note_reload(is_accepted=False)
@@ -232,20 +227,6 @@ class Daemon:
             self._outages.accept()
             _log.info("reloaded", accounts=len(application.accounts))
         self._notifier.ready()
-
-    def _show(self, application: Application) -> None:
-        """Serve the page with the configuration of `application`.
-
-        Raises:
-            ConfigError: it cannot listen there, and is not already waiting for the address.
-        """
-        try:
-            self._page.show(application)
-        except AddressTaken:
-            if _PAGE not in self._health.down:
-                raise
-        else:
-            self._health.mark_up(_PAGE)
 
     def _replace(self, application: Application) -> None:
         """Continue with another application; running passes keep theirs."""
@@ -260,7 +241,7 @@ class Daemon:
         _log.warning("clock put back")
         with self._polling:
             self._replace(self._build(self._application.settings))
-            self._page.follow(self._application)
+            self._listeners.follow(self._application)
         self._schedule()
 
     def _adopt_discovered(self) -> None:
@@ -277,7 +258,7 @@ class Daemon:
         settings = self._application.ledger.settings_with_discovered()
         if settings != self._application.settings:
             self._replace(self._build(settings))
-            self._page.follow(self._application)
+            self._listeners.follow(self._application)
             _log.info("accounts found", accounts=len(settings.accounts))
         self._discovered_version = version
 
@@ -314,8 +295,7 @@ class Daemon:
             raise
         self._health.mark_up("ledger")
         self._tick()
-        if _PAGE in self._health.down:
-            self._show(self._application)
+        self._listeners.retry()
         self._scheduler.begin(due)
         self._deliveries.begin(self._application)
         self._close_retired()

@@ -69,13 +69,13 @@ def _secret_files(application: Application) -> Iterator[tuple[str, Path]]:
     # A certificate is public, unless its key is in the same file.
     public = {"ca_file"} | ({"client_cert_file"} if settings.vault.client_key_file else set())
     tables = {"vault": settings.vault, "vault.auth": settings.vault.auth}
-    others = {"ledger": settings.ledger, "daemon": settings.daemon}
+    others = {"ledger": settings.ledger, "daemon": settings.daemon, "trigger": settings.trigger}
     for name, table in (tables | others).items():
         for key, value in dict(table).items():
             if isinstance(value, Path) and key not in public:
                 yield f"{name}.{key}", value
     for index, hook in enumerate(settings.hooks):
-        for key in ("url_file", "secret_file"):
+        for key in ("url_file", "secret_file", "routing_key_file"):
             if path := getattr(hook, key):
                 yield f"hooks[{index}].{key}", path
 

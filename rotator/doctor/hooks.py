@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rotator.application import Application
 from rotator.doctor.check import CheckResult, bad, fine
-from rotator.hooks.runner import Unreadable, address, signing_key
+from rotator.hooks.runner import Unreadable, address, routing_key, signing_keys
 from rotator.model.notification import Hook
 
 
@@ -26,9 +26,10 @@ def fault(hook: Hook) -> tuple[str, str] | None:
         return None
     try:
         address(hook)
-        signing_key(hook)
+        signing_keys(hook)
+        routing_key(hook)
     except Unreadable as error:
-        return str(error), "see that this user may read the file"
+        return str(error), "correct the file, and let this user read it"
     return None
 
 

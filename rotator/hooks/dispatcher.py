@@ -11,7 +11,7 @@ from rotator.errors import Stopping
 from rotator.hooks.answer import Answer
 from rotator.hooks.payload import Payload
 from rotator.hooks.runner import HookRunner
-from rotator.model import Account, Rotation
+from rotator.model import Account, Rotation, ShutGate
 from rotator.model.notification import Delivery, Event, Hook, Notification, subscribers
 from rotator.model.redaction import redact
 from rotator.rotation.ports import Hooks
@@ -71,8 +71,9 @@ class HookDispatcher(Hooks):
     hooks: Sequence[Hook]
     #: All configured accounts by name.
     accounts: Mapping[str, Account]
-    #: The Vault mount, for the payload.
+    #: The Vault mount and its namespace, for the payload.
     mount: str
+    namespace: str = ""
     #: Returns the outbox; called only when there is something to deliver.
     outbox: Callable[[], Outbox]
     runner: HookRunner
@@ -152,7 +153,7 @@ class HookDispatcher(Hooks):
         """See `Hooks.gates`."""
         return subscribers(self.hooks, Event.GATE, account.name)
 
-    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> ShutGate | None:
         """See `Hooks.ask`."""
         hook = next(hook for hook in self.hooks if hook.name == gate)
         notification = Notification(
@@ -164,8 +165,12 @@ class HookDispatcher(Hooks):
             secret_id=rotation.new_id,
             old_secret_id=rotation.predecessor_id,
             vault_version=rotation.vault_version,
+            since=rotation.verified_at,
         )
-        return self.call(hook, notification).reason
+        answer = self.call(hook, notification)
+        if answer.succeeded:
+            return None
+        return ShutGate(name=gate, reason=answer.text, convergence=answer.convergence)
 
     def call(self, hook: Hook, notification: Notification) -> Answer:
         """Call a hook once; return what comes back. Records nothing.
@@ -176,7 +181,10 @@ class HookDispatcher(Hooks):
         # An account may have been removed from the configuration before the delivery.
         account = self.accounts.get(notification.account)
         payload = Payload(
-            notification=notification, mount=self.mount, path=account.vault_path if account else ""
+            notification=notification,
+            namespace=self.namespace,
+            mount=self.mount,
+            path=account.vault_path if account else "",
         )
         answer = self.runner.run(hook, payload, at=self.now())
         # The ledger keeps a command's output for good, and the command may know consumers' secrets.

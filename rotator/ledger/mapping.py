@@ -1,7 +1,7 @@
 """Maps rows of accounts and rotations to the values that the rest of rotator uses, and back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     String,
+    and_,
     bindparam,
     func,
     select,
@@ -23,6 +24,7 @@ from rotator.ledger import tables
 from rotator.ledger.chain import canonical_json
 from rotator.ledger.tables import AnyRow, Row
 from rotator.model import (
+    Actor,
     DiscoveredSubaccount,
     GateWait,
     Hold,
@@ -33,7 +35,9 @@ from rotator.model import (
     SubaccountState,
     Trouble,
 )
-from rotator.rotation.ports import AccountSnapshot, AccountSummary
+from rotator.model.convergence import Convergence
+from rotator.model.trigger import TriggerRequest
+from rotator.rotation.ports import REQUESTED, AccountSnapshot, AccountSummary
 
 #: Fields that a row has unchanged under the same name.
 _OF_ROTATION = {field.name for field in fields(Rotation)} - {
@@ -65,12 +69,16 @@ def to_row(rotation: Rotation) -> Row:
         "delete_due_at": rotation.delete_due_at,
         **columns_of(rotation.identity),
         **{column: getattr(waiting, name) for name, column in _OF_WAITING.items()},
+        "gate_convergence": waiting.convergence and canonical_json(waiting.convergence.document()),
     }
 
 
 def from_row(row: RowMapping) -> Rotation:
     """Return the rotation in `row`."""
-    waiting = GateWait(**{name: row[column] for name, column in _OF_WAITING.items()})
+    waiting = GateWait(
+        convergence=_convergence_in(row["gate_convergence"]),
+        **{name: row[column] for name, column in _OF_WAITING.items()},
+    )
     return Rotation(
         step=Step(row["step"]),
         grace=timedelta(seconds=row["grace_seconds"]),
@@ -80,6 +88,13 @@ def from_row(row: RowMapping) -> Rotation:
         waiting=waiting if waiting != GateWait() else None,
         **{name: row[name] for name in _OF_ROTATION},
     )
+
+
+def _convergence_in(text: str | None) -> Convergence | None:
+    """Return what a gate counted; None for nothing, or where somebody else wrote it."""
+    with suppress(ValueError, RecursionError):
+        return Convergence.of(json.loads(text or "null"))
+    return None
 
 
 #: Columns of an account or a rotation: the fields of its identity.
@@ -119,7 +134,7 @@ def snapshot_columns(snapshot: AccountSnapshot, row: AnyRow, now: datetime) -> R
     }
     if snapshot.current_since or not snapshot.is_broken:
         values["current_since"] = snapshot.current_since
-    due_at = snapshot.next_due_at or row["next_due_at"]
+    due_at = snapshot.next_due_at or (None if snapshot.is_on_request else row["next_due_at"])
     if snapshot.first_due_at and not snapshot.next_due_at:
         due_at = min(due_at or snapshot.first_due_at, snapshot.first_due_at)
     # Omitted if unchanged: setting it would make SQLite rewrite its index.
@@ -156,6 +171,26 @@ def subaccount_of(row: RowMapping) -> DiscoveredSubaccount:
     )
 
 
+def trigger_requests(rows: Iterable[RowMapping]) -> Iterator[TriggerRequest]:
+    """Yield the requests through the trigger in `rows` of `TRIGGER_REQUESTS`.
+
+    What is asked for, and by whom, is as the chained entry has it; a row without such an entry
+    counts for nothing.
+    """
+    for row in rows:
+        asked = json.loads(row["detail"])
+        if asked.get("trigger") == row["id"]:
+            yield TriggerRequest(
+                id=row["id"],
+                account=row["account"],
+                is_compromised=asked["reason"] == "compromised",
+                actor=Actor(by=asked["by"], host=asked["from"], because=asked.get("because")),
+                at=row["asked_at"],
+                seq=row["seq"],
+                tries=row["tries"],
+            )
+
+
 #: Columns of an account that its summary has unchanged.
 _OF_ACCOUNT = (
     "current_id",
@@ -188,14 +223,21 @@ def summaries(connection: Connection, names: Sequence[str]) -> dict[str, Account
     # The open rotation comes last, even if a clock that was ahead dated another one later.
     opened = connection.execute(_some(_OPEN_ROTATIONS, names)).mappings()
     last |= {row["account"]: row for row in opened}
-    return {name: _summary(name, known.get(name), last.get(name)) for name in names}
+    asked = trigger_requests(connection.execute(_WAITING_REQUESTS).mappings())
+    # The oldest one comes last.
+    waiting = {request.account: request for request in asked}
+    return {
+        name: _summary(name, known.get(name), last.get(name), waiting.get(name)) for name in names
+    }
 
 
 def _some(query: Select[Any], names: Sequence[str]) -> Select[Any]:
     return query.where(tables.account.c.name.in_(names)) if len(names) <= MOST_NAMES else query
 
 
-def _summary(name: str, row: RowMapping | None, last: RowMapping | None) -> AccountSummary:
+def _summary(
+    name: str, row: RowMapping | None, last: RowMapping | None, asked_for: TriggerRequest | None
+) -> AccountSummary:
     if row is None:
         return AccountSummary(name=name)
     return AccountSummary(
@@ -207,6 +249,7 @@ def _summary(name: str, row: RowMapping | None, last: RowMapping | None) -> Acco
         failure=trouble_in(row["failure"]),
         is_managed=bool(row["written_version"] or row["adopted_id"] or row["last_success_at"]),
         last_success_at=row["last_success_at"],
+        asked_for=asked_for,
         **{column: row[column] for column in _OF_ACCOUNT},
     )
 
@@ -233,6 +276,18 @@ _ROTATIONS = select(tables.rotation).join(
 _LAST_ROTATIONS = _ROTATIONS.where(_ROTATION.opened_at == _LAST_OPENED_AT)
 _OPEN_ROTATIONS = _ROTATIONS.where(_ROTATION.closed_at.is_(None))
 _IS_OF_ACCOUNT = _ROTATION.account == bindparam("of_name", type_=String)
+#: The requests through the trigger, each with the detail of the entry that records it.
+TRIGGER_REQUESTS: Select[Any] = select(tables.trigger_request, tables.entry.c.detail).join(
+    tables.entry,
+    and_(
+        tables.entry.c.account == tables.trigger_request.c.account,
+        tables.entry.c.seq == tables.trigger_request.c.seq,
+        tables.entry.c.event == REQUESTED,
+    ),
+)
+_WAITING_REQUESTS = TRIGGER_REQUESTS.where(tables.trigger_request.c.settled_at.is_(None)).order_by(
+    tables.trigger_request.c.asked_at.desc()
+)
 #: Superseded predecessors, and orphans of rotations that were undone.
 EXPENDABLE_IDS = union(
     select(_ROTATION.predecessor_id).where(

@@ -109,6 +109,9 @@ class RecordedRotation:
 
     def apply(self, entry: Entry, detail: Detail) -> None:
         """Apply the next entry about this rotation."""
+        if entry.step == Step.WITHDRAW:
+            # Whatever becomes of it, nothing of the row changes.
+            return
         match entry.event:
             case "asked":
                 self.reason = _text(detail, "reason")
@@ -121,19 +124,19 @@ class RecordedRotation:
                 self._do(entry, detail)
             case "learned":
                 self._learn(entry.step, detail)
-            case "gate-shut" | "still-accepted" | "not-proven":
-                self.steps = frozenset({entry.step})
-            case "dead-after":
-                self.steps = frozenset({entry.step})
-                self.dead_at, self.dead_after = (
-                    _time(detail.get("dead_at")),
-                    _number(detail, "seconds"),
-                )
+            case "gate-shut" | "still-accepted" | "not-proven" | "dead-after":
+                self._stay(entry.step, detail)
             case "aborting":
                 self.steps = frozenset({entry.step})
                 self.abort_code = _text(detail, "code")
             case "closed":
                 self._close(detail)
+
+    def _stay(self, step: str | None, detail: Detail) -> None:
+        """Apply what became of waiting for a gate, or of proving the deletion."""
+        self.steps = frozenset({step})
+        if "dead_at" in detail:
+            self.dead_at, self.dead_after = _time(detail["dead_at"]), _number(detail, "seconds")
 
     def _intend(self, step: str | None, detail: Detail) -> None:
         self.steps_before, self.steps = self.steps, frozenset({step})

@@ -64,6 +64,8 @@ account = Table(
     #: The ids that Vonage lists according to the entries: JSON; null before the first look. See
     #: `sightings`.
     Column("recorded_ids", Text),
+    #: Who made or revoked secrets, as far as others did and Vonage has told: JSON, words by id.
+    Column("origins", Text),
     Column("current_id", Text),
     Column("current_since", Instant),
     Column("seen_at", Instant),
@@ -146,6 +148,8 @@ rotation = Table(
     Column("gate_reason", Text),
     Column("gate_since", Instant),
     Column("gate_retry_at", Instant),
+    #: What it counted, as JSON; null where it does not.
+    Column("gate_convergence", Text),
     Column("outcome", Text),
     Column("error_code", Text),
     Index("rotation_account", "account", "opened_at"),
@@ -203,6 +207,25 @@ delivery = Table(
     Column("lease_expires_at", Instant),
     Index("delivery_retry_at", "retry_at"),
     Index("delivery_account", "account"),
+)
+
+#: Rotations that were asked for through the trigger. Rows stay, so that each id counts once.
+trigger_request = Table(
+    "trigger_request",
+    metadata,
+    #: The sender's.
+    Column("id", Text, primary_key=True),
+    Column("account", ForeignKey("account.name"), nullable=False),
+    #: Number of the entry that records what was asked for, by whom, and why.
+    Column("seq", BigInteger, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    #: Tries that failed, and the time of the next one.
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("retry_at", Instant),
+    #: When it was carried out or refused, which an entry records; null before.
+    Column("settled_at", Instant),
+    Index("trigger_request_settled_at", "settled_at"),
+    Index("trigger_request_asked_at", "asked_at"),
 )
 
 #: Subaccounts that were discovered below a parent, as last listed.

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from rotator.model import Hold, Rotation, State
+from rotator.model import NEVER, Freeze, Hold, Rotation, State
+from rotator.model.convergence import Convergence
 from rotator.model.notification import PendingDelivery
 from rotator.model.times import rfc3339
+from rotator.model.trigger import TriggerRequest
 from rotator.reporting.condition import AccountConditions, Condition
 from rotator.reporting.text import NOTHING, age_text, moment, short
 from rotator.rotation import window
@@ -47,10 +49,12 @@ class AccountStatus(AccountConditions):
             "secret_ids": list(self.summary.listed_ids),
             "current_secret_id": self.summary.current_id,
             "current_since": rfc3339(self.summary.current_since),
-            "next_due_at": rfc3339(self.summary.next_due_at),
+            "next_due_at": rfc3339(self.next_due_at),
             "overdue": self.overdue_reason is not None,
             "hold": hold_document(self.summary.hold) if self.summary.hold else None,
+            "freeze": freeze_document(self.freeze) if self.freeze else None,
             "gate": self._gate_document(),
+            "asked_for": _asked_for_document(self.summary.asked_for),
             "undelivered": [_undelivered_document(each) for each in self.undelivered],
             "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
         }
@@ -62,10 +66,15 @@ class AccountStatus(AccountConditions):
             self.state.value,
             short(self.known_id),
             age_text(self.summary.current_since, self.now),
-            moment(self.summary.next_due_at).removesuffix(" UTC"),
+            self._next_due(),
             self._last_rotation(),
             "; ".join(self.notes()) or NOTHING,
         )
+
+    def _next_due(self) -> str:
+        if self.account.policy.is_on_request:
+            return NEVER
+        return moment(self.next_due_at).removesuffix(" UTC")
 
     def _last_rotation(self) -> str:
         rotation = self.rotation
@@ -118,15 +127,25 @@ class AccountStatus(AccountConditions):
                 hint = f"`rotator hooks test {each.hook}` shows what it answers"
                 yield f"{what} for {age_text(each.since, self.now)}{why}", hint
 
+    @property
+    def convergence(self) -> Convergence | None:
+        """How many consumers use the new secret, as the gate that is waited for counted them."""
+        waiting = self.opened.waiting if self.opened else None
+        return waiting.convergence if waiting else None
+
     def _gate_document(self) -> dict[str, Any] | None:
         waiting = self.opened.waiting if self.opened else None
         if waiting is None or waiting.gate is None:
             return None
+        counted = self.convergence
         return {
             "name": waiting.gate,
             "reason": waiting.reason,
             "since": rfc3339(waiting.shut_since),
             "next_try_at": rfc3339(waiting.retry_at),
+            "consumers": counted.consumers if counted else None,
+            "converged": counted.converged if counted else None,
+            "behind": list(counted.behind) if counted else None,
         }
 
     def _rotation_document(self, rotation: Rotation) -> dict[str, Any]:
@@ -154,6 +173,26 @@ def hold_document(hold: Hold) -> dict[str, Any]:
         "by": hold.by,
         "at": rfc3339(hold.at),
         "freeze": hold.freeze,
+    }
+
+
+def freeze_document(freeze: Freeze) -> dict[str, Any]:
+    """Return a change freeze as a JSON object, as the configuration has it."""
+    since, until = rfc3339(freeze.since), rfc3339(freeze.until)
+    return {"from": since, "to": until, "reason": freeze.reason}
+
+
+def _asked_for_document(request: TriggerRequest | None) -> dict[str, Any] | None:
+    if request is None:
+        return None
+    facts = request.actor.facts()
+    return {
+        "id": request.id,
+        "at": rfc3339(request.at),
+        "compromised": request.is_compromised,
+        "from": facts["from"],
+        "because": facts.get("because"),
+        "tries": request.tries,
     }
 
 

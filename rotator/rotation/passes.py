@@ -34,7 +34,7 @@ from rotator.errors import (
     UnexpectedEntry,
     Withdrawn,
 )
-from rotator.model import Account, Outcome, Request, Rotation, ShutGate, State, Trouble
+from rotator.model import Account, Outcome, Request, Rotation, Trouble
 from rotator.model.retry import Backoff
 from rotator.rotation import identity
 from rotator.rotation.dependencies import Dependencies
@@ -43,7 +43,7 @@ from rotator.rotation.ports import AccountState, LastLook, NewEntry
 from rotator.rotation.protocol import decide
 from rotator.rotation.protocol.waiting import skips_gates, waits_until
 from rotator.rotation.remedy import with_working_version
-from rotator.rotation.result import aborted, in_grace, snapshot_of, trouble_of
+from rotator.rotation.result import aborted, failing, in_freeze, in_grace, snapshot_of, trouble_of
 from rotator.rotation.session import LedgerSession, not_begun
 from rotator.rotation.steps.base import (
     Action,
@@ -139,6 +139,7 @@ class Pass:
             self.session.commit(None, None, last=False)
         if refusal := identity.register(self.account, self.state, self.session):
             self._refuse(refusal)
+        self._decline(in_freeze(self.account, self.remembered, self.request, self._at().now))
         # The request applies to the open rotation, whichever process carries it on.
         if self.remembered and (asked := asked_again(self.remembered, self.request)):
             self.remembered, entry = asked
@@ -149,15 +150,20 @@ class Pass:
         if self.request.reason is None or not was_verified:
             return outcome
         if outcome is Outcome.AWAITING_DELETION:
-            error = in_grace(self.account, self.rotation)
-            if self.request.actor:
-                self.session.entries.append(not_begun("rotate", error))
-            raise error
+            frozen = in_freeze(self.account, self.rotation, self.request, self._at().now)
+            self._decline(frozen or in_grace(self.account, self.rotation))
         if self.request.reason == "compromised":
             self._commit()
             self.remembered, self.observed, self.must_observe = None, None, True
             return self._loop(wait=self.wait)
         return outcome
+
+    def _decline(self, error: Refused | None) -> None:
+        """Refuse a request for which there is an error: nothing is wrong with the account."""
+        if error and self.request.actor:
+            self.session.entries.append(not_begun("rotate", error))
+        if error:
+            raise error
 
     def _loop(self, *, wait: bool) -> Outcome:
         while True:
@@ -259,13 +265,7 @@ class Pass:
         raise action.error()
 
     def _fail(self, error: RotatorError) -> None:
-        trouble = Trouble(
-            state=State.FAILING,
-            code=error.code,
-            why=error.message,
-            hint=error.hint,
-            since=self.dependencies.now(),
-        )
+        trouble = failing(error, self.dependencies.now())
         self._record("failed", trouble, code=error.code, why=error.message)
 
     def _check(self, step: Check[Any], observed: Observed) -> None:
@@ -303,10 +303,10 @@ class Pass:
         """Ask the gates in turn, until one is shut. Asking is no effect: it may be repeated."""
         self._commit()
         for gate in observed.observation.gates.names:
-            reason = self.dependencies.hooks.ask(self.account, self._open_rotation(), gate)
+            shut = self.dependencies.hooks.ask(self.account, self._open_rotation(), gate)
             self.session.renew()
-            if reason is not None:
-                shut, now = ShutGate(name=gate, reason=reason), self.dependencies.now()
+            if shut:
+                now = self.dependencies.now()
                 observed.observation = step.shut(observed.observation, shut, now)
                 return
         self._learn_from(step, observed)

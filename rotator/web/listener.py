@@ -1,4 +1,4 @@
-"""The page's address: listening there, and matching a request's host."""
+"""An address of the daemon: listening there, and matching a request's host."""
 
 import errno
 import ipaddress
@@ -24,6 +24,9 @@ class ListenAddress:
     """An address to listen at: a Unix socket, or a host and a port."""
 
     text: str
+    #: The key of the configuration that names it, and what "" there means.
+    key: str = "daemon.listen"
+    off: str = "to serve no page"
 
     @property
     def path(self) -> Path | None:
@@ -50,8 +53,8 @@ class ListenAddress:
             reason = reason_of(error)
             kind = AddressTaken if _may_pass(error) else ConfigError
             raise kind(
-                f"daemon.listen: cannot listen at {self.text}: {reason}",
-                hint='choose another address, or "" to serve no page',
+                f"{self.key}: cannot listen at {self.text}: {reason}",
+                hint=f'choose another address, or "" {self.off}',
             ) from None
         return listening
 

@@ -28,6 +28,7 @@ KEYS = {
     "overdue",
     "hold",
     "gate",
+    "asked_for",
     "undelivered",
     "last_rotation",
 }

@@ -64,11 +64,15 @@ class Plain(Scenario):
 
 
 class Grace(Scenario):
-    """One account whose predecessor waits; a second command deletes it, and proves that."""
+    """One account whose predecessor waits, its value in Vault; a second command deletes it.
+
+    And it proves that.
+    """
 
     def prepare(self, here: Ground) -> None:
         """Set the grace."""
-        here.configure(grace="1h", prove_deletion=True)
+        previous_field = "api_secret_previous"
+        here.configure(grace="1h", prove_deletion=True, previous_field=previous_field)
 
     def commands(self) -> list[tuple[str, ...]]:
         """Rotate, then carry on what waits."""

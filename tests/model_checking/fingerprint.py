@@ -66,6 +66,7 @@ IGNORED = frozenset(
     }
     | {"closed_at", "reason", "fields", "lease_until", "retry_at", "rule"}
     | {"identity", "issuer", "vault_path"}
+    | {"previous_check", "old_valid_until", "next_rotation_at"}
     # Of a lease, all that is asked is whether its token is the newest one, which a process tells
     # of itself. Since when effects have failed is asked where the store is to be waited for, for
     # which explorations leave no time.

@@ -20,6 +20,7 @@ from tests.model_checking.world import (
     World,
     WriteCurrent,
     WritePending,
+    when,
 )
 
 #: The steps whose intent covers each kind of effect.
@@ -62,10 +63,15 @@ def before_effect(world: World, effect: Effect, sender: Sender) -> None:
     """Judge a request that is about to leave."""
     _is_intended(world, effect, sender.token)
     _is_not_held(world, effect)
+    _is_not_frozen(world, effect, sender)
     _lasts(world, effect)
     _is_not_anothers(world, effect)
     if isinstance(effect, DeleteSecret):
         _may_delete(world, effect.id, sender)
+        _has_left(world, effect.id)
+    if isinstance(effect, WriteCurrent):
+        _keeps_the_rest(world, effect)
+        _may_stay(world, effect, sender)
 
 
 def after_deletion(before: World, world: World, secret_id: str, unseen: frozenset[str]) -> None:
@@ -99,6 +105,8 @@ def always(world: World) -> None:
     kept = world.consumed
     if kept and not world.works(kept.value) and kept.value not in world.harmed:
         raise Violation("I1", "the value that consumers read does not authenticate")
+    if kept and kept.previous in world.doomed:
+        raise Violation("I14", f"{kept.previous} is beside the current value, and about to die")
     if not 1 <= len(world.live) <= SLOTS:
         raise Violation("I2", f"there are {len(world.live)} secrets")
     for secret in world.live:
@@ -138,10 +146,12 @@ def _is_kept(world: World, secret_id: str) -> bool:
 
 
 def _is_intended(world: World, effect: Effect, token: int) -> None:
-    intent = world.intent
+    intent, covers = world.intent, COVERS[type(effect)]
+    if isinstance(effect, WriteCurrent) and effect.is_withdrawal:
+        covers = frozenset({"withdraw"})
     if token != world.token:
         raise Violation("I5", f"{effect} is sent by a process that has lost its lease")
-    if intent is None or intent.token != token or intent.step not in COVERS[type(effect)]:
+    if intent is None or intent.token != token or intent.step not in covers:
         raise Violation("I5", f"{effect} was not preceded by its intent: {intent}")
     if isinstance(effect, DeleteSecret) and intent.secret_id != effect.id:
         raise Violation("I5", f"{effect} is not the intended one: {intent}")
@@ -154,6 +164,21 @@ def _is_not_held(world: World, effect: Effect) -> None:
         raise Violation("I8", f"{effect} is sent, and the account is frozen")
     if hold and not (rotation and world.pushed == rotation.id):
         raise Violation("I8", f"{effect} is sent before the push, and the account is held")
+
+
+def _is_not_frozen(world: World, effect: Effect, sender: Sender) -> None:
+    """Judge a request that a change freeze forbids: it brings home what was sent, and that is all.
+
+    A value may be sent again that was perhaps sent before.
+    """
+    freeze, rotation = world.freeze, world.rotation
+    if freeze is None or not freeze.has(when(world.now)):
+        return
+    is_leaked = sender.is_in_a_hurry or (rotation and rotation.reason == "compromised")
+    is_begun = rotation is not None and rotation.opened_at < freeze.since
+    is_finishing = isinstance(effect, WriteCurrent | ClearPending | CreateSecret) and is_begun
+    if not is_leaked and not is_finishing:
+        raise Violation("I16", f"{effect} is sent in a change freeze")
 
 
 def _lasts(world: World, effect: Effect) -> None:
@@ -209,6 +234,40 @@ def _may_delete(world: World, secret_id: str, sender: Sender) -> None:
     if step == "delete" and secret_id == rotation.predecessor_id:
         _is_out_of_grace(world, rotation, sender.grace)
         _is_let_go(world, rotation, sender)
+
+
+def _has_left(world: World, secret_id: str) -> None:
+    """Judge a deletion by what consumers may try beside the current value."""
+    kept, secret = world.consumed, world.find(secret_id)
+    if kept and secret and kept.previous == secret.value:
+        raise Violation("I14", f"{secret_id} is about to be deleted, and its value is in Vault")
+
+
+def _keeps_the_rest(world: World, effect: WriteCurrent) -> None:
+    """Judge a write of the current entry by the fields that are not rotator's."""
+    base = world.current[-1] if world.current and effect.base == len(world.current) else None
+    if base is None:
+        return
+    kept = effect.kept
+    is_theirs = base.previous is not None and base.previous != base.previous_noted
+    if kept.other != base.other or (is_theirs and kept.previous != base.previous):
+        raise Violation("I15", f"{effect} takes away what others wrote: {base}")
+    if effect.is_withdrawal and (kept.value, kept.noted) != (base.value, base.noted):
+        raise Violation("I15", f"{effect} changes what consumers read: {base}")
+
+
+def _may_stay(world: World, effect: WriteCurrent, sender: Sender) -> None:
+    """Judge the value that a push keeps beside the new one."""
+    rotation, kept = world.rotation, world.consumed
+    previous, before = effect.kept.previous, kept.previous if kept else None
+    if previous is None or previous == before or rotation is None or kept is None:
+        return
+    is_leaked = sender.is_in_a_hurry or rotation.reason == "compromised"
+    if is_leaked or not rotation.grace or previous in world.doomed:
+        raise Violation("I14", f"{effect} keeps {previous}, which is to go")
+    is_current = effect.base != len(world.current) or previous == kept.value
+    if not is_current or effect.kept.previous == effect.kept.value:
+        raise Violation("I14", f"{effect} keeps {previous}, and consumers read {kept.value}")
 
 
 def _is_not_resting(world: World, secret_id: str, sender: Sender) -> None:

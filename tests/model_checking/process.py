@@ -265,6 +265,9 @@ class Process:
         self.world.intent = None
         if answer == "refused":
             raise refused
+        if isinstance(effect, DeleteSecret) and self.accounts["account"].previous_field:
+            doomed = self.world.find(effect.id)
+            self.world.doomed |= {doomed.value} if doomed else frozenset()
         if answer == "late":
             self.world.lates -= 1
             until = math.inf if self.world.is_patient else self.world.now + PATIENCE

@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.ledger.deletions import Deletion
-from rotator.model import Account, Note, OnForeign, Request, Rotation, SecretValue, Step
-from tests.model_checking.explore import Scenario
+from rotator.model import Account, Freeze, Note, OnForeign, Request, Rotation, SecretValue, Step
+from tests.model_checking.explore import LATER, Scenario
 from tests.model_checking.operators import OPERATOR
 from tests.model_checking.ports import PATIENCE
 from tests.model_checking.process import Adopts, Asked, Bounds
-from tests.model_checking.world import BEGIN, Issued, Kept, World, when
+from tests.model_checking.world import BEGIN, FIELD, Issued, Kept, World, when
 from tests.support.samples import account, policy, rotation
 
 NONE = timedelta(0)
@@ -43,9 +43,31 @@ def tidy(**more: Any) -> World:  # noqa: ANN401  # any of its facts
     return replace(World(live=(FIRST,), current=(kept(FIRST),)), **more)
 
 
+def beside(secret: Issued, replaced: Issued, rotation_id: str) -> Kept:
+    """Return the current entry as a rotation leaves it that keeps what it replaced."""
+    made, previous = kept(secret, rotation_id), SecretValue(replaced.value)
+    note = made.note.keeping(previous, FIELD) if made.note else None
+    return replace(
+        made, note=note, previous=replaced.value, previous_noted=replaced.value, other="theirs"
+    )
+
+
 def undone(orphan: Issued) -> Rotation:
     """Return a rotation that failed and left a secret behind."""
     return _rotation(step=Step.ABORT, closed_at=when(BEGIN), new_id=orphan.id, outcome="failed")
+
+
+def _replaced(old: Issued, new: Issued) -> Rotation:
+    """Return a rotation that was completed while its predecessor lived on, or was restored."""
+    rotation = _rotation(
+        step=Step.COMPLETE,
+        closed_at=when(BEGIN),
+        new_id=new.id,
+        vault_version=2,
+        verified_at=when(BEGIN),
+        outcome="completed",
+    )
+    return replace(rotation, predecessor_id=old.id)
 
 
 def _rotation(**facts: Any) -> Rotation:  # noqa: ANN401  # of `Rotation`
@@ -68,12 +90,14 @@ def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
     return replace(world, begun=BEGIN, **more)
 
 
-def accounts(
+def accounts(  # noqa: PLR0913  # all by name
     *,
     grace: timedelta = NONE,
     managed_by: str = "",
     on_foreign: OnForeign = OnForeign.REFUSE,
     prove_deletion: bool = False,
+    freezes: tuple[Freeze, ...] = (),
+    previous_field: str = "",
 ) -> dict[str, Account]:
     """Return the configured accounts."""
     one = account(
@@ -81,7 +105,10 @@ def accounts(
         managed_by,
         vault_path="account",
         pending_path="pending/account",
-        policy=policy(grace=grace, on_foreign=on_foreign, prove_deletion=prove_deletion),
+        previous_field=previous_field,
+        policy=policy(
+            grace=grace, on_foreign=on_foreign, prove_deletion=prove_deletion, freezes=freezes
+        ),
     )
     return {"account": one, "parent": replace(one, name="parent", managed_by="")}
 
@@ -504,6 +531,29 @@ PROVED_LATE = Scenario(
     worlds=(tidy(proves=True, lates=1, lingers=True, spread=PATIENCE, lists_revoked=True),),
     accounts=accounts(prove_deletion=True),
 )
+#: What was begun before it is met in it, at whatever step, and what is met in it then after it.
+FREEZE = Freeze(since=when(BEGIN + LATER / 2), until=when(BEGIN + LATER * 3 / 2), reason="audit")
+FROZEN = Scenario(
+    name="a change freeze",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=accounts(freezes=(FREEZE,)),
+    asked=(ASKED, RESUMED),
+    bounds=Bounds(faults=0),
+)
+FROZEN_GRACE = Scenario(
+    name="a change freeze in which a grace ends, or is cut short",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=accounts(grace=GRACE, freezes=(FREEZE,)),
+    asked=(ASKED, HURRIED),
+    bounds=Bounds(faults=0),
+)
+FROZEN_LEAKED = Scenario(
+    name="a value that leaked in a change freeze",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=accounts(freezes=(FREEZE,)),
+    asked=(ASKED, COMPROMISED),
+    bounds=Bounds(faults=0),
+)
 BARE = World(live=(FOREIGN,), current=())
 FOUND = Scenario(
     name="a subaccount that was found, and a first secret",
@@ -554,6 +604,57 @@ FOUND_RESTORED = Scenario(
     bounds=Bounds(faults=0),
     rotations=2,
 )
+BOTH = accounts(grace=GRACE, previous_field=FIELD)
+OWN = replace(kept(FIRST), other="theirs")
+KEPT = Scenario(
+    name="the old value beside the new one",
+    worlds=(tidy(current=(OWN,), lates=1),),
+    accounts=BOTH,
+)
+KEPT_MEDDLED = Scenario(
+    name="the old value beside the new one, and an outsider",
+    worlds=(
+        tidy(current=(OWN,), outsiders=1),
+        tidy(current=(replace(OWN, previous="theirs"),), outsiders=1),
+    ),
+    accounts=BOTH,
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
+KEPT_EVICTED = Scenario(
+    name="an old value beside the current one, whose secret is to be evicted",
+    worlds=(
+        tidy(
+            live=(SECOND, FIRST),
+            current=(OWN, beside(SECOND, FIRST, "r#002")),
+            closed=(_replaced(FIRST, SECOND),),
+        ),
+    ),
+    accounts=BOTH,
+)
+KEPT_LEAKED = Scenario(
+    name="an old value beside the new one, and one that leaked",
+    worlds=(tidy(current=(OWN,)),),
+    accounts=BOTH,
+    asked=(ASKED, COMPROMISED),
+    bounds=Bounds(faults=0),
+    rotations=2,
+)
+KEPT_STANDBY = Scenario(
+    name="the old value beside the new one, and a standby of Vault that lags",
+    worlds=(tidy(current=(OWN,), lags=1),),
+    accounts=BOTH,
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
+KEPT_ADOPTED = Scenario(
+    name="an operator who adopts a secret while the old value is beside the new one",
+    worlds=(tidy(current=(OWN,), adoptions=1),),
+    accounts=BOTH,
+    asked=(ASKED, *ADOPTIONS),
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
 ALL = (
     PLAIN,
     LATE,
@@ -585,6 +686,9 @@ ALL = (
     PROVED_MEDDLED,
     PROVED_MANAGED,
     PROVED_LATE,
+    FROZEN,
+    FROZEN_GRACE,
+    FROZEN_LEAKED,
     FOUND,
     FOUND_SLUGGISH,
     FOUND_LATE,
@@ -613,5 +717,11 @@ ALL = (
     ADOPTED_AGAIN,
     ADOPTED_FORGOTTEN,
     ABANDONED,
+    KEPT,
+    KEPT_MEDDLED,
+    KEPT_EVICTED,
+    KEPT_LEAKED,
+    KEPT_STANDBY,
+    KEPT_ADOPTED,
     *LARGER,
 )

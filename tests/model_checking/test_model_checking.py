@@ -18,8 +18,10 @@ import structlog
 
 import rotator.rotation.passes
 import rotator.rotation.session
-from rotator.model import Rotation
+from rotator.model import Account, Note, Request, Rotation
+from rotator.rotation.observation import Observation
 from rotator.rotation.protocol import decide
+from rotator.rotation.steps import publish
 from rotator.rotation.steps.base import Action
 from rotator.rotation.steps.bookkeeping import Close, Refuse
 from rotator.rotation.steps.issue import Create, Probe
@@ -40,12 +42,18 @@ BRIEF = (
     scenarios.LEAKED,
     scenarios.ADOPTED,
     scenarios.GATED_TWICE,
+    scenarios.FROZEN,
     scenarios.FOUND_SLUGGISH,
     scenarios.FOUND_FULL,
     scenarios.FOUND_FORGOTTEN,
     scenarios.ENDING_TROUBLED,
     scenarios.PROVED,
     scenarios.PROVED_SLOWLY,
+    scenarios.KEPT,
+    scenarios.KEPT_EVICTED,
+    scenarios.KEPT_LEAKED,
+    scenarios.KEPT_STANDBY,
+    scenarios.KEPT_ADOPTED,
 )
 
 Decide = Callable[..., Action]
@@ -232,6 +240,13 @@ def without_minding_a_freeze(*arguments: object, **named: object) -> Action:
     return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
+def without_minding_a_change_freeze(*arguments: object, **named: object) -> Action:
+    """Delete in a change freeze what nobody has to wait for otherwise."""
+    account, observation, request = arguments
+    account = replace(account, policy=replace(account.policy, freezes=()))  # type: ignore[type-var, attr-defined]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
+
+
 def without_finishing(*arguments: object, **named: object) -> Action:
     """Take every hold for a freeze."""
     account, observation, request = arguments
@@ -264,6 +279,14 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
     return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
+def without_withdrawing(*arguments: object, **named: object) -> Action:
+    """Delete a secret though its value is still beside the current one."""
+    account, observation, request = arguments
+    if entry := observation.current.entry:  # type: ignore[attr-defined]
+        observation = but(observation, current=replace(entry, previous=None))  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wrong", "scenario"),
     [
@@ -288,11 +311,14 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
         (without_telling, scenarios.GATED),
         (without_proof, scenarios.PROVED),
         (without_minding_a_freeze, scenarios.HELD),
+        (without_minding_a_change_freeze, scenarios.FROZEN),
         pytest.param(without_finishing, scenarios.HELD, marks=pytest.mark.slow),
         (with_a_stranger_as_predecessor, scenarios.FOUND_REPLACED),
         pytest.param(without_minding_a_restored_ledger, scenarios.RESTORED, marks=pytest.mark.slow),
         (without_asking_for_whom, scenarios.NEIGHBOUR),
         (without_asking_which_ledger, scenarios.FORGOTTEN),
+        (without_withdrawing, scenarios.KEPT),
+        (without_withdrawing, scenarios.KEPT_EVICTED),
     ],
 )
 def test_a_wrong_rule_is_found(
@@ -340,6 +366,28 @@ def test_a_proof_without_a_try_is_found(monkeypatch: pytest.MonkeyPatch, *, foun
 
     with pytest.raises(Violation, match="I13"):
         Search(scenarios.PROVED).explore()
+
+
+def test_a_field_that_is_known_by_its_name_alone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A note that somebody changed would cost a field that is not rotator's."""
+    monkeypatch.setattr(Note, "keeps", lambda *_: True)
+
+    with pytest.raises(Violation, match="I15"):
+        Search(scenarios.KEPT_MEDDLED).explore()
+
+
+def test_a_value_that_leaked_and_is_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to go at once is not put where consumers may try it."""
+
+    def without_minding_a_leak(
+        account: Account, _observation: Observation, rotation: Rotation, _request: Request
+    ) -> bool:
+        return bool(account.previous_field and rotation.predecessor_id)
+
+    monkeypatch.setattr(publish, "keeps_previous", without_minding_a_leak)
+
+    with pytest.raises(Violation, match="I14"):
+        Search(scenarios.KEPT_LEAKED).explore()
 
 
 def _decided(arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Action, Rotation | None]:

@@ -92,8 +92,10 @@ UNPROVEN: dict[str, tuple[str, ...]] = {
     "rotation.gate_reason": ("'another'",),
     "rotation.gate_since": (LONG_AGO, FAR),
     "rotation.gate_retry_at": (LONG_AGO, FAR),
+    "rotation.gate_convergence": ("'no JSON'", "'{}'", '\'{"consumers": 9, "converged": 9}\''),
     "account.listed_ids": ("NULL", "'[\"$old\"]'"),
     "account.recorded_ids": ("NULL", "'[\"$old\"]'", "'{}'", "'no JSON'"),
+    "account.origins": ('\'{"$old": "made up"}\'', "'no JSON'"),
     "account.current_id": ("'$old'",),
     "account.current_since": (FAR,),
     "account.seen_at": (LONG_AGO, FAR),
@@ -113,7 +115,8 @@ UNPROVEN: dict[str, tuple[str, ...]] = {
     "ledger.id": ("'another'",),
 }
 #: Of these, no row is changed here: entries are chained, the others say what is told and found.
-CHAINED, NAMED_AS_A_WHOLE = {"entry"}, {"delivery", "subaccount", "listing", "daemon"}
+CHAINED = {"entry"}
+NAMED_AS_A_WHOLE = {"delivery", "subaccount", "listing", "daemon", "trigger_request"}
 
 
 @dataclass(frozen=True, kw_only=True)

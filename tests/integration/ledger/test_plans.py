@@ -10,6 +10,7 @@ from sqlalchemy import Engine, event
 
 from rotator.ledger.database import writing
 from rotator.ledger.reader import LedgerReader
+from rotator.ledger.triggers import Triggers
 from rotator.ledger.writer import LedgerWriter
 from rotator.model.notification import Event
 from rotator.rotation.ports import AccountSummary, Lease
@@ -20,8 +21,10 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 #: What a plan says of a table that is read from one end to the other. SQLite goes through an index
 #: from its end the same way: of open rotations alone, or until there are enough entries.
 SCANS = {
-    "sqlite": re.compile(r"SCAN (account|rotation|entry|delivery)\b(?! USING INDEX)"),
-    "postgresql": re.compile(r"Seq Scan on (account|rotation|entry|delivery)\b"),
+    "sqlite": re.compile(
+        r"SCAN (account|rotation|entry|delivery|trigger_request)\b(?! USING INDEX)"
+    ),
+    "postgresql": re.compile(r"Seq Scan on (account|rotation|entry|delivery|trigger_request)\b"),
 }
 #: SQLite's words for going through an index, which has to be one of these.
 THROUGH = re.compile(r"SCAN \w+ USING (?:COVERING )?INDEX (\w+)")
@@ -51,6 +54,7 @@ ASKED: dict[str, Asked] = {
     "open rotations": lambda _, queries: queries.open_accounts(),
     "timeline": lambda _, queries: queries.closed_by_day(LONG_AGO),
     "timeline of one": lambda _, queries: queries.closed_by_day(LONG_AGO, "a"),
+    "requests": lambda writer, _: Triggers(writer._engine).pending(NOW),
     "newest entries": lambda _, queries: queries.history(None, limit=8),
     "newest entries of one": lambda _, queries: queries.history("a", limit=8),
 }

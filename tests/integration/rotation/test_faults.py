@@ -28,7 +28,12 @@ GRACE = timedelta(hours=24)
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "first": {},
     "later": {"rotated_before": True},
-    "grace": {"rotated_before": True, "grace": GRACE, "prove_deletion": True},
+    "grace": {
+        "rotated_before": True,
+        "grace": GRACE,
+        "prove_deletion": True,
+        "previous_field": "api_secret_previous",
+    },
 }
 #: Longer than anything here takes, in seconds.
 WHILE = 60

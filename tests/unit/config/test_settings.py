@@ -23,6 +23,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
             "timeout": "10s",
             "max_requests_per_second": 5.0,
             "propagation_timeout": "2m",
+            "audit": False,
         },
         "vault": {
             "address": "https://vault.example.com:8200",
@@ -43,6 +44,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
             "listen": "127.0.0.1:9470",
             "allowed_hosts": [],
         },
+        "trigger": {"listen": "", "tolerance": "5m", "max_per_hour": 60},
         "telemetry": {"otlp_endpoint": ""},
         "accounts": [
             {
@@ -51,6 +53,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
                 "vault_path": "vonage/sms",
                 "secret_field": "api_secret",
                 "key_field": "api_key",
+                "previous_field": "",
                 "managed_by": "",
                 **POLICY,
             }

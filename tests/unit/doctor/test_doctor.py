@@ -7,7 +7,7 @@ import pytest
 
 from rotator.application import Application
 from rotator.config import load
-from rotator.doctor import accounts, files
+from rotator.doctor import accounts, files, trigger
 from rotator.doctor.check import Verdict, clock_check
 from rotator.model import (
     CurrentEntry,
@@ -34,6 +34,9 @@ address = "https://vault.example.com"
 url_file = "ledger-url"
 [daemon]
 listen_token_file = "listen-token"
+[trigger]
+listen = "127.0.0.1:9471"
+secret_file = "trigger-key"
 [[accounts]]
 name = "sms"
 api_key = "abcd1234"
@@ -42,8 +45,19 @@ vault_path = "vonage/sms"
 on = ["pushed"]
 url_file = "hook-url"
 secret_file = "hook-key"
+[[hooks]]
+on = ["failed"]
+format = "pagerduty"
+routing_key_file = "routing-key"
 """
-ALWAYS = {"ledger-url", "listen-token", "hook-url", "hook-key"}
+ALWAYS = {
+    "ledger-url",
+    "listen-token",
+    "hook-url",
+    "hook-key",
+    "routing-key",
+    "trigger-key",
+}
 
 
 def world(current: str) -> Observation:
@@ -67,6 +81,20 @@ def test_each_secret_has_one_role() -> None:
 
     assert before.finding == "2 of 2 used: new new, old current"
     assert after.finding == "3 of 2 used: new current, old predecessor, orphan expendable"
+
+
+def test_a_field_that_is_not_rotators_is_named() -> None:
+    """Where the configuration wants a replaced value to be kept in it."""
+    owner, seen = account(previous_field="past"), world("new")
+    entry = seen.current.entry
+    assert entry is not None
+    taken = but(seen, current=replace(entry, is_previous_taken=True))
+    (check,) = accounts.previous(owner, taken)
+
+    assert check.verdict is Verdict.WARNING
+    assert "field past of the Vault entry is not rotator's" in check.finding
+    assert not list(accounts.previous(owner, seen))
+    assert not list(accounts.previous(owner, but(seen, current=None)))
 
 
 #: A second secret that nobody knows, beside one that Vault holds and that works.
@@ -148,6 +176,34 @@ def test_every_secret_file_is_looked_at(
         found = {path.name for _, path in files._secret_files(application)}
 
     assert found == ALWAYS | names
+
+
+@pytest.mark.parametrize(
+    ("content", "verdict", "finding"),
+    [
+        ("x" * 24, "ok", "believes what is signed with one key"),
+        (f"{'x' * 24}\n{'y' * 24}", "ok", "believes what is signed with two keys"),
+        ("x" * 23, "failed", "has a key of less than 24 bytes"),
+        (None, "failed", "cannot be read: no such file"),
+    ],
+)
+def test_the_triggers_keys_are_looked_at(
+    tmp_path: Path, content: str | None, verdict: str, finding: str
+) -> None:
+    """Before a leak is reported in vain; where there is no trigger, there is nothing to say."""
+    if content:
+        (tmp_path / "trigger-key").write_text(content)
+    config = tmp_path / "config.toml"
+    config.write_text(BASE.format(vault="", auth=""))
+    with Application(load(config, {}), {}) as application:
+        [check] = trigger.checks(application)
+    with Application(load(config, {"ROTATOR_TRIGGER__LISTEN": ""}), {}) as application:
+        without = list(trigger.checks(application))
+
+    assert check.verdict == verdict
+    assert finding in check.finding
+    assert (check.hint is None) == (verdict == "ok")
+    assert without == []
 
 
 @pytest.mark.parametrize(

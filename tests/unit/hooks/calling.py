@@ -20,7 +20,7 @@ NOTICE = Notification(
     old_secret_id="old",
     vault_version=5,
 )
-MESSAGE = Payload(notification=NOTICE, mount="secret", path="vonage/sms")
+MESSAGE = Payload(notification=NOTICE, namespace="team", mount="secret", path="vonage/sms")
 #: Longer than anything takes that is not to be given up.
 PATIENT = timedelta(seconds=60)
 #: Short, as every test that waits for it waits that long.
@@ -34,9 +34,10 @@ def call(
     environ: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     ledger_file: Path | None = None,
+    at: datetime = NOW,
     **hook: Any,  # noqa: ANN401  # of `Hook`
 ) -> str | None:
     """Call a hook once; give why it failed."""
     usual: dict[str, Any] = {"name": "h", "on": frozenset({Event.PUSHED}), "timeout": PATIENT}
     runner = HookRunner(environ=environ or {}, should_stop=should_stop, ledger_file=ledger_file)
-    return runner.run(Hook(**(usual | hook)), message, at=NOW).reason
+    return runner.run(Hook(**(usual | hook)), message, at=at).reason

@@ -3,11 +3,13 @@
 import hashlib
 import hmac
 import json
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from rotator.errors import Stopping
 from rotator.hooks.payload import Payload
@@ -15,8 +17,9 @@ from rotator.model.notification import Event, Notification, WebhookFormat
 from rotator.sim.http import Port
 from tests.support.endless_server import BODIES, HEADS, EndlessServer
 from tests.support.webhook_receiver import Answer, WebhookReceiver, receiving, status
-from tests.unit.hooks.calling import NOTICE, NOW, SHORT, call
+from tests.unit.hooks.calling import MESSAGE, NOTICE, NOW, SHORT, call
 
+OLD_AND_NEW = ["a key of twenty-four bytes", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"]
 CAUSE_AND_CURE = "(since 2026-11-24 07:28 UTC): a &lt;b&gt; &amp; c (odd). Do: mend it"
 
 
@@ -30,7 +33,7 @@ def test_a_webhook_posts_json(receiver: WebhookReceiver) -> None:
     assert taken.headers["Content-Type"] == "application/json"
     assert taken.headers["Rotator-Event"] == "pushed"
     assert taken.headers["Rotator-Delivery"] == "n1"
-    assert "Rotator-Signature" not in taken.headers
+    assert not {"Rotator-Signature", "webhook-signature"} & {*taken.headers}
     assert json.loads(taken.body) == {
         "event": "pushed",
         "id": "n1",
@@ -39,6 +42,7 @@ def test_a_webhook_posts_json(receiver: WebhookReceiver) -> None:
         "rotation_id": "r1",
         "secret_id": "new",
         "old_secret_id": "old",
+        "vault_namespace": "team",
         "vault_mount": "secret",
         "vault_path": "vonage/sms",
         "vault_version": 5,
@@ -49,16 +53,48 @@ def test_a_webhook_posts_json(receiver: WebhookReceiver) -> None:
         "since": None,
         "tries": None,
         "next_try_at": None,
+        "consumers": None,
+        "converged": None,
+        "behind": None,
         "component": None,
         "host": None,
     }
 
 
-def test_a_body_is_signed_with_the_key_and_the_time(
-    receiver: WebhookReceiver, tmp_path: Path
+@pytest.mark.parametrize("keys", [["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], OLD_AND_NEW])
+def test_a_body_is_signed_by_standard_webhooks(
+    receiver: WebhookReceiver, tmp_path: Path, keys: list[str]
 ) -> None:
-    """A receiver that knows the key can check both; the line end of the file is no part of it."""
-    (tmp_path / "key").write_text("k3y\n")
+    """The project's own library accepts it with each of the keys, and with no other."""
+    (tmp_path / "key").write_text("\n".join(keys))
+    reason = call(url=receiver.url, secret_file=tmp_path / "key", at=datetime.now(UTC))
+    [taken] = receiver.taken
+
+    assert reason is None
+    assert taken.headers["webhook-id"] == "n1"
+    for key in keys:
+        known = Webhook(key if key.startswith("whsec_") else key.encode())
+        assert known.verify(taken.body, taken.headers)["id"] == "n1"
+    with pytest.raises(WebhookVerificationError, match="No matching signature"):
+        Webhook(b"another key").verify(taken.body, taken.headers)
+
+
+def test_a_gate_is_asked_anew_each_time(receiver: WebhookReceiver, tmp_path: Path) -> None:
+    """A receiver that answers what it has had already with 200 would open it."""
+    (tmp_path / "key").write_text("k3y")
+    question = replace(MESSAGE, notification=replace(NOTICE, event=Event.GATE))
+    for seconds in (0, 60):
+        at = NOW + timedelta(seconds=seconds)
+        call(question, url=receiver.url, secret_file=tmp_path / "key", at=at)
+    first, second = (taken.headers["webhook-id"] for taken in receiver.taken)
+
+    assert first != second
+    assert [json.loads(taken.body)["id"] for taken in receiver.taken] == ["n1", "n1"]
+
+
+def test_a_body_is_signed_for_older_receivers(receiver: WebhookReceiver, tmp_path: Path) -> None:
+    """With the first key as the file spells it; the line end is no part of it."""
+    (tmp_path / "key").write_text("k3y\nnewer\n")
     call(url=receiver.url, secret_file=tmp_path / "key")
     [taken] = receiver.taken
     seconds, _, digest = taken.headers["Rotator-Signature"].partition(",v1=")
@@ -225,9 +261,16 @@ def test_an_address_may_stand_in_a_file(tmp_path: Path) -> None:
 
 def test_a_key_that_is_missing_sends_nothing(receiver: WebhookReceiver, tmp_path: Path) -> None:
     """An unsigned body would be refused, or worse, believed."""
-    reason = call(url=receiver.url, secret_file=tmp_path / "key")
+    key = tmp_path / "key"
+    missing = call(url=receiver.url, secret_file=key)
+    key.write_text("a\nb\nc")
+    many = call(url=receiver.url, secret_file=key)
+    key.write_text("whsec_no base64!")
+    garbled = call(url=receiver.url, secret_file=key)
 
-    assert reason == "its secret_file cannot be read: no such file or directory"
+    assert missing == "its secret_file cannot be read: no such file or directory"
+    assert many == "its secret_file has more than 2 lines, each of which is a key"
+    assert garbled == "its secret_file has a key that is not base64 after whsec_"
     assert receiver.taken == []
 
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from rotator.model import CLOCK, GateWait, Hold, State, Step, Trouble
+from rotator.model import CLOCK, Actor, GateWait, Hold, State, Step, Trouble
+from rotator.model.convergence import Convergence
 from rotator.model.notification import Event, PendingDelivery
+from rotator.model.trigger import TriggerRequest
 from rotator.reporting.status import AccountStatus
 from rotator.rotation.ports import AccountSummary
 from tests.support.samples import account, rotation
@@ -319,6 +321,9 @@ def test_a_gate_is_named_instead_of_the_grace() -> None:
         "reason": "exit status 1: 3 of 7",
         "since": "2026-11-23T11:00:00Z",
         "next_try_at": "2026-11-23T13:00:00Z",
+        "consumers": None,
+        "converged": None,
+        "behind": None,
     }
     assert status(last_rotation=WAITING).document()["gate"] is None
     assert status().document()["gate"] is None
@@ -361,6 +366,26 @@ def test_what_is_waited_for_is_named() -> None:
     )
 
 
+def test_it_is_told_how_many_consumers_a_gate_has_counted() -> None:
+    """Once: the gate's own reason may have it, too."""
+    counted = Convergence(consumers=7, converged=3, behind=("a",))
+    gate = replace(GATED.waiting or GateWait(), convergence=counted)
+    found = status(last_rotation=replace(GATED, waiting=gate))
+    doubled = replace(gate, reason="exit status 1: 3 of 7 consumers use the new secret; not yet: a")
+    once = status(last_rotation=replace(GATED, waiting=doubled))
+
+    assert found.condition.why == (
+        "waiting for gate consumers since 2026-11-23 11:00 UTC: exit status 1: 3 of 7 "
+        "(3 of 7 consumers use the new secret; not yet: a and 3 more)"
+    )
+    assert once.condition.why.endswith(
+        ": exit status 1: 3 of 7 consumers use the new secret; not yet: a"
+    )
+    assert found.document()["gate"]["consumers"] == 7
+    assert found.document()["gate"]["converged"] == 3
+    assert found.document()["gate"]["behind"] == ["a"]
+
+
 def test_a_late_deletion_says_that_a_gate_is_shut() -> None:
     """Who reads that nothing is deleted needs to know why."""
     late = replace(LATE_DELETION, waiting=GATED.waiting)
@@ -400,3 +425,34 @@ def test_the_conditions_change_at_the_times_that_are_told(known: dict[str, Any])
     assert [(e.state, e.code) for e in far.conditions] == [
         (e.state, e.code) for e in found.conditions
     ]
+
+
+def test_a_request_through_the_trigger_is_shown_until_it_is_carried_out() -> None:
+    """Who asks, from where and why; it counts as late if no daemon takes it up."""
+    scanner = Actor(by="trigger", host="192.0.2.7", because="found in a repository")
+    request = TriggerRequest(
+        id="msg_1", account="a", is_compromised=True, actor=scanner, at=NOW - HOUR / 6, seq=7
+    )
+    found = status(asked_for=request)
+    late = found.at(NOW + HOUR)
+
+    assert found.state is State.DUE
+    assert found.row()[-1] == (
+        "a rotation was asked for through the trigger, from 192.0.2.7, as the secret leaked: "
+        "found in a repository"
+    )
+    assert found.document()["asked_for"] == {
+        "id": "msg_1",
+        "at": "2026-11-23T11:50:00Z",
+        "compromised": True,
+        "from": "192.0.2.7",
+        "because": "found in a repository",
+        "tries": 0,
+    }
+    assert found.changes_at == found.late_from == NOW + HOUR / 12
+    assert (found.condition.code, late.condition.code) == (None, "late")
+    assert not found.needs_attention
+    assert late.needs_attention
+    plain = replace(request, is_compromised=False, actor=Actor(by="trigger", host="192.0.2.7"))
+    assert status(asked_for=plain).condition.why.endswith("through the trigger, from 192.0.2.7")
+    assert status().document()["asked_for"] is None

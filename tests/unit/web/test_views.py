@@ -162,6 +162,7 @@ def test_a_policy_that_wants_proof_says_so() -> None:
     [
         ({}, ("rotate every", "30d")),
         ({"every": None, "cron": "0 3 * * 0"}, ("rotate at", "0 3 * * 0 (UTC)")),
+        ({"every": None, "max_age": None}, ("rotate", "on request only")),
     ],
 )
 def test_a_policy_is_told_in_words(policy: dict[str, Any], fact: tuple[str, str]) -> None:
