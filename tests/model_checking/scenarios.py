@@ -90,7 +90,7 @@ def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
     return replace(world, begun=BEGIN, **more)
 
 
-def accounts(  # noqa: PLR0913  # all by name
+def accounts(  # all by name
     *,
     grace: timedelta = NONE,
     managed_by: str = "",
