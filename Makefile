@@ -13,7 +13,7 @@ DEMO_VENV := .venv-demo
 BIN := $(VENV)/bin
 # Twice the two cores that this is made for: many tests wait for a process or for time to pass.
 JOBS ?= 4
-CHECKED = $(wildcard rotator migrations tests bench docs)
+CHECKED = $(wildcard rotator migrations tests bench docs examples)
 CORE := rotator/rotation/*,rotator/ledger/*
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 

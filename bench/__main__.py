@@ -7,7 +7,7 @@ aims are printed for the reader, as a busy machine reaches none of them.
 import argparse
 from collections.abc import Callable, Mapping
 
-from bench import daemon, fleet, growth, libraries, policies, rotation, startup
+from bench import daemon, emergency, fleet, growth, libraries, policies, rotation, startup
 from bench.figures import Figure, machine, save, show
 
 SECTIONS: Mapping[str, tuple[Callable[[], list[Figure]], ...]] = {
@@ -17,6 +17,7 @@ SECTIONS: Mapping[str, tuple[Callable[[], list[Figure]], ...]] = {
     "configuration": (policies.judge,),
     "fleet": (fleet.fleet_on_sqlite, fleet.daemons_on_postgresql),
     "limit": (fleet.fleet_within_a_limit,),
+    "emergency": (emergency.emergency,),
     "daemon": (daemon.poll, daemon.idle, daemon.due_at_once),
     "growth": (growth.growth,),
 }

@@ -6,17 +6,18 @@ Keys, kinds and defaults are those of the settings model; what a key means is sa
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from rotator.config.accounts import DEFAULT_POLICY
 from rotator.config.loader import overrides
+from rotator.config.types import fields_of
 from rotator.config.validation import LISTS, TABLES
 from rotator.model.times import format_duration
 
@@ -35,7 +36,7 @@ def page(text: str) -> str:
         if table == "accounts":
             parts.append("Any key of `[policy]` can also be set here, for this account alone.\n")
         parts.append("| key | kind | default | meaning |\n|---|---|---|---|")
-        for key, field in model.model_fields.items():
+        for key, field in fields_of(model).items():
             is_of_policy = table == "accounts" and key in TABLES["policy"].model_fields
             if is_of_policy or f"{table}.{key}" in TABLES:
                 continue
@@ -64,6 +65,8 @@ def _kinds(annotation: Any) -> Iterator[str]:  # noqa: ANN401  # whatever a fiel
     elif origin in (Union, UnionType):
         for part in get_args(annotation):
             yield from _kinds(part)
+    elif origin is Literal:
+        yield from (f'`"{value}"`' for value in get_args(annotation))
     elif origin is not None:
         yield "list"
     elif annotation is not type(None):
@@ -78,6 +81,7 @@ _NAMES: dict[Any, str] = {
     str: "text",
     timedelta: "duration",
     Path: "path",
+    datetime: "date-time",
 }
 
 

@@ -55,6 +55,7 @@ _ACCOUNT = Account(
         on_foreign=OnForeign.REFUSE,
     ),
 )
+_PROVING = replace(_ACCOUNT, policy=replace(_ACCOUNT.policy, prove_deletion=True))
 #: One secret, Vault holds it, it works, and no rotation is open.
 _QUIET = Observation(
     listing=Listing(seen_at=_NOW, secrets=(_OLD,)),
@@ -90,12 +91,31 @@ _SENT = replace(
 )
 _CREATED = _SENT.with_rotation(replace(_OPENED, new_id="new"))
 _REFUSED = replace(_PENDING, refused_since=_LATER, refused_at=_NOW)
+_KEPT = replace(
+    _SENT.with_rotation(
+        replace(_OPENED, step=Step.WAIT, new_id="new", vault_version=2, verified_at=_LATER)
+    ),
+    current=Current(
+        entry=CurrentEntry(
+            version=2,
+            note=replace(_NOTE, secret_id="new", rotation_id="r1"),
+            intact=True,
+            has_value=True,
+            previous="api_secret_previous",
+        ),
+        version=2,
+        authenticated_at=_NOW,
+    ),
+    pending=Pending(),
+)
 #: What is observed, and the grace that is asked for.
 _OBSERVATIONS: tuple[tuple[Observation, timedelta | None], ...] = (
     # A rotation, to its grace and past it, with hooks to be told and gates to be asked.
     (_QUIET, None),
     (_HOOKED, None),
     (_HOOKED, timedelta()),
+    # A grace is over, and the old value is still beside the new one.
+    (_KEPT, timedelta()),
     # Both slots are taken, one by a secret known as expendable, or by a stranger's.
     (_ORPHANED, timedelta()),
     (_TAKEN, None),
@@ -118,10 +138,12 @@ def mermaid() -> str:
 
 
 def _arrows() -> Iterator[tuple[str, str, str]]:
-    for observation, grace in _OBSERVATIONS:
+    cases = [(_ACCOUNT, *each) for each in _OBSERVATIONS]
+    # And one whose deletion is to be proved.
+    for account, observation, grace in [*cases, (_PROVING, _QUIET, timedelta())]:
         request = Request(reason="asked", grace=grace)
         planned = assumed_steps(
-            _ACCOUNT, observation, request, propagation_timeout=_PATIENCE, now=_NOW
+            account, observation, request, propagation_timeout=_PATIENCE, now=_NOW
         )
         names = [("Observe", ""), *((type(action).__name__, action.rule) for action in planned)]
         for (before, _), (after, rule) in pairwise(names):

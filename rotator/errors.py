@@ -12,6 +12,7 @@ operator what to do. Messages never hold a secret value or a response body.
     ├── TooManyFiles
     ├── Aborted                  a rotation was undone before its secret was used
     │   └── PendingEnds          (exit 3)
+    ├── BrokenDeletion           Vonage still accepts a secret that it has deleted
     ├── Withdrawn                the last look before an effect was too slow: it was not sent
     │   └── HoldChanged          (exit 3)
     ├── LedgerError
@@ -146,6 +147,16 @@ class PendingEnds(Aborted):
     default_hint = (
         "nothing is lost, as the value was not sent to Vonage; let nothing below "
         "`vault.pending_prefix` end by itself"
+    )
+
+
+class BrokenDeletion(RotatorError):
+    """Vonage has deleted the old secret, and still accepts it."""
+
+    code = "broken-deletion"
+    default_hint = (
+        "whoever has the old secret can still use the account: ask Vonage's support why; rotator "
+        "tries it again by itself until Vonage refuses it, and does not rotate the account before"
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rotator.application.ledger import LedgerAccess
     from rotator.hooks import HookDispatcher
     from rotator.ledger.writer import LedgerWriter
+    from rotator.rotation.origins import Origins
     from rotator.rotation.reconciler import Reconciler
     from rotator.telemetry.tracing import Tracing
 
@@ -145,6 +146,7 @@ class Application:
             hooks=self.settings.hooks,
             accounts=self.accounts,
             mount=self.settings.vault.mount,
+            namespace=self.settings.vault.namespace,
             # Not before it is needed: a dry run creates no ledger.
             outbox=lambda: self.ledger.deliveries,
             runner=HookRunner(
@@ -175,7 +177,15 @@ class Application:
             observer=Observers(self.observer, *observers),
             hooks=self.dispatcher if self.settings.hooks else NoHooks(),
             should_stop=self._should_stop,
+            origins=self.origins,
         )
+
+    @cached_property
+    def origins(self) -> "Origins | None":
+        """Who made the secrets that rotator did not, by Vonage's Audit API; None unless wanted."""
+        from rotator.rotation.origins import Origins  # noqa: PLC0415  # see above
+
+        return Origins(trail=self.clients.audit) if self.settings.vonage.audit else None
 
     @cached_property
     def observer(self) -> Observer:

@@ -24,7 +24,7 @@ from rotator.vault import (
     Userpass,
     VaultSession,
 )
-from rotator.vonage import Accounts, Secrets, Subaccounts, VonageClient
+from rotator.vonage import Accounts, Audit, Secrets, Subaccounts, VonageClient
 
 
 class Clients:
@@ -78,6 +78,11 @@ class Clients:
     def subaccounts(self) -> Subaccounts:
         """The Account API's subaccounts."""
         return Subaccounts(self.vonage)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The Audit API."""
+        return Audit(self.vonage)
 
     @cached_property
     def vault(self) -> VaultSession:

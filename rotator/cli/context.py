@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +18,6 @@ from rotator.errors import RotatorError
 if TYPE_CHECKING:
     from rotator.application import Application
     from rotator.config import Settings
-    from rotator.model import Account
 
 
 DEFAULT_CONFIG = Path("/etc/rotator/config.toml")
@@ -152,16 +151,6 @@ class CommandContext:
         from rotator.telemetry import logging  # noqa: PLC0415  # takes a tenth of a second
 
         logging.configure(self.log_level)
-
-
-def chosen(settings: "Settings", names: Iterable[str] | None) -> "list[Account]":
-    """Return the accounts of these names, each once, in the order given; without names, all.
-
-    Raises:
-        UnknownAccount: one of them is not configured.
-    """
-    named = [settings.account(name) for name in dict.fromkeys(names or ())]
-    return named or list(settings.accounts)
 
 
 def completions(context: typer.Context, incomplete: str) -> list[str]:

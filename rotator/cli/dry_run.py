@@ -15,7 +15,10 @@ from rotator.rotation.observation import Observation
 from rotator.rotation.steps.base import Action
 from rotator.rotation.steps.bookkeeping import Close, Observe
 from rotator.rotation.steps.prepare import Open
+from rotator.rotation.steps.prove import Prove
+from rotator.rotation.steps.publish import Push
 from rotator.rotation.steps.retire import AskGates, Delete, SecretDeletion, Wait
+from rotator.rotation.steps.withdraw import Withdraw
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -106,8 +109,13 @@ class Plan:
         later: list[Action] = []
         due_at = None
         if self.wait and self.predecessor_id:
-            is_gated = bool(self._gates()) and not self._is_compromised
-            later = [*([AskGates()] if is_gated else []), Delete(secret_id=self.predecessor_id)]
+            if self._gates() and not self._is_compromised:
+                later.append(AskGates())
+            if field := self._previous_field():
+                later.append(Withdraw(field=field))
+            later.append(Delete(secret_id=self.predecessor_id))
+            if self.account.policy.prove_deletion:
+                later.append(Prove())
             due_at = rfc3339(self.wait.until)
         facts = self._facts()
         steps = [step for action in now if (step := describe(action, facts))]
@@ -149,7 +157,8 @@ class Plan:
             isinstance(action, Observe) or bool(action.sketch and action.sketch.where == "vonage")
             for action in self.actions
         )
-        return calls + 2 if self.wait else calls
+        is_proved = self.account.policy.prove_deletion and self.predecessor_id is not None
+        return calls + (3 if is_proved else 2) if self.wait else calls
 
     def _headline(self) -> str:
         rotation = self.observation.rotation if self.observation else None
@@ -184,6 +193,14 @@ class Plan:
         rotation = self.observation.rotation if self.observation else None
         own = rotation.grace if rotation else self.account.policy.grace
         return own if self.request.grace is None else self.request.grace
+
+    def _previous_field(self) -> str | None:
+        """Return the field with the replaced value when the grace is over; None for none."""
+        entry = self.observation.current.entry if self.observation else None
+        if entry is None or not any(isinstance(action, Push) for action in self.actions):
+            return entry.previous if entry else None
+        is_kept = self._grace() and not self._is_compromised and not entry.is_previous_taken
+        return self.account.previous_field or None if is_kept else None
 
     def _gates(self) -> str:
         return ", ".join(self.observation.gates.names) if self.observation else ""

@@ -1,6 +1,6 @@
 """Runs passes on accounts: the common part of `rotate-now` and `resume`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -8,10 +8,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rotator import descriptors
-from rotator.cli import output, parallel, progress
+from rotator.cli import closing, output, parallel, progress, several
 from rotator.cli.context import CommandContext, LogLevel
 from rotator.cli.hook_delivery import HookDelivery
-from rotator.errors import ConfigError, RotatorError, TooManyFiles
+from rotator.cli.signals import Interrupted
+from rotator.errors import RotatorError, Stopping, TooManyFiles
 from rotator.model import Account, Outcome, PassResult, Request, Step
 from rotator.model.rotation import SecretRole
 from rotator.model.times import rfc3339
@@ -40,6 +41,8 @@ def results_document(
             "new_secret_id": result.new_secret_id,
             "vault_version": result.vault_version,
             "delete_due_at": rfc3339(result.delete_due_at),
+            "old_secret_dead_at": rfc3339(result.old_secret_dead_at),
+            "dead_after": result.dead_after,
             "error": vars(result.error) if result.error else None,
             "hooks": delivery.outcomes(result.account) if delivery else [],
         }
@@ -53,6 +56,7 @@ def show(results: Sequence[PassResult], delivery: HookDelivery, *, as_json: bool
     An account with nothing to do is only printed for a program, and only if a hook has an outcome.
     """
     done = [each for each in results if each.outcome is not Outcome.IDLE]
+    failed = [each for each in done if each.error and each.error.code != Stopping.code]
     named = [each for each in results if each in done or delivery.outcomes(each.account)]
     document = results_document(named, delivery)
     if done or as_json:
@@ -60,7 +64,7 @@ def show(results: Sequence[PassResult], delivery: HookDelivery, *, as_json: bool
     else:
         output.write("nothing to resume")
     output.flush()
-    complain(done)
+    complain(failed)
 
 
 def complain(results: Sequence[PassResult]) -> None:
@@ -72,9 +76,7 @@ def complain(results: Sequence[PassResult]) -> None:
 
 def exit_code(results: Sequence[PassResult], *, hook_failed: bool = False) -> int:
     """Return the exit code: 1 if any failed, or a hook, else 3, else 75; 2 for bad input alone."""
-    codes = {result.exit_code for result in results} - {0} | ({1} if hook_failed else set())
-    is_mixed = ConfigError.exit_code in codes and len(codes) > 1
-    return 1 if is_mixed else min(codes, default=0)
+    return several.exit_code([*(result.exit_code for result in results), int(hook_failed)])
 
 
 def internal(account: Account, error: Exception) -> PassResult:
@@ -101,33 +103,94 @@ def carry_out(
     accounts: Sequence[Account],
     request: Request,
     *,
+    again: str,
     wait: bool = False,
     as_json: bool = False,
     also: Sequence[Account] = (),
+    resumed: Collection[str] = (),
+    recorded: Sequence[PassResult] = (),
     hooks_may_fail: bool = False,
 ) -> int:
     """Run a pass on each account, print the results, and return the exit code.
 
-    Notifications are delivered for these accounts, and for those in `also`. A hook that fails
-    counts for the exit code, unless `hooks_may_fail`.
+    For those named in `resumed`, the pass opens no rotation. `recorded` is what was done before,
+    and is printed as well. Notifications are delivered for these accounts, and for those in `also`.
+    A hook that fails counts for the exit code, unless `hooks_may_fail`. `again` is the command that
+    goes on after an interruption.
     """
     unready = preflight(application) if accounts else None
     if unready:
         return refuse(accounts, unready, as_json=as_json)
     is_talkative = command.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     names = [account.name for account in accounts]
+    is_leak = request.reason == "compromised"
     delivery = HookDelivery(application)
-    results: list[PassResult] = []
-    if accounts:
-        with progress.display(names, is_quiet=as_json, live=not is_talkative) as shown:
-            results = _attempted(application, delivery, accounts, request, wait=wait, shown=shown)
+    resumption = Request(reason=None, takes_over=request.takes_over)
+    done: dict[str, PassResult] = {}
+    least = _least_seconds(application, accounts, request)
+    live = not is_talkative
+    try:
+        if accounts:
+            with progress.display(names, is_quiet=as_json, live=live, least=least) as shown:
+                _attempt(
+                    application,
+                    delivery,
+                    accounts,
+                    lambda account: resumption if account.name in resumed else request,
+                    wait=wait,
+                    shown=shown,
+                    results=done,
+                )
+    except Interrupted as stop:
+        if len(accounts) > 1:
+            stopping = Stopping(hint=f"`{again}` goes on")
+            stop.message = f"interrupted; nothing is lost, {stopping.hint}"
+            left = [failure(each, None, stopping) for each in accounts if each.name not in done]
+            _show_run([*recorded, *done.values()], left, delivery, as_json=as_json, is_leak=is_leak)
+        raise
+    results = [done[name] for name in names]
     others = [account for account in also if account.name not in names]
     delivery.deliver([*accounts, *others])
     idle = [result_of(account, Outcome.IDLE, None) for account in others]
-    show([*results, *idle], delivery, as_json=as_json)
-    if request.reason == "compromised":
+    _show_run([*recorded, *results, *idle], [], delivery, as_json=as_json, is_leak=is_leak)
+    if is_leak:
         _warn_of_other_secrets(application, names)
     return exit_code(results, hook_failed=delivery.has_failed and not hooks_may_fail)
+
+
+#: Requests to Vonage for a rotation up to its grace: list, create, probe.
+_CALLS = 3
+
+
+def _least_seconds(
+    application: "Application", accounts: Sequence[Account], request: Request
+) -> float:
+    """Return how long the rate limit makes a rotation take at the least, on average."""
+    if request.reason is None or not accounts:
+        return 0.0
+    graces = [
+        account.policy.grace if request.grace is None else request.grace for account in accounts
+    ]
+    deletions = sum(not grace for grace in graces)
+    calls = _CALLS + deletions / len(accounts)
+    return calls / application.settings.vonage.max_requests_per_second
+
+
+def _show_run(
+    results: Sequence[PassResult],
+    left: Sequence[PassResult],
+    delivery: HookDelivery,
+    *,
+    as_json: bool,
+    is_leak: bool,
+) -> None:
+    """Print the results of a run, and what of leaked secrets is dead.
+
+    `left` are accounts that it was interrupted before; they are in the document alone.
+    """
+    show([*results, *left] if as_json else results, delivery, as_json=as_json)
+    if is_leak and (said := closing.verdict([*results, *left])):
+        (output.say if as_json else output.write)(said)
 
 
 def preflight(application: "Application", *, changes_nothing: bool = False) -> RotatorError | None:
@@ -211,25 +274,27 @@ class _PassObserver(Observer):
         return None
 
 
-def _attempted(  # half by name
+def _attempt(  # half by name
     application: "Application",
     delivery: HookDelivery,
     accounts: Sequence[Account],
-    request: Request,
+    request_for: Callable[[Account], Request],
     *,
     wait: bool,
     shown: progress.Progress,
-) -> list[PassResult]:
+    results: dict[str, PassResult],
+) -> None:
+    """Run a pass on each account; put what becomes of it into `results`."""
     cancel = parallel.CancelToken(application.stop_waiting)
     observer = _PassObserver(application, shown, cancel)
     reconciler = replace(delivery.reconciler(shown, observer), sleep=cancel.sleep)
 
     def attempt(account: Account) -> PassResult:
         try:
-            return reconciler.attempt(account, request, wait=wait, looks=True)
+            return reconciler.attempt(account, request_for(account), wait=wait, looks=True)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             return internal(account, error)
 
     descriptors.raise_limit()
     concurrency = descriptors.passes_at_once(application.settings.daemon.concurrency)
-    return parallel.run(accounts, attempt, concurrency=concurrency, cancel=cancel)
+    parallel.run(accounts, attempt, concurrency=concurrency, cancel=cancel, results=results)

@@ -4,26 +4,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from rotator.config.errors import ConfigProblem, InvalidValue, Located, Location, did_you_mean
+from rotator.config.freezes import FreezeTable, freezes_of
 from rotator.config.sections import VaultSettings, VonageSettings
 from rotator.config.types import (
+    HOW_TO_WRITE,
     ApiKey,
     FieldName,
     Name,
-    Some,
+    OptionalFieldName,
     Table,
     VaultPath,
     cron_expression,
     duration,
     member_of,
 )
-from rotator.model import Account, OnForeign, Policy
+from rotator.model import NEVER, Account, OnForeign, Policy
 from rotator.model.generation import MAX_LENGTH, MIN_LENGTH
 from rotator.model.times import exact_duration, format_duration
 from rotator.rotation import window
@@ -83,10 +85,23 @@ def _euros(value: object) -> Decimal:
     return euros
 
 
+def _every(value: object) -> timedelta | str:
+    if value == NEVER:
+        return NEVER
+    try:
+        every = duration(value)
+    except InvalidValue as invalid:
+        hint = f'{HOW_TO_WRITE}, or "{NEVER}"' if invalid.hint else None
+        raise InvalidValue(str(invalid), hint=hint) from None
+    if every < timedelta(seconds=1):
+        raise InvalidValue("is less than 1s")
+    return every
+
+
 class PolicyTable(Table):
     """`[policy]`, and the same keys in an account: None where the key is missing."""
 
-    every: Annotated[timedelta | None, BeforeValidator(duration), Some] = None
+    every: Annotated[timedelta | Literal["never"] | None, BeforeValidator(_every)] = None
     cron: Annotated[str | None, AfterValidator(cron_expression)] = None
     timezone: Annotated[str | None, AfterValidator(_timezone)] = None
     jitter: Annotated[timedelta | None, BeforeValidator(duration)] = None
@@ -95,6 +110,7 @@ class PolicyTable(Table):
     length: Annotated[int | None, Field(ge=MIN_LENGTH, le=MAX_LENGTH)] = None
     on_foreign: Annotated[OnForeign | None, member_of(OnForeign)] = None
     window: Annotated[tuple[str, ...] | None, BeforeValidator(_windows)] = None
+    prove_deletion: bool | None = None
     #: None: the balance is not checked. No account has more than a billion.
     min_balance: Annotated[Decimal | None, BeforeValidator(_euros), Field(ge=0, le=10**9)] = None
 
@@ -112,6 +128,8 @@ class AccountTable(PolicyTable):
     vault_path: VaultPath
     secret_field: FieldName = "api_secret"  # noqa: S105  # a field's name
     key_field: FieldName = "api_key"
+    #: Field for the replaced value, until its secret is deleted; "" for none.
+    previous_field: OptionalFieldName = ""
     #: Name of the parent account; "" for none.
     managed_by: str = ""
 
@@ -126,31 +144,39 @@ class AccountTable(PolicyTable):
 def policy_of(table: PolicyTable, default: Policy) -> Policy:
     """Build a policy: what the table sets, the rest from the default.
 
-    `every` and `cron` replace each other.
+    `every` and `cron` replace each other. Rotated on request only, a secret may get as old as it
+    does, unless the same table sets `max_age`; a schedule beside it has its usual `max_age` again.
     """
     given = table.given()
     if "every" in given or "cron" in given:
-        default = replace(default, every=None, cron=None)
+        max_age = None if given.get("every") == NEVER else default.max_age or DEFAULT_POLICY.max_age
+        default = replace(default, every=None, cron=None, max_age=max_age)
+    if given.get("every") == NEVER:
+        del given["every"]
     return replace(default, **given)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Settings that all accounts share: the issuer, and the prefix of paths in Vault."""
+    """Settings that all accounts share: issuer, prefix of paths in Vault, change freezes."""
 
     #: Host of the Vonage API.
     issuer: str
     #: The mount, preceded by the namespace if there is one.
     mount: str
     pending_prefix: str
+    freezes: tuple[FreezeTable, ...]
 
     @classmethod
-    def of(cls, vonage: VonageSettings, vault: VaultSettings) -> Self:
-        """Derive it from the two tables."""
+    def of(
+        cls, vonage: VonageSettings, vault: VaultSettings, freezes: tuple[FreezeTable, ...]
+    ) -> Self:
+        """Derive it from the tables."""
         return cls(
             issuer=urlsplit(vonage.api_url).hostname or "",
             mount=f"{vault.namespace}/{vault.mount}".strip("/"),
             pending_prefix=vault.pending_prefix,
+            freezes=freezes,
         )
 
     def account(
@@ -167,7 +193,7 @@ class Placement:
             issuer=self.issuer,
             mount=self.mount,
             pending_path=f"{self.pending_prefix}/{name}",
-            policy=policy_of(table, default),
+            policy=replace(policy_of(table, default), freezes=freezes_of(name, self.freezes)),
             **own,
         )
 
@@ -187,13 +213,16 @@ def policy_problems(
     given = table.given()
     if not is_strict:
         policy = replace(policy, jitter=timedelta(), window=())
-    if policy.cron is not None and not is_strict:
+    if policy.is_on_request or (policy.cron is not None and not is_strict):
         return
     if given.keys() & {"grace", *_TIMES} and (what := overlap(policy)):
         rarer = "raise every" if policy.every is not None else "let cron come less often"
         hint = f"lower grace, or {rarer}"
         yield place.problem(_first_of(given, "grace"), what, hint)
-    if given.keys() & {"max_age", *_TIMES} and (problem := _overdue(policy)):
+    max_age = policy.max_age
+    if max_age is None or not given.keys() & {"max_age", *_TIMES}:
+        return
+    if problem := _overdue(policy, max_age):
         yield place.problem(_first_of(given, "max_age"), *problem)
 
 
@@ -207,6 +236,8 @@ def overlap(policy: Policy) -> str | None:
     With `cron`, some may be: such a one begins at the end of the grace.
     """
     grace = format_duration(policy.grace)
+    if policy.is_on_request:
+        return None
     if policy.every is not None:
         every, is_over = format_duration(policy.every), policy.grace < policy.every
         what = f"is not less than every ({every})"
@@ -218,16 +249,16 @@ def overlap(policy: Policy) -> str | None:
     return None if is_over else f"grace ({grace}) {what}, so rotations would overlap"
 
 
-def _overdue(policy: Policy) -> tuple[str, str] | None:
+def _overdue(policy: Policy, longest_age: timedelta) -> tuple[str, str] | None:
     """Return in words why a secret gets older than `max_age`, and a hint; None if none does."""
-    max_age, every = format_duration(policy.max_age), policy.every
+    max_age, every = format_duration(longest_age), policy.every
     found = longest(policy)
     if found is None:
         what = f"the clocks of {policy.timezone} skip each time of cron, so it would never come"
         return what, "name an hour that they do not skip"
-    if found.total <= policy.max_age:
+    if found.total <= longest_age:
         return None
-    if every is not None and policy.max_age < every:
+    if every is not None and longest_age < every:
         what = f"max_age ({max_age}) is less than every ({format_duration(every)})"
         what += ", so the account would always be overdue"
     else:
@@ -235,20 +266,20 @@ def _overdue(policy: Policy) -> tuple[str, str] | None:
         what = (
             f"secrets get up to {total} old ({_sum(policy, found)}), more than max_age ({max_age})"
         )
-    return what, _how_to_keep(policy, found)
+    return what, _how_to_keep(policy, found, longest_age)
 
 
-def _how_to_keep(policy: Policy, interval: Interval) -> str:
+def _how_to_keep(policy: Policy, interval: Interval, longest_age: timedelta) -> str:
     """Return which keys to change for an interval to be within `max_age`."""
     days = -(-interval.total // timedelta(days=1))
     ways = [f"raise max_age to at least {days}d"]
     delays = interval.jitter + interval.spread
-    if delays and interval.total - delays <= policy.max_age:
+    if delays and interval.total - delays <= longest_age:
         ways.append("lower jitter")
     if interval.wait:
         ways.append("let windows open more often")
     # As long as windows are closed for longer, no rotation helps.
-    if interval.wait <= policy.max_age:
+    if interval.wait <= longest_age:
         ways.append("lower every" if policy.every is not None else "let cron come more often")
     return f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
@@ -300,6 +331,9 @@ def entry_problems(
     """Yield the problems of an entry in Vault: its fields, and its path."""
     if table.secret_field == table.key_field:
         yield place.problem("secret_field", "is the same field as key_field")
+    for key in ("secret_field", "key_field"):
+        if table.previous_field == getattr(table, key):
+            yield place.problem("previous_field", f"is the same field as {key}")
     if vault is None:
         return
     path, prefix = table.vault_path, f"{vault.mount}/data/"

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator
 
 from rotator.config import types
 from rotator.config.accounts import (
@@ -18,7 +18,14 @@ from rotator.config.accounts import (
 )
 from rotator.config.errors import ConfigProblem, InvalidValue, Location
 from rotator.config.sections import VaultSettings
-from rotator.config.types import ACCOUNT_NAME, API_KEY, FieldName, written_as
+from rotator.config.types import (
+    ACCOUNT_NAME,
+    API_KEY,
+    FieldName,
+    OptionalFieldName,
+    Patterns,
+    written_as,
+)
 from rotator.model import Account, DiscoveredSubaccount, Policy
 
 
@@ -35,12 +42,6 @@ def _pattern(check: Callable[[str], str], text: str) -> str:
     return text.strip("/") if start or len(checked) < len(sample) else text
 
 
-def _patterns(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
-        raise InvalidValue("is not a list of strings", hint='write ["*"] or ["prod-*", "abcd1234"]')
-    return tuple(value)
-
-
 VaultPattern = Annotated[str, AfterValidator(partial(_pattern, types.vault_path))]
 NamePattern = Annotated[
     str,
@@ -48,7 +49,6 @@ NamePattern = Annotated[
         partial(_pattern, partial(written_as, ACCOUNT_NAME, "does not give an account name"))
     ),
 ]
-Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
 
 
 class DiscoverTable(PolicyTable):
@@ -65,6 +65,8 @@ class DiscoverTable(PolicyTable):
     exclude: Patterns = ()
     secret_field: FieldName = "api_secret"  # noqa: S105  # a field's name
     key_field: FieldName = "api_key"
+    #: Field for the replaced value, until its secret is deleted; "" for none.
+    previous_field: OptionalFieldName = ""
 
     def matches(self, found: DiscoveredSubaccount) -> bool:
         """Return whether a subaccount is to be managed."""
@@ -89,6 +91,7 @@ class DiscoverTable(PolicyTable):
             vault_path=self._filled(self.vault_path, found),
             secret_field=self.secret_field,
             key_field=self.key_field,
+            previous_field=self.previous_field,
             managed_by=self.parent,
             discovered=True,
         )

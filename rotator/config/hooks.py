@@ -44,6 +44,11 @@ def _command(command: list[str]) -> list[str]:
 _NO_HOOK_NAME = "is not a hook name: at most 64 letters, digits, . _ -, the first a letter or digit"
 _hook_name = partial(written_as, r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", _NO_HOOK_NAME)
 
+#: Where PagerDuty takes events, other than those of accounts in its European region.
+_PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
+#: Events that are no alerts, which PagerDuty would show for ever.
+_NO_ALERTS = frozenset({Event.PUSHED, Event.COMPLETED})
+
 HookUrl = Annotated[str, AfterValidator(urls.hook_url)]
 
 
@@ -60,6 +65,8 @@ class HookTable(Table):
     url_file: File = None
     #: A file with the key for signing the body.
     secret_file: File = None
+    #: A file with the key of a service at PagerDuty.
+    routing_key_file: File = None
     format: Annotated[WebhookFormat, member_of(WebhookFormat)] = WebhookFormat.JSON
     #: Names of accounts; empty for all.
     accounts: list[str] = Field(default_factory=list)
@@ -72,18 +79,25 @@ class HookTable(Table):
             **{
                 **dict(self),
                 "name": self.name or self._own_name(),
+                "url": self.target,
                 "on": frozenset(self.on),
                 "accounts": frozenset(self.accounts),
                 "command": tuple(self.command or ()),
             }
         )
 
+    @property
+    def target(self) -> str | None:
+        """The URL that is called; None where `url_file` contains it, or for a command."""
+        is_known = self.command or self.url_file or self.format is not WebhookFormat.PAGERDUTY
+        return self.url if self.url or is_known else _PAGERDUTY
+
     def _own_name(self) -> str:
         """Return a name for the hook: its program, its host or the file that holds its address."""
         if self.command:
             return Path(self.command[0]).name
-        if self.url:
-            return urlsplit(self.url).hostname or ""
+        if self.target:
+            return urlsplit(self.target).hostname or ""
         return self.url_file.name if self.url_file else ""
 
 
@@ -100,8 +114,9 @@ def hook_problems(
             if account not in accounts:
                 what = f"{account!r} is not configured{did_you_mean(account, accounts)}"
                 yield place.problem("accounts", what)
-        if Event.GATE in table.on and table.format is WebhookFormat.SLACK:
-            yield place.problem("format", "a gate that answers like Slack would always be open")
+        if Event.GATE in table.on and table.format is not WebhookFormat.JSON:
+            what = f"a gate that answers like {table.format} would always be open"
+            yield place.problem("format", what)
         if Event.GATE in table.on and name == CLOCK:
             what = f"{CLOCK!r} is the gate that waits for this machine's clock to be right"
             yield place.problem("name", what, "give the hook another name")
@@ -114,7 +129,8 @@ def hook_problems(
 def _target_problems(place: Location, table: HookTable) -> Iterator[ConfigProblem]:
     """Check that exactly one target is set, with keys that fit it."""
     given = [key for key in ("command", "url", "url_file") if getattr(table, key)]
-    if not given:
+    yield from _alert_problems(place, table)
+    if not given and not table.target:
         hint = "set command, url or url_file"
         yield place.problem("", "has nothing to call", hint)
     if len(given) > 1:
@@ -123,3 +139,19 @@ def _target_problems(place: Location, table: HookTable) -> Iterator[ConfigProble
         if given == ["command"] and getattr(table, key) not in (None, WebhookFormat.JSON):
             what = "has no meaning for a command, which gets everything in its environment"
             yield place.problem(key, what)
+
+
+def _alert_problems(place: Location, table: HookTable) -> Iterator[ConfigProblem]:
+    """Check what PagerDuty needs, and no other format."""
+    if table.format is not WebhookFormat.PAGERDUTY:
+        if table.routing_key_file:
+            yield place.problem("routing_key_file", 'has no meaning unless format is "pagerduty"')
+        return
+    if not table.routing_key_file:
+        hint = "name the file that contains the integration key of a service's Events API v2"
+        yield place.problem("routing_key_file", 'is required by format "pagerduty"', hint)
+    if others := [event for event in table.on if event in _NO_ALERTS]:
+        what = (
+            f'has {" and ".join(others)}, and format "pagerduty" is for what is wrong, and its end'
+        )
+        yield place.problem("on", what, "use another hook for them")

@@ -111,6 +111,8 @@ class VonageSettings(Table):
     max_requests_per_second: Annotated[float, Field(allow_inf_nan=False, ge=0.001)] = 5.0
     #: How long Vonage may take until it accepts a new secret everywhere.
     propagation_timeout: Positive = timedelta(minutes=2)
+    #: Whether Vonage's Audit API is asked who made or revoked a secret that rotator did not.
+    audit: bool = False
 
 
 def auth_problems(vault: VaultSettings, place: Location) -> Iterator[ConfigProblem]:

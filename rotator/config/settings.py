@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from rotator.config.accounts import Placement, policy_of
 from rotator.config.discovery import DiscoverTable, accounts_of
 from rotator.config.errors import closest
+from rotator.config.freezes import FreezeTable
 from rotator.config.sections import (
     DaemonSettings,
     LedgerSettings,
@@ -21,9 +22,9 @@ from rotator.config.sections import (
 from rotator.config.trigger import TriggerSettings
 from rotator.config.types import Table
 from rotator.errors import UnknownAccount
-from rotator.model import Account, DiscoveredSubaccount, Policy
+from rotator.model import NEVER, Account, DiscoveredSubaccount, Policy
 from rotator.model.notification import Hook
-from rotator.model.times import format_duration
+from rotator.model.times import format_duration, rfc3339
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class Settings:
     #: In the order of the file.
     hooks: tuple[Hook, ...] = ()
     discover: tuple[DiscoverTable, ...] = ()
+    freezes: tuple[FreezeTable, ...] = ()
 
     def with_discovered(self, found: Iterable[DiscoveredSubaccount]) -> "Settings":
         """Return the same settings with the accounts that `[[discover]]` makes of `found`.
@@ -51,7 +53,7 @@ class Settings:
         status and `rotate-now` know one kind of account only.
         """
         configured = tuple(account for account in self.accounts if not account.discovered)
-        placement = Placement.of(self.vonage, self.vault)
+        placement = Placement.of(self.vonage, self.vault, self.freezes)
         added = accounts_of(found, self.discover, configured, self.policy, placement)
         return replace(self, accounts=(*configured, *added))
 
@@ -94,6 +96,7 @@ class Settings:
             "accounts": [_flat(vars(account), account.policy) for account in accounts],
             "discover": [_flat(dict(each), policy_of(each, self.policy)) for each in self.discover],
             "hooks": [_hook_shown(hook) for hook in self.hooks],
+            "freeze": [_all_shown(freeze.model_dump(by_alias=True)) for freeze in self.freezes],
         }
         shown = {name: _shown(getattr(self, name)) for name in names}
         return shown | {name: tables for name, tables in lists.items() if tables}
@@ -107,7 +110,13 @@ def _flat(described: dict[str, Any], policy: Policy) -> dict[str, Any]:
     """Return an account or discovery rule as one flat table, its whole policy included."""
     keys = described.keys() - {*_DERIVED, *vars(policy)}
     own = {key: value for key, value in described.items() if key in keys}
-    return _all_shown(own) | _all_shown(vars(policy))
+    return _all_shown(own) | _policy_shown(policy)
+
+
+def _policy_shown(policy: Policy) -> dict[str, Any]:
+    """Return a policy without the change freezes, which have tables of their own."""
+    shown = {key: value for key, value in vars(policy).items() if key != "freezes"}
+    return ({"every": NEVER} if policy.is_on_request else {}) | _all_shown(shown)
 
 
 def _hook_shown(hook: Hook) -> dict[str, Any]:
@@ -119,6 +128,8 @@ def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
     match value:
         case timedelta():
             return format_duration(value)
+        case datetime():
+            return rfc3339(value)
         case Path():
             return str(value)
         case Decimal():
@@ -132,7 +143,7 @@ def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
         case Table():
             return _all_shown(dict(value))
         case Policy():
-            return _all_shown(vars(value))
+            return _policy_shown(value)
         case _:
             return value
 

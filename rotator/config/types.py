@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic.fields import FieldInfo
 
 from rotator.config import urls
 from rotator.config.errors import InvalidValue, did_you_mean
@@ -162,10 +163,7 @@ def _field_name(text: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 
-#: At least a second; also for an optional duration.
-Some = Field(ge=timedelta(seconds=1))
-
-Positive = Annotated[Duration, Some]
+Positive = Annotated[Duration, Field(ge=timedelta(seconds=1))]
 
 Timeout = Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))]
 
@@ -178,6 +176,9 @@ WebUrl = Annotated[str, AfterValidator(urls.web_url)]
 VaultPath = Annotated[str, AfterValidator(vault_path)]
 
 FieldName = Annotated[str, AfterValidator(_field_name)]
+
+#: Likewise; "" for none.
+OptionalFieldName = Annotated[str, AfterValidator(lambda text: _field_name(text) if text else text)]
 
 ACCOUNT_NAME = r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9_-])?"
 
@@ -201,6 +202,20 @@ ApiKey = Annotated[
         partial(written_as, API_KEY, "is not an API key: at most 64 letters and digits")
     ),
 ]
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise InvalidValue("is not a list of strings", hint='write ["*"] or ["prod-*", "abcd1234"]')
+    return tuple(value)
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
+
+
+def fields_of(model: "type[Table]") -> dict[str, FieldInfo]:
+    """Return the fields of a table by the keys that a file has for them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 class Table(BaseModel):

@@ -27,6 +27,7 @@ from rotator.config.errors import (
     unknown_key,
     value_text,
 )
+from rotator.config.freezes import FreezeTable, freeze_problems
 from rotator.config.hooks import HookTable, hook_problems
 from rotator.config.sections import (
     DaemonSettings,
@@ -39,7 +40,7 @@ from rotator.config.sections import (
 )
 from rotator.config.settings import Settings
 from rotator.config.trigger import TriggerSettings
-from rotator.config.types import PathContext, Table
+from rotator.config.types import PathContext, Table, fields_of
 from rotator.model import Policy
 from rotator.model.times import format_duration
 
@@ -56,10 +57,11 @@ TABLES: Mapping[str, type[Table]] = {
     "accounts": AccountTable,
     "discover": DiscoverTable,
     "hooks": HookTable,
+    "freeze": FreezeTable,
 }
 
 #: Tables that may occur several times; no variable can set their keys.
-LISTS = ("accounts", "discover", "hooks")
+LISTS = ("accounts", "discover", "hooks", "freeze")
 
 #: Pairs of keys of one table that exclude each other.
 EXCLUSIVE: Mapping[str, tuple[str, str]] = {
@@ -74,12 +76,12 @@ def keys_of(table: str) -> list[str]:
     """Return the keys of a table; of the whole file for ""."""
     if not table:
         return [name for name in TABLES if "." not in name]
-    return list(TABLES[table].model_fields) if table in TABLES else []
+    return list(fields_of(TABLES[table])) if table in TABLES else []
 
 
 def paths_of(key: str) -> list[str]:
     """Return every path at which `key` is known."""
-    return [f"{table}.{key}" for table, model in TABLES.items() if key in model.model_fields]
+    return [f"{table}.{key}" for table, model in TABLES.items() if key in fields_of(model)]
 
 
 AnyTable = TypeVar("AnyTable", bound=Table)
@@ -152,11 +154,15 @@ class Document:
         for each in discover:
             self.problems.extend(discover_problems(each.place, each.table, parents, vault))
 
+        freezes = self._list(FreezeTable, "freeze", None)
+        self.problems.extend(freeze_problems(freezes, parents, is_discovering=bool(discover)))
+
         if vonage is None or vault is None or ledger is None or policy is None:
             return None
         if daemon is None or trigger is None or telemetry is None:
             return None
-        placement = Placement.of(vonage, vault)
+        frozen = tuple(each.table for each in freezes)
+        placement = Placement.of(vonage, vault, frozen)
         return Settings(
             vonage=vonage,
             vault=vault,
@@ -168,6 +174,7 @@ class Document:
             accounts=tuple(each.table.account(policy, placement) for each in accounts),
             hooks=tuple(each.table.hook() for each in hooks),
             discover=tuple(each.table for each in discover),
+            freezes=frozen,
         )
 
     def _place(self, name: str) -> Location:
@@ -215,7 +222,7 @@ def _problem(detail: ErrorDetails, place: Location) -> ConfigProblem:
     names = [str(name) for name in detail["loc"]]
     key = names[-1] if names else place.table
     table = ".".join([place.table, *names[:-1]])
-    field = TABLES[table].model_fields.get(key) if table in TABLES else None
+    field = fields_of(TABLES[table]).get(key) if table in TABLES else None
     invalid = detail.get("ctx", {}).get("error")
     match detail["type"]:
         case "extra_forbidden":

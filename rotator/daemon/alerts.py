@@ -59,7 +59,7 @@ class OverdueCheck(AlertCheck):
         summaries = self._application.ledger.reader.accounts(list(accounts))
         for account, summary in zip(accounts.values(), summaries, strict=True):
             status = AccountStatus(account=account, summary=summary, now=now)
-            if summary.hold:
+            if status.is_paused:
                 # An operator wants it to wait; what was told is not over by that.
                 continue
             if account.name in alerted:

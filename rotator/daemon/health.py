@@ -96,7 +96,7 @@ class ChangeDetector:
 _NEWS = frozenset(
     {
         *("discovered", "held", "released", "trouble", "trouble-over"),
-        *("secret-appeared", "secret-vanished"),
+        *("secret-appeared", "secret-vanished", "secret-explained"),
     }
 )
 

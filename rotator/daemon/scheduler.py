@@ -97,7 +97,8 @@ class Scheduler:
         def next_due(name: str, created_at: datetime) -> datetime | None:
             return schedule.next_due(accounts[name], created_at) if name in accounts else None
 
-        if changed := self._application.ledger.writer.reschedule(next_due):
+        on_request = {name for name, each in accounts.items() if each.policy.is_on_request}
+        if changed := self._application.ledger.writer.reschedule(next_due, on_request=on_request):
             _log.info("due times changed", accounts=changed)
         self._is_scheduled = True
 

@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from rotator.application import Application
-from rotator.doctor import accounts, daemon, files, hooks, ledger, systemd, trigger, vault
+from rotator.doctor import (
+    accounts,
+    consumers,
+    daemon,
+    files,
+    hooks,
+    ledger,
+    systemd,
+    trigger,
+    vault,
+)
 from rotator.doctor.check import CheckResult, Verdict, broken, doubtful, fine
 from rotator.doctor.summary import causes, verdict
 from rotator.errors import RotatorError
@@ -26,6 +36,7 @@ _SUBJECTS: tuple[tuple[str, Subject], ...] = (
     ("vault", vault.checks),
     ("accounts", accounts.checks),
     ("hooks", hooks.checks),
+    ("consumers", consumers.checks),
     ("trigger", trigger.checks),
 )
 

@@ -1,6 +1,7 @@
 """Each account at Vonage: credential, slots, roles of its secrets, and what is wrong with it."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from rotator.application import Application
 from rotator.doctor import check
@@ -8,8 +9,9 @@ from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
 from rotator.model import Account, OnForeign, Trouble
 from rotator.model.rotation import SecretRole
+from rotator.reporting.text import moment
 from rotator.reporting.verification import CHAIN_HINT, verify_ledger
-from rotator.rotation import refusals
+from rotator.rotation import refusals, window
 from rotator.rotation.observation import Observation
 from rotator.rotation.reconciler import Reconciler
 
@@ -35,13 +37,26 @@ def _account(
     yield from _head(application, account, observation)
     yield from credential(account, observation, trouble)
     yield from slots(account, observation, trouble)
+    yield from _audit(reconciler, account)
+    yield from previous(account, observation)
     if hold := observation.ledger.hold:
         refusal = refusals.held(account, hold)
         yield doubtful("hold", account.name, refusal.why, refusal.hint or "")
+    if freeze := window.freeze_at(account.policy, datetime.now(UTC)):
+        what = f"a change freeze is on until {moment(freeze.until)}: {freeze.reason}"
+        yield doubtful("freeze", account.name, what, "it ends by itself")
     if trouble:
         yield bad("rotation", account.name, f"{trouble.state}: {trouble.why}", trouble.hint)
     else:
         yield fine("rotation", account.name, "nothing would refuse it")
+
+
+def _audit(reconciler: Reconciler, account: Account) -> Iterator[CheckResult]:
+    """Report where Vonage does not say who made the account's foreign secrets."""
+    error = reconciler.origins.errors.get(account.name) if reconciler.origins else None
+    if error:
+        finding = f"who made its foreign secrets is not known: {error.message}"
+        yield doubtful("audit", account.name, finding, error.hint or "")
 
 
 def _head(
@@ -76,6 +91,18 @@ def credential(
         )
 
 
+def previous(account: Account, observation: Observation) -> Iterator[CheckResult]:
+    """Check that rotator can keep a replaced value where the configuration wants it."""
+    entry, name = observation.current.entry, account.previous_field
+    if entry and entry.is_previous_taken:
+        yield doubtful(
+            "previous field",
+            account.name,
+            f"field {name} of the Vault entry is not rotator's: it stays, and no old value is kept",
+            "remove the field from the entry, or set `previous_field` to another name",
+        )
+
+
 def slots(
     account: Account, observation: Observation, trouble: Trouble | None
 ) -> Iterator[CheckResult]:
@@ -96,6 +123,8 @@ def slots(
     }
     listed = ", ".join(f"{id_} {known}" for id_, known in sorted(roles.items()))
     finding = f"{len(roles)} of {_SLOTS} used: {listed}"
+    for secret_id, words in observation.ledger.seen.origins.items():
+        finding += f"; {secret_id} was {words}" if secret_id in roles else ""
     foreign = [secret_id for secret_id, role in roles.items() if role is SecretRole.FOREIGN]
     is_known = SecretRole.CURRENT in roles.values() and observation.current.authenticated_at
     # Otherwise any of them may be what consumers use.

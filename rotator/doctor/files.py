@@ -75,7 +75,7 @@ def _secret_files(application: Application) -> Iterator[tuple[str, Path]]:
             if isinstance(value, Path) and key not in public:
                 yield f"{name}.{key}", value
     for index, hook in enumerate(settings.hooks):
-        for key in ("url_file", "secret_file"):
+        for key in ("url_file", "secret_file", "routing_key_file"):
             if path := getattr(hook, key):
                 yield f"hooks[{index}].{key}", path
 

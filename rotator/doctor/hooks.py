@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rotator.application import Application
 from rotator.doctor.check import CheckResult, bad, fine
-from rotator.hooks.runner import Unreadable, address, signing_keys
+from rotator.hooks.runner import Unreadable, address, routing_key, signing_keys
 from rotator.model.notification import Hook
 
 
@@ -27,6 +27,7 @@ def fault(hook: Hook) -> tuple[str, str] | None:
     try:
         address(hook)
         signing_keys(hook)
+        routing_key(hook)
     except Unreadable as error:
         return str(error), "correct the file, and let this user read it"
     return None

@@ -60,10 +60,10 @@ def _cause(key: tuple[str | None, ...], alike: Sequence[CheckResult]) -> CheckRe
     if len(subjects) == 1:
         return alike[0]
     _, _, finding, hint = key
-    return replace(alike[0], about=_listed(subjects), finding=finding or "", hint=hint)
+    return replace(alike[0], about=listed(subjects), finding=finding or "", hint=hint)
 
 
-def _listed(subjects: Sequence[str]) -> str:
+def listed(subjects: Sequence[str]) -> str:
     """Return the subjects: `sms-prod, voice-prod and 12 more`."""
     if len(subjects) <= _NAMED:
         return ", ".join(subjects)

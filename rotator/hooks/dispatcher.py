@@ -71,8 +71,9 @@ class HookDispatcher(Hooks):
     hooks: Sequence[Hook]
     #: All configured accounts by name.
     accounts: Mapping[str, Account]
-    #: The Vault mount, for the payload.
+    #: The Vault mount and its namespace, for the payload.
     mount: str
+    namespace: str = ""
     #: Returns the outbox; called only when there is something to deliver.
     outbox: Callable[[], Outbox]
     runner: HookRunner
@@ -164,6 +165,7 @@ class HookDispatcher(Hooks):
             secret_id=rotation.new_id,
             old_secret_id=rotation.predecessor_id,
             vault_version=rotation.vault_version,
+            since=rotation.verified_at,
         )
         return self.call(hook, notification).reason
 
@@ -176,7 +178,10 @@ class HookDispatcher(Hooks):
         # An account may have been removed from the configuration before the delivery.
         account = self.accounts.get(notification.account)
         payload = Payload(
-            notification=notification, mount=self.mount, path=account.vault_path if account else ""
+            notification=notification,
+            namespace=self.namespace,
+            mount=self.mount,
+            path=account.vault_path if account else "",
         )
         answer = self.runner.run(hook, payload, at=self.now())
         # The ledger keeps a command's output for good, and the command may know consumers' secrets.

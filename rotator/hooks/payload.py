@@ -1,14 +1,13 @@
-"""Payloads of hooks: environment, JSON, Slack.
+"""Payloads of hooks: facts, a command's environment, and the notification in a sentence.
 
 Ids, versions, codes and reasons. None contains a secret's value, as no `Notification` does.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rotator.model import State
-from rotator.model.notification import Event, Notification, WebhookFormat, outage_title
+from rotator.model.notification import Event, Notification, outage_title
 from rotator.model.redaction import printable
 from rotator.model.times import rfc3339
 
@@ -53,6 +52,8 @@ class Payload:
     mount: str
     #: Path of the current entry below the mount.
     path: str
+    #: Vault's namespace; "" for the root.
+    namespace: str = ""
 
     def facts(self) -> dict[str, str | int | None]:
         """Return all facts of the notification."""
@@ -65,6 +66,7 @@ class Payload:
             "rotation_id": notification.rotation_id,
             "secret_id": notification.secret_id,
             "old_secret_id": notification.old_secret_id,
+            "vault_namespace": self.namespace,
             "vault_mount": self.mount,
             "vault_path": self.path,
             "vault_version": notification.vault_version,
@@ -88,25 +90,27 @@ class Payload:
         }
         return {"PATH": _PATH} | passed_on | own
 
-    def body(self, form: WebhookFormat) -> bytes:
-        """Return a webhook's body, UTF-8 JSON on one line."""
-        document = {"text": self.text()} if form is WebhookFormat.SLACK else self.facts()
-        return json.dumps(document, separators=(",", ":")).encode()
+    @property
+    def subject(self) -> str:
+        """What it is about: an account, or a component of a daemon's host."""
+        about = self.notification
+        return about.account or f"{about.component} on {about.host}"
 
     def text(self) -> str:
-        """Return the notification as a text for Slack, with Slack's markup escaped.
+        """Return the notification as a text, with the cure."""
+        hint = self.facts()["hint"]
+        return printable(f"{self.sentence()}. Do: {hint}" if hint else self.sentence())
 
-        Source: api.slack.com, "Formatting text": `&`, `<` and `>` are replaced by entities.
-        """
+    def sentence(self) -> str:
+        """Return the notification in one sentence, without the cure."""
         about = self.notification
         known = self.facts()
         facts = {name: "unknown" if fact is None else fact for name, fact in known.items()}
         sentence = _SENTENCES[about.event].format(
             place=f"{self.mount}/{self.path}",
-            place_of=about.account or f"{about.component} on {about.host}",
+            place_of=self.subject,
             title=outage_title(str(facts["component"])),
             moment=f"{about.since or about.at:%Y-%m-%d %H:%M} UTC",
             **facts,
         )
-        text = printable(f"{sentence}. Do: {known['hint']}" if known["hint"] else sentence)
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return printable(sentence)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rotator.errors import reason_of
-from rotator.hooks import command, webhook
+from rotator.hooks import command, formats, webhook
 from rotator.hooks.answer import Answer, failed
 from rotator.hooks.payload import Payload
 from rotator.model.notification import Event, Hook
@@ -48,9 +48,9 @@ class HookRunner:
             )
         try:
             url, keys = address(hook), signing_keys(hook)
+            body = formats.body(payload, hook.format, routing_key(hook))
         except Unreadable as error:
             return failed(str(error))
-        body = payload.body(hook.format)
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "rotator",
@@ -99,6 +99,15 @@ def _message_id(payload: Payload, at: datetime) -> str:
     """
     about = payload.notification
     return f"{about.id}_{at.timestamp():.6f}" if about.event is Event.GATE else about.id
+
+
+def routing_key(hook: Hook) -> str:
+    """Return the key by which PagerDuty knows a hook's service, read afresh; "" for no key.
+
+    Raises:
+        Unreadable: the file contains no key.
+    """
+    return _content(hook.routing_key_file, "routing_key_file") if hook.routing_key_file else ""
 
 
 def _content(path: Path, key: str) -> str:

@@ -212,7 +212,11 @@ def implausible_delays(
         return
     closed_at = summary.last_rotation.closed_at if summary.last_rotation else None
     since = max((at for at in (summary.current_since, closed_at) if at and at < now), default=now)
-    latest = max(schedule.next_due(account, since), since + account.policy.max_age)
+    due_at, max_age = schedule.next_due(account, since), account.policy.max_age
+    latest = max(due_at, since + max_age) if due_at and max_age else due_at
+    if latest is None:
+        # Rotated on request only; a daemon removes the time that an earlier policy left.
+        return
     if summary.next_due_at > latest + account.policy.jitter:
         due, bound = _utc(summary.next_due_at), _utc(latest)
         yield f"its row has it due at {due}, and its policy not after {bound}"

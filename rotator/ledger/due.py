@@ -1,6 +1,6 @@
 """Due accounts, as far as the ledger knows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -57,6 +57,19 @@ def lock_due(  # noqa: PLR0913  # all but two by name
     """
     known = {"of_names": [*names], "of_clock": clock, "of_dead": [*dead], "at_most": limit}
     return connection.execute(_DUE_AND_FREE, known | _times(now)).mappings().all()
+
+
+def changed_times(
+    connection: Connection,
+    next_due: Callable[[str, datetime], datetime | None],
+    on_request: Collection[str],
+) -> list[tables.Row]:
+    """Return the changes of due times that `LedgerWriter.reschedule` makes."""
+    return [
+        {"of_name": name, "of_since": since, "next_due_at": due_at}
+        for name, since, known in connection.execute(_DUE_TIMES)
+        if (due_at := since and next_due(name, since)) != known and (due_at or name in on_request)
+    ]
 
 
 def _times(now: datetime) -> dict[str, datetime]:
@@ -118,9 +131,13 @@ def _is_ready() -> ColumnElement[bool]:
 
 
 def _waits_in_grace() -> ColumnElement[bool]:
-    """Return the condition for a grace that is not over; one with a future start does not count."""
+    """Return the condition for a grace that is not over; one with a future start does not count.
+
+    Nor does one that an operator ended, so that the deletion was begun.
+    """
     rotation = tables.rotation.c
-    return and_(rotation.delete_due_at > _NOW, rotation.verified_at <= _LATEST_GRACE)
+    is_begun = rotation.step.in_((Step.DELETE.value, Step.PROVE.value))
+    return and_(rotation.delete_due_at > _NOW, rotation.verified_at <= _LATEST_GRACE, ~is_begun)
 
 
 def _waits_at_gate() -> ColumnElement[bool]:
@@ -137,6 +154,14 @@ _LATEST = bindparam("of_latest", type_=tables.Instant())
 _LATEST_WINDOW = bindparam("of_latest_window", type_=tables.Instant())
 _LATEST_RETRY = bindparam("of_latest_retry", type_=tables.Instant())
 _LATEST_GRACE = bindparam("of_latest_grace", type_=tables.Instant())
+#: In this order, so that two daemons that update the same rows cannot deadlock.
+_DUE_TIMES = (
+    select(tables.account.c.name, tables.account.c.current_since, tables.account.c.next_due_at)
+    .where(
+        or_(tables.account.c.current_since.is_not(None), tables.account.c.next_due_at.is_not(None))
+    )
+    .order_by(tables.account.c.name)
+)
 _OPEN_ROTATIONS = select(tables.rotation).where(tables.rotation.c.closed_at.is_(None))
 _READY_ROTATIONS = _OPEN_ROTATIONS.where(_is_ready())
 _LONGEST_FIRST = tables.account.c.next_due_at, tables.account.c.name

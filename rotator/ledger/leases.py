@@ -326,7 +326,7 @@ ACCOUNT = select(
     *(
         column
         for column in _COLUMN
-        if column.name not in ("listed_ids", "current_since", "seen_at", "retry_at")
+        if column.name not in ("listed_ids", "current_since", "retry_at")
     )
 ).where(_IS_NAMED)
 

@@ -122,7 +122,7 @@ def snapshot_columns(snapshot: AccountSnapshot, row: AnyRow, now: datetime) -> R
     }
     if snapshot.current_since or not snapshot.is_broken:
         values["current_since"] = snapshot.current_since
-    due_at = snapshot.next_due_at or row["next_due_at"]
+    due_at = snapshot.next_due_at or (None if snapshot.is_on_request else row["next_due_at"])
     if snapshot.first_due_at and not snapshot.next_due_at:
         due_at = min(due_at or snapshot.first_due_at, snapshot.first_due_at)
     # Omitted if unchanged: setting it would make SQLite rewrite its index.

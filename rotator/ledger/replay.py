@@ -22,6 +22,11 @@ from rotator.rotation.ports import REQUESTED
 _SLACK = timedelta(hours=1)
 #: Ids that a rotation drops, so as not to delete a secret that an operator is about to adopt.
 _IDS = ("predecessor_id", "new_id")
+#: Fields that a row has as the entries do.
+_COMPARED = (
+    *(*_IDS, "reason", "predecessor_version", "dead_at", "dead_after"),
+    *("abort_code", "outcome", "error_code"),
+)
 Detail = Mapping[str, Any]
 
 
@@ -48,12 +53,16 @@ class RecordedRotation:
     values_generated: int = 0
     new_id: str | None = None
     vault_version: int | None = None
+    predecessor_version: int | None = None
     #: Whether a push was begun and not seen to fail; and whether that was so before the last push.
     may_be_pushed: bool = False
     was_maybe_pushed: bool = False
     verified_at: datetime | None = None
     #: `verified_at` is the entry's time, for want of its own.
     is_rough: bool = False
+    #: When Vonage refused the value of the predecessor, and how long after its deletion.
+    dead_at: datetime | None = None
+    dead_after: int | None = None
     abort_code: str | None = None
     outcome: str | None = None
     error_code: str | None = None
@@ -100,33 +109,43 @@ class RecordedRotation:
 
     def apply(self, entry: Entry, detail: Detail) -> None:
         """Apply the next entry about this rotation."""
+        if entry.step == Step.WITHDRAW:
+            # Whatever becomes of it, nothing of the row changes.
+            return
         match entry.event:
             case "asked":
                 self.reason = _text(detail, "reason")
                 self.grace_seconds = _number(detail, "grace_seconds")
             case "intent":
-                self._intend(entry.step)
+                self._intend(entry.step, detail)
             case "rejected" | "withdrawn":
                 self._take_back(entry, detail)
             case "done":
                 self._do(entry, detail)
             case "learned":
                 self._learn(entry.step, detail)
-            case "gate-shut":
-                self.steps = frozenset({entry.step})
+            case "gate-shut" | "still-accepted" | "not-proven" | "dead-after":
+                self._stay(entry.step, detail)
             case "aborting":
                 self.steps = frozenset({entry.step})
                 self.abort_code = _text(detail, "code")
             case "closed":
                 self._close(detail)
 
-    def _intend(self, step: str | None) -> None:
+    def _stay(self, step: str | None, detail: Detail) -> None:
+        """Apply what became of waiting for a gate, or of proving the deletion."""
+        self.steps = frozenset({step})
+        if "dead_at" in detail:
+            self.dead_at, self.dead_after = _time(detail["dead_at"]), _number(detail, "seconds")
+
+    def _intend(self, step: str | None, detail: Detail) -> None:
         self.steps_before, self.steps = self.steps, frozenset({step})
         self.was_sent = self.is_sent
         self.is_sent |= step == Step.CREATE
         self.values_generated += step == Step.STAGE
         if step == Step.PUSH:
             self.was_maybe_pushed, self.may_be_pushed = self.may_be_pushed, True
+            self.predecessor_version = _number(detail, "predecessor_version")
 
     def _take_back(self, entry: Entry, detail: Detail) -> None:
         """Apply that an effect certainly did not take place: all is as it was before its intent."""
@@ -136,6 +155,7 @@ class RecordedRotation:
         self.values_generated -= (entry.event, entry.step) == ("withdrawn", Step.STAGE)
         if entry.step == Step.PUSH:
             self.may_be_pushed = self.was_maybe_pushed
+            self.predecessor_version = _number(detail, "predecessor_version")
 
     def _do(self, entry: Entry, detail: Detail) -> None:
         match entry.step:
@@ -184,7 +204,7 @@ class RecordedRotation:
 
     def differences(self, row: Rotation) -> Iterator[str]:
         """Yield, in words, each field of `row` that differs from the entries."""
-        for name in ("predecessor_id", "new_id", "reason", "abort_code", "outcome", "error_code"):
+        for name in _COMPARED:
             found, recorded = getattr(row, name), getattr(self, name)
             is_spared = name in _IDS and found is None and recorded in self.spared
             if found != recorded and not is_spared:

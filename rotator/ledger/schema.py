@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: The revision that this version of rotator works with; the newest one in `migrations/`.
-HEAD = "0018"
+HEAD = "0019"
 #: An arbitrary number that is no other advisory lock of the database.
 _UPGRADE_LOCK = 7_284_310_559
 

@@ -3,22 +3,26 @@
 The row of an account has the ids that Vonage lists according to its entries. A look that shows
 other ids is the first sighting of what somebody else did, and has an entry for each: once, with the
 time, whichever process looks. What rotator did itself, its other entries record; but where the
-answer to a deletion was lost, a look shows first that it took effect.
+answer to a deletion was lost, a look shows first that it took effect. Who else did it has an entry,
+too, once Vonage's Audit API has told.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from rotator.ledger import deletions
 from rotator.ledger.chain import canonical_json
 from rotator.ledger.deletions import Deletion
 from rotator.ledger.tables import AnyRow, Row
-from rotator.model import Rotation, Step
+from rotator.model import Rotation, SeenSecrets, Step
+from rotator.rotation.audit_trail import EXPLAINED
 from rotator.rotation.ports import AccountSnapshot, NewEntry
 
 APPEARED, VANISHED = "secret-appeared", "secret-vanished"
 _GONE = "Vonage no longer lists it"
+#: How many secrets have their origin in the row; the newest ones.
+_MOST_ORIGINS = 16
 #: Code of a refusal, or of what is wrong, because of a secret that may be somebody else's.
 _FOREIGN = "foreign-secret"
 
@@ -29,17 +33,17 @@ def found(
     rotation: Rotation | None,
     snapshot: AccountSnapshot | None,
 ) -> tuple[list[NewEntry], Row]:
-    """Return entries of what a look showed and none of `entries` records; and the row's column.
+    """Return entries of what a look showed and none of `entries` records; and the row's columns.
 
     `rotation` is the account's open one, or the one that `entries` close. The first look at an
     account begins with the secret that consumers read and those of its rotation, and records what
     is listed beside them.
     """
-    before = _ids(row["recorded_ids"])
+    before, columns = _ids(row["recorded_ids"]), _origin_columns(row, entries)
     # An empty list means that none could be had.
     listed = set(snapshot.listed_ids) if snapshot else set()
     if before is None and not listed:
-        return [], {}
+        return [], columns
     deletions_now = dict(deletions.after(deletions.of_row(row), entries, rotation))
     # A lagging list may still show them.
     deleted = {id_ for id_, state in deletions_now.items() if state is Deletion.DONE}
@@ -62,7 +66,37 @@ def found(
             *_entries(APPEARED, appeared, "Vonage lists it, and no entry records who made it"),
         ]
         recorded = (recorded - vanished) | appeared
-    return new, {} if recorded == before else {"recorded_ids": canonical_json(sorted(recorded))}
+    if recorded != before:
+        columns["recorded_ids"] = canonical_json(sorted(recorded))
+    return new, columns
+
+
+def known(row: AnyRow) -> SeenSecrets:
+    """Return what is known of an account's secrets, from its row."""
+    return SeenSecrets(
+        seen_at=row["seen_at"],
+        recorded_ids=frozenset(_ids(row["recorded_ids"]) or ()),
+        origins=origins_in(row),
+    )
+
+
+def origins_in(row: AnyRow) -> Mapping[str, str]:
+    """Return who made or revoked secrets, by id; nothing where somebody else wrote the row."""
+    with suppress(TypeError, ValueError):
+        origins = json.loads(row["origins"] or "{}")
+        if isinstance(origins, dict):
+            return {secret_id: str(words) for secret_id, words in origins.items()}
+    return {}
+
+
+def _origin_columns(row: AnyRow, entries: Iterable[NewEntry]) -> Row:
+    explained = [entry.detail for entry in entries if entry.event == EXPLAINED]
+    if not explained:
+        return {}
+    new = {str(detail["secret_id"]): detail["why"] for detail in explained}
+    # The newest come last.
+    kept = {id_: words for id_, words in origins_in(row).items() if id_ not in new} | new
+    return {"origins": json.dumps(dict(list(kept.items())[-_MOST_ORIGINS:]))}
 
 
 def _entries(event: str, ids: Iterable[str], why: str) -> list[NewEntry]:

@@ -64,6 +64,8 @@ account = Table(
     #: The ids that Vonage lists according to the entries: JSON; null before the first look. See
     #: `sightings`.
     Column("recorded_ids", Text),
+    #: Who made or revoked secrets, as far as others did and Vonage has told: JSON, words by id.
+    Column("origins", Text),
     Column("current_id", Text),
     Column("current_since", Instant),
     Column("seen_at", Instant),
@@ -133,6 +135,12 @@ rotation = Table(
     Column("verified_at", Instant),
     #: `verified_at` plus the grace; stored so that it can be searched.
     Column("delete_due_at", Instant),
+    #: Version of the current entry with the predecessor's value; when that was deleted, when Vonage
+    #: first refused it, and how many seconds later.
+    Column("predecessor_version", BigInteger),
+    Column("deleted_at", Instant),
+    Column("dead_at", Instant),
+    Column("dead_after", BigInteger),
     Column("closed_at", Instant),
     Column("abort_code", Text),
     #: The gate that the rotation waits for.

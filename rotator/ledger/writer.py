@@ -1,6 +1,6 @@
 """Writes to the ledger: one commit for each step boundary."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
@@ -16,7 +16,7 @@ from sqlalchemy import (
     update,
 )
 
-from rotator.ledger import chain, comparison, deletions, outbox, sightings, tables
+from rotator.ledger import chain, comparison, deletions, due, outbox, sightings, tables
 from rotator.ledger.claims import claimant
 from rotator.ledger.clock import clock_of
 from rotator.ledger.database import reading, run_again, writing
@@ -106,6 +106,7 @@ class LedgerWriter(Leases):
             head=account["chain_head"],
             trouble=trouble_in(account["trouble"]),
             current_id=account["current_id"],
+            seen=sightings.known(account),
             failures=account["failures"],
             ledger_id=ledger_id,
             identity=identity_of(account),
@@ -153,7 +154,7 @@ class LedgerWriter(Leases):
             columns = columns_of(identity)
             if row["api_key"] not in (None, columns["api_key"]):
                 # What was listed was another account's.
-                columns |= {"recorded_ids": None}
+                columns |= {"recorded_ids": None, "origins": None}
             if row["vault_path"] not in (None, columns["vault_path"]):
                 # The last recorded write was to a path that the account has left.
                 columns |= {"written_version": 0, "written_index": None}
@@ -247,23 +248,23 @@ class LedgerWriter(Leases):
             rows = connection.execute(query.where(tables.account.c.told != "{}")).mappings()
             return {row["name"] for row in rows if event in outbox.alert_state(row)}
 
-    def reschedule(self, next_due: Callable[[str, datetime], datetime | None]) -> int:
+    def reschedule(
+        self,
+        next_due: Callable[[str, datetime], datetime | None],
+        *,
+        on_request: Collection[str] = (),
+    ) -> int:
         """Update the recorded due times from `next_due`; return how many changed.
 
         `next_due` gets an account's name and when its current secret was created, and returns when
         it is due, or None where it cannot know. Accounts with a secret of unknown age keep their
-        time. Costs one read if nothing has changed.
+        time; those `on_request` have none. Costs one read if nothing has changed.
 
         Raises:
             LedgerError: the ledger cannot be used; some due times may have been changed.
         """
         with reading(self._engine) as connection:
-            rows = connection.execute(_DUE_TIMES).all()
-        changes: list[tables.Row] = [
-            {"of_name": name, "of_since": since, "next_due_at": due_at}
-            for name, since, known in rows
-            if (due_at := next_due(name, since)) and due_at != known
-        ]
+            changes = due.changed_times(connection, next_due, on_request)
         for start in range(0, len(changes), _BATCH):
             self._change_due_times(changes[start : start + _BATCH])
         return len(changes)
@@ -393,15 +394,11 @@ _SUCCEEDED = (Step.VERIFY, Step.COMPLETE)
 _OF_NAME = bindparam("of_name", type_=String)
 _ROTATION = tables.rotation.c
 _LEDGER_ID = select(tables.ledger.c.id)
-#: In this order, so that two daemons that update the same rows cannot deadlock.
-_DUE_TIMES = (
-    select(tables.account.c.name, tables.account.c.current_since, tables.account.c.next_due_at)
-    .where(tables.account.c.current_since.is_not(None))
-    .order_by(tables.account.c.name)
-)
 #: Unless another secret has become current since.
 _CHANGED_DUE_TIME = CHANGED_ACCOUNT.where(
-    tables.account.c.current_since == bindparam("of_since", type_=tables.Instant())
+    tables.account.c.current_since.is_not_distinct_from(
+        bindparam("of_since", type_=tables.Instant())
+    )
 )
 #: Due times changed in one transaction, for which other writers wait.
 _BATCH = 500

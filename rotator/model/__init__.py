@@ -5,9 +5,11 @@ Of these, only a credential contains a secret value. Otherwise a value is passed
 """
 
 from rotator.model.account import (
+    NEVER,
     Account,
     DiscoveredSubaccount,
     ForwardMethod,
+    Freeze,
     Identity,
     OnForeign,
     Policy,
@@ -44,6 +46,7 @@ from rotator.model.secret import (
     Written,
     believable,
 )
+from rotator.model.seen import NOTHING_SEEN, SeenSecrets
 from rotator.model.state import DRIFT, State, Trouble
 
 __all__ = [
@@ -55,6 +58,8 @@ __all__ = [
     "LONGEST_GATE_WAIT",
     "LONGEST_WINDOW_WAIT",
     "MOST_OFFSET",
+    "NEVER",
+    "NOTHING_SEEN",
     "NOTHING_WRITTEN",
     "SUPERSEDED",
     "Account",
@@ -63,6 +68,7 @@ __all__ = [
     "CurrentEntry",
     "DiscoveredSubaccount",
     "ForwardMethod",
+    "Freeze",
     "GateWait",
     "Hold",
     "Identity",
@@ -77,6 +83,7 @@ __all__ = [
     "Rotation",
     "Secret",
     "SecretValue",
+    "SeenSecrets",
     "ShutGate",
     "State",
     "Step",

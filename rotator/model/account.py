@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -22,11 +22,29 @@ class OnForeign(StrEnum):
     EVICT_OLDEST = "evict-oldest"
 
 
+#: What stands for a policy's `every`, and for the next due time, of what has no schedule.
+NEVER = "never"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freeze:
+    """A change freeze: a time in which nothing begins and nothing is deleted, as configured."""
+
+    since: datetime
+    #: Its end, exclusive.
+    until: datetime
+    reason: str
+
+    def has(self, at: datetime) -> bool:
+        """Return whether `at` is inside."""
+        return self.since <= at < self.until
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """How an account's secrets are rotated, and when to warn."""
 
-    #: Time between two rotations; None where `cron` sets the times.
+    #: Time between two rotations; None where `cron` sets the times, or nothing does.
     every: timedelta | None
     cron: str | None
     #: IANA name of the zone that `cron` and `window` refer to.
@@ -35,15 +53,24 @@ class Policy:
     jitter: timedelta
     #: How long the predecessor stays valid after the new secret is verified in Vault.
     grace: timedelta
-    #: A current secret older than this is overdue.
-    max_age: timedelta
+    #: A current secret older than this is overdue; None for never.
+    max_age: timedelta | None
     #: Characters in a new secret, 8 to 25.
     length: int
     on_foreign: OnForeign
     #: When rotations may begin and secrets be deleted, in `timezone`; empty for always.
     window: tuple[str, ...] = ()
+    #: The change freezes of the account, by their beginnings.
+    freezes: tuple[Freeze, ...] = ()
+    #: Whether a deleted secret is tried until Vonage refuses it. A leaked one always is.
+    prove_deletion: bool = False
     #: Balance at Vonage, in euros, below which to warn; None for no warning.
     min_balance: Decimal | None = None
+
+    @property
+    def is_on_request(self) -> bool:
+        """Whether the account is never due: it is rotated when somebody asks for it."""
+        return self.every is None and self.cron is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +121,9 @@ class Account:
     #: Name of the parent account whose credential may manage this one; "" for none.
     managed_by: str
     policy: Policy
+    #: Field of the current entry for the value that was replaced, until its secret is deleted; ""
+    #: for none.
+    previous_field: str = ""
     #: Discovered below its parent at Vonage, not configured by name: Vault need not have a value of
     #: it.
     discovered: bool = False

@@ -58,6 +58,8 @@ class WebhookFormat(StrEnum):
 
     JSON = "json"
     SLACK = "slack"
+    TEAMS = "teams"
+    PAGERDUTY = "pagerduty"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,8 @@ class Hook:
     url_file: Path | None = None
     #: File that contains the key for signing the body; None for no signature.
     secret_file: Path | None = None
+    #: File that contains PagerDuty's key of the service that gets the alerts.
+    routing_key_file: Path | None = None
     format: WebhookFormat = WebhookFormat.JSON
 
     def subscribes_to(self, event: Event, account: str) -> bool:
@@ -109,6 +113,16 @@ def outage_title(component: str) -> str:
 def subscribers(hooks: Iterable[Hook], event: Event, account: str) -> tuple[str, ...]:
     """Return the names of the hooks that subscribe to `event` of the account of that name."""
     return tuple(hook.name for hook in hooks if hook.subscribes_to(event, account))
+
+
+def waits_for_consumers(hooks: Iterable[Hook], account: str) -> bool:
+    """Return whether the account's old secret is deleted only after a hook was called or asked.
+
+    Otherwise it is deleted when its grace is over, whatever its consumers use.
+    """
+    return any(
+        hook.subscribes_to(event, account) for hook in hooks for event in (Event.PUSHED, Event.GATE)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,9 @@ class Step(StrEnum):
     CLEAR = "clear"
     HOOKS = "hooks"
     WAIT = "wait"
+    WITHDRAW = "withdraw"
     DELETE = "delete"
+    PROVE = "prove"
     COMPLETE = "complete"
     ABORT = "abort"
 
@@ -68,6 +70,16 @@ class Rotation:
     #: When Vault was seen to have the new value; the grace starts here. By Vonage's clock if this
     #: machine's was behind and there is a grace.
     verified_at: datetime | None = None
+    #: Version of the current entry that the push replaced, if it certainly held the predecessor's
+    #: value; None where that is not certain, or an older version of rotator pushed.
+    predecessor_version: int | None = None
+    #: When rotator deleted the predecessor, or tried to and the answer was lost; None where it did
+    #: not.
+    deleted_at: datetime | None = None
+    #: When Vonage first refused the predecessor's value; None where that was not seen.
+    dead_at: datetime | None = None
+    #: How long after `deleted_at` that was, in seconds; None where rotator did not delete it.
+    dead_after: int | None = None
     #: Error code of the abort; set before anything is undone.
     abort_code: str | None = None
     #: What keeps it from going on; None for nothing, or the grace alone.
@@ -190,6 +202,10 @@ class PassResult:
     new_secret_id: str | None
     vault_version: int | None
     delete_due_at: datetime | None
+    #: When Vonage was first seen to refuse the old secret; None where that was not proved.
+    old_secret_dead_at: datetime | None = None
+    #: How long after its deletion that was, in seconds; None where rotator did not delete it.
+    dead_after: int | None = None
     error: Problem | None = None
     #: Exit code of the process for this account alone.
     exit_code: int = 0

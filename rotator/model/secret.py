@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import ClassVar, NoReturn
 
@@ -126,6 +126,14 @@ class Note:
     ledger_head: str
     #: Binds the note to the value: a value changed by hand does not match it.
     check: str
+    #: Field beside it with the value that this one replaced, as long as that works; None for none.
+    previous_field: str | None = None
+    #: Binds that field's name and value to the note: no other field is ever removed.
+    previous_check: str | None = None
+    #: For consumers, and never read back: when the replaced secret may be deleted at the earliest
+    #: unless someone ends its grace, and when the next rotation is due; None for never.
+    old_valid_until: datetime | None = field(default=None, compare=False)
+    next_rotation_at: datetime | None = field(default=None, compare=False)
 
     @staticmethod
     def check_of(value: SecretValue, *, secret_id: str, rotation_id: str) -> str:
@@ -136,6 +144,19 @@ class Note:
         """Return whether the value beside this note is the one it was written with."""
         expected = self.check_of(value, secret_id=self.secret_id, rotation_id=self.rotation_id)
         return hmac.compare_digest(self.check.encode(), expected.encode())
+
+    def keeping(self, previous: SecretValue, name: str) -> "Note":
+        """Return the note beside which `previous` is kept in the field `name`."""
+        check = self._previous_check(previous, name)
+        return replace(self, previous_field=name, previous_check=check)
+
+    def keeps(self, previous: SecretValue, name: str) -> bool:
+        """Return whether the field `name` was written beside this note, with `previous` in it."""
+        expected = self._previous_check(previous, name)
+        return hmac.compare_digest((self.previous_check or "").encode(), expected.encode())
+
+    def _previous_check(self, previous: SecretValue, name: str) -> str:
+        return previous.digest(f"{self.secret_id}\0{self.rotation_id}\0{name}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +175,10 @@ class CurrentEntry:
     is_foreign: bool = False
     #: When Vault removes this version on its own (`delete_version_after`); None for never.
     ends_at: datetime | None = None
+    #: Field with the replaced value, as rotator wrote it there; None for none.
+    previous: str | None = None
+    #: The field that is configured for it holds something else, which is not touched.
+    is_previous_taken: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

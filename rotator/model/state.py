@@ -39,7 +39,7 @@ _MEANINGS = {
     State.REFUSED: "rotator does nothing until an operator has decided",
     State.OVERDUE: "the current secret is older than `max_age`",
     State.FAILING: "the last tries failed; rotator goes on trying",
-    State.HELD: "an operator holds the account",
+    State.HELD: "an operator holds the account, or a change freeze is on",
     State.UNMANAGED: "rotator does not know which secret consumers use: the account was never "
     "adopted nor rotated",
     State.ROTATING: "a new secret is being made and brought to Vault",

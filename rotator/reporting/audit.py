@@ -44,6 +44,7 @@ from rotator.reporting.audit_records import (
 from rotator.reporting.condition import Condition
 from rotator.reporting.status import AccountStatus
 from rotator.reporting.verification import LedgerVerification
+from rotator.rotation.audit_trail import EXPLAINED
 from rotator.rotation.ports import AccountSummary
 
 _NONE = timedelta(0)
@@ -257,8 +258,9 @@ def _use(
     secret_id, since, aged_from = beginning.secret_id, beginning.at, beginning.aged_from
     end = period.until if until is None else min(until, period.until)
     overdue = _NONE
-    if since and aged_from and known.account:
-        overdue = period.part(max(since, aged_from + known.account.policy.max_age), until)
+    max_age = known.account.policy.max_age if known.account else None
+    if since and aged_from and max_age is not None:
+        overdue = period.part(max(since, aged_from + max_age), until)
     revocation = revocations.get(secret_id or "")
     is_live: bool | None = None
     if revocation and revocation.at >= period.until:
@@ -307,6 +309,9 @@ def _live(known: AuditInput, events: Sequence[AuditEvent]) -> Iterator[LiveSecre
     appeared = {
         event.text("secret_id"): event.at for event in events if event.event == "secret-appeared"
     }
+    origins = {
+        event.text("secret_id"): event.text("why") for event in events if event.event == EXPLAINED
+    }
     for secret_id in summary.listed_ids:
         role = SecretRole.of(
             secret_id,
@@ -314,7 +319,12 @@ def _live(known: AuditInput, events: Sequence[AuditEvent]) -> Iterator[LiveSecre
             opened=_opened(summary),
             expendable_ids=known.expendable_ids,
         )
-        yield LiveSecret(id=secret_id, role=role, first_seen_at=appeared.get(secret_id))
+        yield LiveSecret(
+            id=secret_id,
+            role=role,
+            first_seen_at=appeared.get(secret_id),
+            origin=origins.get(secret_id),
+        )
 
 
 def _opened(summary: AccountSummary) -> Rotation | None:

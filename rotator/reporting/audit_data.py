@@ -40,8 +40,9 @@ def policy(account: Account | None) -> str:
         return "not configured any more"
     policy = account.policy
     often = f"cron {policy.cron} ({policy.timezone})" if policy.cron else None
-    often = often or (f"every {span(policy.every)}" if policy.every else "on demand")
-    return f"{often}, at most {span(policy.max_age)} old, grace {span(policy.grace)}"
+    often = often or (f"every {span(policy.every)}" if policy.every else "on request only")
+    at_most = "" if policy.max_age is None else f"at most {span(policy.max_age)} old, "
+    return f"{often}, {at_most}grace {span(policy.grace)}"
 
 
 def verdict(record: LedgerVerification) -> str:
@@ -165,6 +166,7 @@ def _present(account: AccountReport) -> dict[str, Any]:
                 "role": secret.role.value,
                 "managed": secret.is_managed,
                 "first_seen_at": rfc3339(secret.first_seen_at),
+                "origin": secret.origin,
             }
             for secret in account.live
         ],

@@ -19,6 +19,7 @@ from rotator.reporting.audit_records import (
     Sighting,
     TroublePeriod,
 )
+from rotator.rotation.audit_trail import EXPLAINED
 
 #: Events that a report needs; older versions of rotator have used `drift`.
 _NEEDED = frozenset(
@@ -26,10 +27,10 @@ _NEEDED = frozenset(
         *("opened", "asked", "intent", "learned", "done", "rejected", "withdrawn", "unknown"),
         *("closed", "refused", "failed", "trouble", "trouble-over", "drift", "drift-over"),
         *("requested", "not-begun", "held", "released", "lease-ended", "forgotten"),
-        *("secret-appeared", "secret-vanished"),
+        *("secret-appeared", "secret-vanished", EXPLAINED),
     }
 )
-_UNNEEDED = frozenset({Step.STAGE, Step.PROBE, Step.CLEAR, Step.HOOKS, Step.WAIT})
+_UNNEEDED = frozenset({Step.STAGE, Step.PROBE, Step.CLEAR, Step.HOOKS, Step.WAIT, Step.WITHDRAW})
 
 
 def is_needed(event: str, step: str | None) -> bool:
@@ -239,15 +240,25 @@ def sightings_in(
     Not those whose deletion had begun, although a look showed first that it took effect.
     """
     reading = _Revocations(rotations={each.id: each for each in rotations})
-    found = []
+    found: list[Sighting] = []
     for event in events:
         reading.read(event)
+        if event.event == EXPLAINED:
+            _explain(found, event)
         what, secret_id = _SIGHTINGS.get(event.event), event.text("secret_id")
         if what is None or secret_id is None or event.at < period.since:
             continue
         if what == "appeared" or secret_id not in reading.begun:
             found.append(Sighting(at=event.at, secret_id=secret_id, what=what))
     return found
+
+
+def _explain(found: list[Sighting], event: AuditEvent) -> None:
+    """Add to the newest sighting of a secret who made or revoked it."""
+    for place in reversed(range(len(found))):
+        if found[place].secret_id == event.text("secret_id"):
+            found[place] = replace(found[place], origin=event.text("why"))
+            return
 
 
 def failures_in(events: Iterable[AuditEvent], period: Period) -> list[FailureGroup]:

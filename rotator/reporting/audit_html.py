@@ -126,8 +126,9 @@ def _bars(account: AccountReport, period: Period) -> Iterator[Bar]:
         title = f"secret {use.secret_id or 'not known'}{age}"
         yield Bar(kind="odd" if number % 2 else "even", title=title, x=x, width=width)
     for use in account.uses:
-        if use.overdue and use.since and use.aged_from and account.account:
-            late_from = max(use.since, use.aged_from + account.account.policy.max_age)
+        max_age = account.account.policy.max_age if account.account else None
+        if use.overdue and use.since and use.aged_from and max_age is not None:
+            late_from = max(use.since, use.aged_from + max_age)
             x, width = _extent(period, late_from, use.until)
             yield Bar(kind="late", title=f"overdue for {span(use.overdue)}", x=x, width=width)
     for hold in account.holds:

@@ -117,6 +117,8 @@ class LiveSecret:
     role: SecretRole
     #: When a look first showed it, where rotator did not make it; None where that is not recorded.
     first_seen_at: datetime | None = None
+    #: Who made it, in words, where rotator did not and Vonage's Audit API has told.
+    origin: str | None = None
 
     @property
     def is_managed(self) -> bool:
@@ -132,6 +134,8 @@ class Sighting:
     secret_id: str
     #: `appeared` or `vanished`.
     what: str
+    #: Who made or revoked it, in words; None where Vonage's Audit API has not told.
+    origin: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

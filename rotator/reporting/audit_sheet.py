@@ -170,6 +170,7 @@ def _newer_rows(account: AccountReport) -> Iterator[Row]:
             "to": rfc3339(sighting.at),
             "new_secret_id": sighting.secret_id,
             "outcome": sighting.what,
+            "text": sighting.origin,
         }
     for condition in account.conditions:
         yield {
@@ -190,6 +191,7 @@ def _newer_rows(account: AccountReport) -> Iterator[Row]:
             "new_secret_id": secret.id,
             "outcome": "managed" if secret.is_managed else "unmanaged",
             "reason": secret.role,
+            "text": secret.origin,
         }
 
 

@@ -121,7 +121,8 @@ def of_account(account: AccountReport) -> Iterator[Table]:
         for each in account.revocations
     )
     yield Table(title="Secrets that others made or revoked", headers=_SIGHTINGS).with_rows(
-        (moment(each.at), _id(each.secret_id), each.what) for each in account.sightings
+        (moment(each.at), _id(each.secret_id), each.what, each.origin or NOTHING)
+        for each in account.sightings
     )
     yield Table(title="What was wrong", headers=_TROUBLES).with_rows(
         (
@@ -173,6 +174,7 @@ def live(account: AccountReport) -> Table:
             _id(secret.id),
             secret.role.value if secret.is_managed else Cell(text=_UNMANAGED, kind="bad"),
             moment(secret.first_seen_at),
+            secret.origin or NOTHING,
         )
         for secret in account.live
     )
@@ -189,8 +191,8 @@ _ACCOUNTS = (
 _USES = ("Secret", "In use since", "Until", "Age at the end", "Overdue", "Revoked")
 _ROTATIONS = (*("Opened", "Rotation", "Reason", "Old secret", "New secret", "Closed", "Outcome"),)
 _REVOCATIONS = ("Time", "Secret", "By", "How")
-_SIGHTINGS = ("First look that showed it", "Secret", "What")
-_LIVE = ("Secret", "What it is", "First seen")
+_SIGHTINGS = ("First look that showed it", "Secret", "What", "By whom, as Vonage tells")
+_LIVE = ("Secret", "What it is", "First seen", "By whom, as Vonage tells")
 _UNMANAGED = f"{SecretRole.FOREIGN}: an unmanaged live credential that rotator did not make"
 _TROUBLES = ("From", "Until", "What", "Why")
 _FAILURES = ("First", "Last", "Times", "What", "Why")

@@ -6,17 +6,30 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from rotator.model import ABANDONED, CLOCK, SUPERSEDED, Hold, Rotation, State, Trouble
+from rotator.model import (
+    ABANDONED,
+    CLOCK,
+    SUPERSEDED,
+    Freeze,
+    Hold,
+    Rotation,
+    State,
+    Step,
+    Trouble,
+)
 from rotator.model.times import rfc3339
 from rotator.model.trigger import TriggerRequest
 from rotator.reporting.text import moment, span
 from rotator.reporting.times import LATE_AFTER, TOLERANCE, AccountTimes
+from rotator.rotation import window
 
 #: Code of what should have happened long ago.
 LATE = "late"
 #: What becomes of the old secret while anything is wrong; what, if someone else revoked it.
 STAYS = "the old secret stays until what is wrong is mended"
 GONE = "the old secret is gone already; the rotation completes at the end of its grace"
+#: What is left to do once it is deleted.
+UNPROVEN = "the old secret is deleted, and Vonage has yet to refuse it"
 
 _ORDER = {state: place for place, state in enumerate(State)}
 
@@ -77,17 +90,14 @@ class AccountConditions(AccountTimes):
         return any(condition.needs_attention for condition in self.conditions)
 
     def _conditions(self) -> Iterator[Condition]:
-        trouble, hold = self.summary.trouble, self.summary.hold
+        trouble = self.summary.trouble
         if asked_for := self.summary.asked_for:
             yield self._asked_for(asked_for)
-        if trouble and (hold is None or trouble.state in (State.BROKEN, State.DRIFTED)):
+        if trouble and (not self.is_paused or trouble.state in (State.BROKEN, State.DRIFTED)):
             yield self._of_trouble(trouble)
-        if hold:
-            # What it puts off is not late: the operator wants it so.
-            yield self._held(hold)
-            if self.opened and self.opened.verified_at and not hold.freeze:
-                # It is finished all the same.
-                yield self._waiting(self.opened)
+        if self.is_paused:
+            # What that puts off is not late: the operator wants it so.
+            yield from self._pauses()
             return
         if trouble is None and self.summary.failures:
             yield self._failing()
@@ -115,6 +125,16 @@ class AccountConditions(AccountTimes):
             return condition
         return replace(condition, code=LATE, hint=self._late_hint)
 
+    def _pauses(self) -> Iterator[Condition]:
+        hold, freeze = self.summary.hold, self.freeze
+        if hold:
+            yield self._held(hold)
+        if freeze:
+            yield self._frozen(freeze)
+        if self.opened and self.opened.verified_at and not (hold and hold.freeze):
+            # It is finished all the same; if a change freeze is on, after that.
+            yield self._waiting(self.opened)
+
     def _of_trouble(self, trouble: Trouble) -> Condition:
         return Condition(
             state=trouble.state,
@@ -135,6 +155,18 @@ class AccountConditions(AccountTimes):
             why=f"the account is held: {hold}",
             since=hold.at,
             hint=f"`rotator release {self.account.name}` ends the hold",
+        )
+
+    def _frozen(self, freeze: Freeze) -> Condition:
+        until = window.thaws_at(self.account.policy, self.now)
+        return Condition(
+            state=State.HELD,
+            code="frozen",
+            why=f"a change freeze is on until {moment(until)}: {freeze.reason}",
+            since=freeze.since,
+            next_try_at=until,
+            hint=f"it ends by itself; `rotator rotate-now {self.account.name} --compromised` goes "
+            "through it, if the secret leaked",
         )
 
     def _failing(self) -> Condition:
@@ -161,9 +193,15 @@ class AccountConditions(AccountTimes):
             since=rotation.closed_at if rotation else None,
             tries=1,
             next_try_at=self.due_from,
-            hint=f"nothing is lost, and the next run tries again; see `rotator history "
+            hint=f"nothing is lost, and {self._next_attempt}; see `rotator history "
             f"{self.account.name}`",
         )
+
+    @property
+    def _next_attempt(self) -> str:
+        if self.account.policy.is_on_request:
+            return f"`rotator rotate-now {self.account.name}` tries again"
+        return "the next run tries again"
 
     @property
     def _has_failed(self) -> bool:
@@ -178,7 +216,12 @@ class AccountConditions(AccountTimes):
         """Return whether rotator knows the account's secret, or is about to make the first one."""
         summary = self.summary
         is_used = summary.current_id or summary.is_managed or self.opened
-        return bool(is_used or (self.account.discovered and summary.seen_at))
+        return bool(is_used or (self._makes_first and summary.seen_at))
+
+    @property
+    def _makes_first(self) -> bool:
+        """Return whether the account's first secret is made without anybody asking for it."""
+        return self.account.discovered and not self.account.policy.is_on_request
 
     def _unmanaged(self) -> Condition:
         name = self.account.name
@@ -195,14 +238,15 @@ class AccountConditions(AccountTimes):
             code="not-adopted",
             why="which secret consumers use is not known",
             since=self.summary.seen_at,
-            hint=f"`rotator adopt {name}` brings it under management",
+            hint=f"`rotator rotate-now {name}` makes the first one"
+            if self.account.discovered
+            else f"`rotator adopt {name}` brings it under management",
         )
 
     @property
     def _too_old_since(self) -> datetime | None:
         """When the current secret became older than `max_age`; None if it is not."""
-        since = self.summary.current_since
-        limit = since + self.account.policy.max_age if since else None
+        limit = self.overdue_from
         return limit if limit and self.now > limit else None
 
     def _overdue(self, since: datetime) -> Condition:
@@ -270,11 +314,13 @@ class AccountConditions(AccountTimes):
                 since=waiting.shut_since,
                 next_try_at=waiting.retry_at,
             )
+        elif rotation.step is Step.PROVE:
+            condition = replace(condition, why=UNPROVEN, since=rotation.deleted_at)
         elif rotation.delete_due_at and until and until > rotation.delete_due_at <= self.now:
             condition = replace(
                 condition,
-                why=f"waiting for the window that opens at {moment(until)}, then the old secret "
-                "is deleted",
+                why=f"waiting for {self._opening} at {moment(until)}, then the old secret is "
+                "deleted",
                 since=rotation.delete_due_at,
             )
         elif until and until <= self.now:
@@ -286,10 +332,16 @@ class AccountConditions(AccountTimes):
         return replace(
             condition,
             code=LATE,
-            why=f"the old secret was to be deleted at {moment(until)}"
+            why=UNPROVEN
+            if rotation.step is Step.PROVE
+            else f"the old secret was to be deleted at {moment(until)}"
             + (f"; {condition.why}" if waiting and waiting.gate else ""),
             hint="see what the gate says" if waiting and waiting.gate else self._late_hint,
         )
+
+    @property
+    def _opening(self) -> str:
+        return "the end of the change freeze" if self.freeze else "the window that opens"
 
     @property
     def old_secret(self) -> str:

@@ -161,8 +161,9 @@ _GAUGES = (
     ),
     _gauge(
         "rotator_next_due_timestamp_seconds",
-        "When the next rotation is due; absent where that is not known",
-        _time(lambda status: status.summary.next_due_at),
+        "When the next rotation is due; absent where that is not known, and for an account that is "
+        "rotated on request only",
+        _time(lambda status: status.next_due_at),
     ),
     _gauge(
         "rotator_secret_created_timestamp_seconds",
@@ -177,8 +178,8 @@ _GAUGES = (
     ),
     _gauge(
         "rotator_account_held",
-        "Whether an operator holds the account",
-        _single(lambda status: status.summary.hold is not None),
+        "Whether an operator holds the account, or a change freeze is on",
+        _single(lambda status: status.is_paused),
     ),
     _gauge(
         "rotator_account_drift",

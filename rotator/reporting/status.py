@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from rotator.model import Hold, Rotation, State
+from rotator.model import NEVER, Freeze, Hold, Rotation, State
 from rotator.model.notification import PendingDelivery
 from rotator.model.times import rfc3339
 from rotator.model.trigger import TriggerRequest
@@ -48,9 +48,10 @@ class AccountStatus(AccountConditions):
             "secret_ids": list(self.summary.listed_ids),
             "current_secret_id": self.summary.current_id,
             "current_since": rfc3339(self.summary.current_since),
-            "next_due_at": rfc3339(self.summary.next_due_at),
+            "next_due_at": rfc3339(self.next_due_at),
             "overdue": self.overdue_reason is not None,
             "hold": hold_document(self.summary.hold) if self.summary.hold else None,
+            "freeze": freeze_document(self.freeze) if self.freeze else None,
             "gate": self._gate_document(),
             "asked_for": _asked_for_document(self.summary.asked_for),
             "undelivered": [_undelivered_document(each) for each in self.undelivered],
@@ -64,10 +65,15 @@ class AccountStatus(AccountConditions):
             self.state.value,
             short(self.known_id),
             age_text(self.summary.current_since, self.now),
-            moment(self.summary.next_due_at).removesuffix(" UTC"),
+            self._next_due(),
             self._last_rotation(),
             "; ".join(self.notes()) or NOTHING,
         )
+
+    def _next_due(self) -> str:
+        if self.account.policy.is_on_request:
+            return NEVER
+        return moment(self.next_due_at).removesuffix(" UTC")
 
     def _last_rotation(self) -> str:
         rotation = self.rotation
@@ -143,6 +149,8 @@ class AccountStatus(AccountConditions):
             "new_secret_id": rotation.new_id,
             "vault_version": rotation.vault_version,
             "delete_due_at": rfc3339(window.deletion_at(self.account.policy, rotation)),
+            "old_secret_dead_at": rfc3339(rotation.dead_at),
+            "dead_after": rotation.dead_after,
             "error_code": rotation.error_code,
         }
 
@@ -155,6 +163,12 @@ def hold_document(hold: Hold) -> dict[str, Any]:
         "at": rfc3339(hold.at),
         "freeze": hold.freeze,
     }
+
+
+def freeze_document(freeze: Freeze) -> dict[str, Any]:
+    """Return a change freeze as a JSON object, as the configuration has it."""
+    since, until = rfc3339(freeze.since), rfc3339(freeze.until)
+    return {"from": since, "to": until, "reason": freeze.reason}
 
 
 def _asked_for_document(request: TriggerRequest | None) -> dict[str, Any] | None:

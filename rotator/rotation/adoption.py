@@ -36,6 +36,7 @@ from rotator.rotation.ports import (
 )
 from rotator.rotation.session import LedgerSession
 from rotator.rotation.steps import bookkeeping
+from rotator.rotation.steps.publish import note_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -321,13 +322,13 @@ class Adoption:
         )
 
     def _send(self, secret_id: str, look: LastLook) -> Written:
-        rotation_id = self._rotation_id(secret_id)
-        note = Note(
-            secret_id=secret_id,
-            rotation_id=rotation_id,
-            rotated_at=self.dependencies.now(),
+        note = note_of(
+            self.account,
+            self._value,
+            next(secret for secret in self._listed if secret.id == secret_id),
+            rotation_id=self._rotation_id(secret_id),
             ledger_head=self._session.head,
-            check=Note.check_of(self._value, secret_id=secret_id, rotation_id=rotation_id),
+            now=self.dependencies.now(),
         )
         return self.dependencies.store.write_current(
             self.account, self._base, self._value, note, before_send=look

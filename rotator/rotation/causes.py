@@ -41,11 +41,15 @@ def cause_of(account: Account, observation: Observation) -> Cause:
 
 
 def explained(action: Refuse, account: Account, observation: Observation) -> Refuse:
-    """Return a refusal that names the cause first, if consumers read a dead secret, or nothing."""
-    if not observation.is_broken:
-        return action
-    why = cause_of(account, observation).why
-    return action if why in action.why else replace(action, why=f"{why}; {action.why}")
+    """Return a refusal that names the cause first, if consumers read a dead secret, or nothing.
+
+    Last, it says who made or revoked the secrets that it names, as far as that is known.
+    """
+    why = cause_of(account, observation).why if observation.is_broken else ""
+    parts = [action.why] if why in action.why else [why, action.why]
+    origins = observation.ledger.seen.origins.items()
+    parts += [f"secret {each} was {words}" for each, words in origins if each in action.why]
+    return replace(action, why="; ".join(parts))
 
 
 def of_another(account: Account) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from rotator.model import Account, Request, Rotation, Step
 from rotator.rotation import refusals
+from rotator.rotation.causes import explained
 from rotator.rotation.observation import Observation
 from rotator.rotation.protocol import decide
 from rotator.rotation.steps.base import Action
@@ -16,8 +17,9 @@ def expected_action(
 ) -> Action:
     """Return what there is to do, or the refusal that says what is wrong.
 
-    A hold is nothing wrong.
+    A hold is nothing wrong, nor is a change freeze.
     """
+    account = replace(account, policy=replace(account.policy, freezes=()))
     observation = replace(observation, ledger=replace(observation.ledger, hold=None))
     # First without a grace, as what is wrong matters to consumers now, not at its end. With one,
     # the clock may be what is wrong.
@@ -36,10 +38,10 @@ def expected_action(
         return action
     if observation.is_broken and observation.current.entry:
         # The rotation that is open, or the next one, can replace the value all the same.
-        return refusals.replaceable(account, observation)
+        return explained(refusals.replaceable(account, observation), account, observation)
     rotation = observation.rotation
     if rotation and _lost_its_predecessor(rotation, observation):
-        return refusals.predecessor_revoked(account, rotation)
+        return explained(refusals.predecessor_revoked(account, rotation), account, observation)
     return action
 
 

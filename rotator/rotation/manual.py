@@ -5,15 +5,15 @@ effect happens without a committed intent, so that the record distinguishes a se
 from an unexplained one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
 from rotator.errors import CredentialRefused, Refused, RotatorError, SecretNotFound
-from rotator.model import Account, Actor, Credential, Hold, Rotation, Secret, Written
+from rotator.model import Account, Actor, Credential, Hold, Rotation, Secret, Step, Written
 from rotator.model.rotation import SecretRole
 from rotator.model.secret import whole_id
 from rotator.rotation import identity
@@ -49,6 +49,8 @@ class AccountSecrets:
     adopted_id: str | None = None
     #: When Vault removes its value on its own; None for never.
     ends_at: datetime | None = None
+    #: Who made secrets that rotator did not, in words, by id.
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, account: Account, observed: Observed) -> "AccountSecrets":
@@ -81,6 +83,7 @@ class AccountSecrets:
             expendable_ids=observation.ledger.expendable_ids,
             adopted_id=observation.ledger.adopted_id,
             ends_at=entry.ends_at if entry else None,
+            origins=observation.ledger.seen.origins,
         )
 
     def whole_id(self, given: str) -> str:
@@ -202,6 +205,35 @@ class ManualOperation:
 
         intend = partial(self._record, "intent", secret_id=secret_id)
         return self.session.perform(send, hold=self.hold, intend=intend, done=done, missed=missed)
+
+    def withdraw(self, seen: AccountSecrets, secret_id: str) -> AccountSecrets:
+        """Remove the replaced value from Vault before a deletion; return what is seen then.
+
+        Not before that of the secret in Vault: the replaced one may be all that still works.
+
+        Raises:
+            RotatorError: as `perform`; nothing may be deleted.
+        """
+        current = seen.current
+        field = current.entry.previous if current else None
+        if current is None or field is None or secret_id == seen.current_secret_id:
+            return seen
+        store, facts = self.dependencies.store, {"by": "operator", "field": field}
+
+        def record(event: str, written: Written | None = None, **detail: str | int) -> None:
+            detail = {**facts, **detail}
+            entry = NewEntry(event=event, step=Step.WITHDRAW, detail=detail, written=written)
+            self.session.entries.append(entry)
+            self.session.commit(None, None, last=False)
+
+        stored, written = self.session.perform(
+            lambda look: store.withdraw_previous(self.account, current, before_send=look),
+            hold=self.hold,
+            intend=partial(record, "intent"),
+            done=lambda result: record("done", result[1], vault_version=result[1].version),
+            missed=lambda event, error: record(event, code=error.code),
+        )
+        return replace(seen, current=stored, written=written)
 
     def _unchanged(self, seen: AccountSecrets) -> BeforeSend:
         store, account = self.dependencies.store, self.account

@@ -21,6 +21,7 @@ from rotator.model import (
     PendingEntry,
     Rotation,
     Secret,
+    SecretValue,
     ShutGate,
     State,
     Written,
@@ -150,6 +151,19 @@ class GateCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What this pass found out about the value of the deleted predecessor."""
+
+    #: How often Vonage accepted it after the deletion.
+    tries: int = 0
+    #: When Vonage first accepted it after the deletion, and last.
+    accepted_since: datetime | None = None
+    accepted_at: datetime | None = None
+    #: Nothing has the value any more.
+    is_impossible: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """An observation of one account: facts only, grouped by their source, never a secret value."""
 
@@ -159,6 +173,7 @@ class Observation:
     #: As loaded, but `written` is about the path that the account has now.
     ledger: AccountState
     gates: GateCheck = field(default_factory=GateCheck)
+    proof: Proof = field(default_factory=Proof)
     #: Some hook is configured for `pushed`.
     has_hooks: bool = False
 
@@ -220,9 +235,9 @@ class Observation:
     def after(self, before: "Observation | None") -> "Observation":
         """Return it with what lasts from `before`, the previous observation in the same pass.
 
-        That is since when the pending value was refused or not found, and when the gates were
-        asked: answers count for a while, as asking may take longer than a list stays recent. A gate
-        that was shut is asked anew.
+        That is since when the pending value was refused or not found, what became of the deleted
+        one, and when the gates were asked: answers count for a while, as asking may take longer
+        than a list stays recent. A gate that was shut is asked anew.
         """
         pending = before.pending if before else Pending()
         since, at, seen_at = pending.refused_since, pending.refused_at, self.listing.seen_at
@@ -234,6 +249,7 @@ class Observation:
             self,
             pending=replace(self.pending, is_unsent=is_unsent, refused_since=since, refused_at=at),
             gates=replace(self.gates, asked_at=asked_at),
+            proof=before.proof if before else self.proof,
         )
 
 
@@ -246,6 +262,14 @@ class Observed:
     pending: StoredPending
     #: The credential that Vonage accepted; None if it accepted none.
     credential: Credential | None
+    #: The predecessor's value, which this pass replaced, or found in an older version of the entry.
+    predecessor: SecretValue | None = None
+
+    def after(self, before: "Observed | None") -> "Observed":
+        """Return it with what lasts from `before`, the previous one in the same pass."""
+        self.observation = self.observation.after(before.observation if before else None)
+        self.predecessor = before.predecessor if before else None
+        return self
 
 
 def observe(

@@ -34,7 +34,7 @@ from rotator.errors import (
     UnexpectedEntry,
     Withdrawn,
 )
-from rotator.model import Account, Outcome, Request, Rotation, ShutGate, State, Trouble
+from rotator.model import Account, Outcome, Request, Rotation, ShutGate, Trouble
 from rotator.model.retry import Backoff
 from rotator.rotation import identity
 from rotator.rotation.dependencies import Dependencies
@@ -43,11 +43,21 @@ from rotator.rotation.ports import AccountState, LastLook, NewEntry
 from rotator.rotation.protocol import decide
 from rotator.rotation.protocol.waiting import skips_gates, waits_until
 from rotator.rotation.remedy import with_working_version
-from rotator.rotation.result import aborted, in_grace, snapshot_of, trouble_of
+from rotator.rotation.result import aborted, failing, in_freeze, in_grace, snapshot_of, trouble_of
 from rotator.rotation.session import LedgerSession, not_begun
-from rotator.rotation.steps.base import Action, At, Check, Effect, ObserveAgain, Recording, Site
+from rotator.rotation.steps.base import (
+    Action,
+    At,
+    Check,
+    Effect,
+    ObserveAgain,
+    Recording,
+    Site,
+    StillAccepted,
+)
 from rotator.rotation.steps.bookkeeping import Close, Idle, Observe, Refuse
 from rotator.rotation.steps.prepare import Open, asked_again, requested
+from rotator.rotation.steps.prove import FailedDeletion
 from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
 
 log = structlog.get_logger(__name__)
@@ -129,6 +139,7 @@ class Pass:
             self.session.commit(None, None, last=False)
         if refusal := identity.register(self.account, self.state, self.session):
             self._refuse(refusal)
+        self._decline(in_freeze(self.account, self.remembered, self.request, self._at().now))
         # The request applies to the open rotation, whichever process carries it on.
         if self.remembered and (asked := asked_again(self.remembered, self.request)):
             self.remembered, entry = asked
@@ -139,15 +150,20 @@ class Pass:
         if self.request.reason is None or not was_verified:
             return outcome
         if outcome is Outcome.AWAITING_DELETION:
-            error = in_grace(self.account, self.rotation)
-            if self.request.actor:
-                self.session.entries.append(not_begun("rotate", error))
-            raise error
+            frozen = in_freeze(self.account, self.rotation, self.request, self._at().now)
+            self._decline(frozen or in_grace(self.account, self.rotation))
         if self.request.reason == "compromised":
             self._commit()
             self.remembered, self.observed, self.must_observe = None, None, True
             return self._loop(wait=self.wait)
         return outcome
+
+    def _decline(self, error: Refused | None) -> None:
+        """Refuse a request for which there is an error: nothing is wrong with the account."""
+        if error and self.request.actor:
+            self.session.entries.append(not_begun("rotate", error))
+        if error:
+            raise error
 
     def _loop(self, *, wait: bool) -> Outcome:
         while True:
@@ -194,9 +210,8 @@ class Pass:
         if self.observed is not None and not self.must_observe:
             return self.observed
         self._commit()
-        before = self.observed.observation if self.observed else None
-        self.observed = observe(self.dependencies, self.account, self.state)
-        self.observed.observation = self.observed.observation.after(before)
+        before = self.observed
+        self.observed = observe(self.dependencies, self.account, self.state).after(before)
         self.state = None
         self.must_observe = False
         return self.observed
@@ -205,6 +220,8 @@ class Pass:
         match step:
             case Refuse():
                 self._refuse(step)
+            case FailedDeletion():
+                raise step.error()
             case Observe():
                 self._pause()
                 self.must_observe = True
@@ -248,13 +265,7 @@ class Pass:
         raise action.error()
 
     def _fail(self, error: RotatorError) -> None:
-        trouble = Trouble(
-            state=State.FAILING,
-            code=error.code,
-            why=error.message,
-            hint=error.hint,
-            since=self.dependencies.now(),
-        )
+        trouble = failing(error, self.dependencies.now())
         self._record("failed", trouble, code=error.code, why=error.message)
 
     def _check(self, step: Check[Any], observed: Observed) -> None:
@@ -263,9 +274,11 @@ class Pass:
         rotation = self._open_rotation()
         try:
             result = step.perform(self._site(observed), rotation)
-        except CredentialRefused:
-            observed.observation = step.refused(observed.observation, self.dependencies.now())
-            self._pause()
+        except (CredentialRefused, StillAccepted):
+            now = self.dependencies.now()
+            observed.observation, entry = step.unsettled(observed.observation, rotation, now)
+            self.session.entries += [entry] if entry else []
+            self._pause(step.pause)
         except ObserveAgain:
             self.must_observe = True
         else:

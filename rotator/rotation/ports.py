@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Protocol, Self
 
 from rotator.model import (
+    NOTHING_SEEN,
     NOTHING_WRITTEN,
     Account,
     Actor,
@@ -20,6 +21,7 @@ from rotator.model import (
     Rotation,
     Secret,
     SecretValue,
+    SeenSecrets,
     Step,
     Trouble,
     Written,
@@ -48,6 +50,8 @@ class StoredCurrent:
     value: SecretValue | None
     #: Every field as read. Contains secret values: never shown.
     fields: Mapping[str, Any] = field(repr=False)
+    #: The replaced value in the field `entry.previous`; None for none.
+    previous: SecretValue | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +176,21 @@ class Store(Protocol):
     ) -> Written:
         """Write `value` and `note` over `base`, keeping all its other fields.
 
-        A base of version 0 is only replaced if no version ever existed. Returns what was written.
+        Where the note names a field for it, the value in `base` is kept there; the one that was
+        replaced by that is removed. A base of version 0 is only replaced if no version ever
+        existed. Returns what was written.
+
+        Raises:
+            CheckAndSetLost: the entry is no longer the one in `base`.
+            StoreError: any other failure.
+        """
+
+    def withdraw_previous(
+        self, account: Account, base: StoredCurrent, *, before_send: BeforeSend
+    ) -> tuple[StoredCurrent, Written]:
+        """Write `base` without the replaced value; all else stays, but for its name in the note.
+
+        Returns the entry as it is then.
 
         Raises:
             CheckAndSetLost: the entry is no longer the one in `base`.
@@ -225,6 +243,8 @@ class AccountSnapshot:
     is_broken: bool = False
     #: When it is due by its current secret's age; None leaves the recorded time unchanged.
     next_due_at: datetime | None = None
+    #: It is rotated on request only: a recorded due time is removed.
+    is_on_request: bool = False
     #: Since when consumers have had no secret at all; the account is due from then on.
     first_due_at: datetime | None = None
 
@@ -322,6 +342,8 @@ class AccountState:
     trouble: Trouble | None = None
     #: The secret that the newest look found consumers to read; None where that was not certain.
     current_id: str | None = None
+    #: The secrets that looks have shown, and who made those that rotator did not.
+    seen: SeenSecrets = NOTHING_SEEN
     #: Passes in a row that failed or were refused.
     failures: int = 0
     #: Id of the ledger itself; a copy or a restored backup has the same id.

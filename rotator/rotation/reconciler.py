@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from rotator.errors import LedgerError, LedgerUnusable, Refused, RotatorError
+from rotator.errors import Forbidden, LedgerError, LedgerUnusable, Refused, RotatorError
 from rotator.model import (
     Account,
     Actor,
@@ -24,12 +24,14 @@ from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.dry_run import assumed_steps
 from rotator.rotation.look import expected_action
 from rotator.rotation.observation import Observation, Observed, observe
+from rotator.rotation.origins import Origins
 from rotator.rotation.passes import Pass
-from rotator.rotation.ports import Lease
+from rotator.rotation.ports import Lease, NewEntry
 from rotator.rotation.remedy import with_working_version
 from rotator.rotation.result import (
     WAITING,
     failure,
+    in_freeze,
     in_grace,
     result_of,
     snapshot_of,
@@ -40,6 +42,7 @@ from rotator.rotation.steps.base import Action
 from rotator.rotation.steps.bookkeeping import Refuse
 from rotator.rotation.steps.issue import Probe
 from rotator.rotation.steps.retire import SecretDeletion, Wait
+from rotator.rotation.window import LEAKED, freeze_at
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +50,9 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Reconciler(Dependencies):
     """Reconciles accounts, one pass at a time; may be shared by threads."""
+
+    #: Asks who made the secrets that rotator did not; None where nobody is to be asked.
+    origins: Origins | None = None
 
     def attempt(
         self,
@@ -64,6 +70,8 @@ class Reconciler(Dependencies):
         Never raises a `RotatorError`: failures are in the result.
         """
         self.observer.pass_started(account.name)
+        if request.reason == LEAKED and (freeze := freeze_at(account.policy, self.now())):
+            log.warning("change freeze passed", account=account.name, reason=freeze.reason)
         result: PassResult | None = None
         try:
             result, has_looked = self._attempt(account, request, wait=wait, claimed=claimed)
@@ -126,6 +134,9 @@ class Reconciler(Dependencies):
             account, observation, request, propagation_timeout=timeout, now=now
         )
         rotation, last = observation.rotation, actions[-1]
+        frozen = None if refusal else in_freeze(account, rotation, request, now)
+        if frozen:
+            return failure(account, rotation, frozen), actions, observation
         if isinstance(last, Refuse):
             if last is not refusal:
                 # What refuses the account itself was not observed.
@@ -153,6 +164,7 @@ class Reconciler(Dependencies):
         state = self.ledger.load(account.name)
         refusal = identity.check(account, state, self.ledger)
         observed = observe(self, account, state)
+        self._explain(account, observed, refusal)
         trouble, known = self._trouble(account, observed, refusal), state.trouble
         if trouble and known and not trouble.is_news(known):
             # Its hint may name an older version, which is only looked for once.
@@ -208,14 +220,19 @@ class Reconciler(Dependencies):
             state = self.ledger.load(account.name)
             observed = observe(self, account, state)
             refusal = identity.register(account, state, self.session(lease))
+            was_refused = self._may_not_audit(account)
+            learned = self._explain(account, observed, refusal)
+            if (error := self._may_not_audit(account)) and not was_refused:
+                log.warning("not audited", reason=error.message, hint=error.hint)
             trouble = self._trouble(account, observed, refusal)
             snapshot, now = snapshot_of(account, observed.observation), self.now()
             due_at = snapshot.next_due_at
             # Else, what failed is not tried again before the next rotation, perhaps in weeks.
-            is_tried_again = state.rotation is not None or due_at is None or due_at <= now
+            is_to_begin = not snapshot.is_on_request and (due_at is None or due_at <= now)
+            is_tried_again = state.rotation is not None or is_to_begin
             was_wrong = state.trouble is not None or (state.failures > 0 and not is_tried_again)
             is_news = trouble.is_news(state.trouble) if trouble else was_wrong
-            entries = [trouble_found(trouble)] if is_news else []
+            entries = [*learned, *([trouble_found(trouble)] if is_news else [])]
             # Where it was refused as another account's, so may be what Vonage lists.
             kept = None if refusal else snapshot
             committed = self.ledger.commit(
@@ -224,6 +241,23 @@ class Reconciler(Dependencies):
         for entry in (*committed.found, *entries):
             self.observer.entry_recorded(account.name, entry)
         return trouble
+
+    def _explain(
+        self, account: Account, observed: Observed, refusal: Refuse | None
+    ) -> list[NewEntry]:
+        """Add to `observed` who made what rotator did not; return the entries of what is new.
+
+        Not where the account is refused as another's, as its secrets may be, too.
+        """
+        if self.origins is None or refusal:
+            return []
+        observed.observation, learned = self.origins.explain(account, observed, self.now())
+        return learned
+
+    def _may_not_audit(self, account: Account) -> Forbidden | None:
+        """Return why Vonage does not say who made the account's secrets, if it refuses that."""
+        error = self.origins.errors.get(account.name) if self.origins else None
+        return error if isinstance(error, Forbidden) else None
 
     def _trouble(
         self, account: Account, observed: Observed, refusal: Refuse | None

@@ -5,16 +5,17 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
-from rotator.errors import RotatorError, UnexpectedEntry, VersionMissing
+from rotator.errors import RotatorError
 from rotator.model import Account, Credential, State
 from rotator.rotation import refusals
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.observation import Observed, list_with, own_credential
+from rotator.rotation.older_versions import older_versions
 from rotator.rotation.ports import Store, StoredCurrent
 from rotator.rotation.steps.bookkeeping import Refuse
 
-#: Most older versions that are read, and most values of them that are tried at Vonage.
-_READ, _TRIED = 10, 3
+#: Most values of older versions that are tried at Vonage.
+_TRIED = 3
 
 
 def with_working_version(
@@ -47,10 +48,7 @@ def _older(
     Raises:
         StoreError: Vault cannot be asked.
     """
-    for version in range(present.entry.version - 1, 0, -1)[:_READ]:
-        # One that has rolled off looks like one that a standby does not show yet: none is awaited.
-        with suppress(VersionMissing, UnexpectedEntry):
-            older = store.read_version(account, version, seconds=0)
-            credential = own_credential(account, older)
-            if credential and not older.entry.is_foreign and older.value != present.value:
-                yield version, credential
+    for older in older_versions(store, account, present.entry.version):
+        credential = own_credential(account, older)
+        if credential and not older.entry.is_foreign and older.value != present.value:
+            yield older.entry.version, credential

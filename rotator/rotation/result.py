@@ -12,6 +12,7 @@ from rotator.model import (
     Outcome,
     PassResult,
     Problem,
+    Request,
     Rotation,
     ShutGate,
     State,
@@ -20,6 +21,7 @@ from rotator.model import (
 from rotator.rotation import refusals, schedule, window
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import AccountSnapshot, NewEntry
+from rotator.rotation.protocol.waiting import waits_until
 from rotator.rotation.steps.bookkeeping import Refuse
 
 #: Codes of a new rotation that is refused while the last one waits: see `in_grace`.
@@ -48,6 +50,8 @@ def result_of(account: Account, outcome: Outcome, rotation: Rotation | None) -> 
         new_secret_id=rotation.new_id if rotation else None,
         vault_version=rotation.vault_version if rotation else None,
         delete_due_at=window.deletion_at(account.policy, rotation) if rotation else None,
+        old_secret_dead_at=rotation.dead_at if rotation else None,
+        dead_after=rotation.dead_after if rotation else None,
     )
 
 
@@ -80,6 +84,31 @@ def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None 
         code="in-grace",
         hint=f"nothing was changed; `rotator rotate-now {account.name} --grace 0s` ends the grace "
         "now",
+    )
+
+
+def in_freeze(
+    account: Account, rotation: Rotation | None, request: Request, now: datetime
+) -> Refused | None:
+    """Refuse what an operator asks for in a change freeze; None where nothing has to wait for it.
+
+    A rotation whose value was sent goes on to its push, as outside of a window.
+    """
+    freeze = window.freeze_at(account.policy, now) if request.reason == "asked" else None
+    if freeze is None or not waits_until(account, rotation, request, now):
+        return None
+    until = window.thaws_at(account.policy, now)
+    return Refused(
+        f"a change freeze is on until {until:%Y-%m-%d %H:%M:%S} UTC: {freeze.reason}",
+        code="frozen",
+        hint="nothing was begun; `--compromised` goes through it, if the secret leaked",
+    )
+
+
+def failing(error: RotatorError, now: datetime) -> Trouble:
+    """Return what is wrong after a pass that failed."""
+    return Trouble(
+        state=State.FAILING, code=error.code, why=error.message, hint=error.hint, since=now
     )
 
 
@@ -136,11 +165,17 @@ def snapshot_of(account: Account, observation: Observation) -> AccountSnapshot:
     current_since = since.get(current_id) if current_id else None
     # Nothing was ever written for consumers to read.
     is_first = account.discovered and observation.current.version == 0
+    is_on_request = account.policy.is_on_request
     return AccountSnapshot(
         listed_ids=tuple(sorted(observation.listing.ids)),
         current_id=current_id,
         current_since=current_since,
         is_broken=observation.is_broken,
         next_due_at=schedule.next_due(account, current_since) if current_since else None,
-        first_due_at=observation.listing.seen_at if is_first and not current_since else None,
+        is_on_request=is_on_request,
+        first_due_at=(
+            observation.listing.seen_at
+            if is_first and not current_since and not is_on_request
+            else None
+        ),
     )

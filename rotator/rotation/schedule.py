@@ -29,14 +29,18 @@ FIRST_HOOK_BACKOFF, LONGEST_HOOK_BACKOFF = timedelta(seconds=30), timedelta(hour
 LONGEST_HOOK_RETRY = LONGEST_HOOK_BACKOFF * 5 / 4
 
 
-def next_due(account: Account, created_at: datetime) -> datetime:
+def next_due(account: Account, created_at: datetime) -> datetime | None:
     """Return when an account is due whose current secret was created at `created_at` (UTC).
+
+    None for one that is rotated on request only.
 
     Depends only on the secret's creation time, the policy and the account's name, which sets the
     jitter; that is spread over accounts and occasions. The due time is in one of the policy's
     windows; accounts that become due while they are closed are spread over the next one.
     """
     policy = account.policy
+    if policy.is_on_request:
+        return None
     base = undelayed(policy, created_at)
     delay = _fraction(f"{account.name} {base.isoformat()}") * policy.jitter
     return window.delayed(partial(window.opens_at, policy), base, delay)

@@ -49,9 +49,11 @@ class Interval:
 def longest(policy: Policy) -> Interval | None:
     """Return the longest time between two rotations under `policy`.
 
-    None where there are no two, as the clocks skip each time of its `cron`.
+    None where there are no two: it has no schedule, or the clocks skip each time of its `cron`.
     """
     most = max(0, number(policy.jitter) - 1)
+    if policy.is_on_request:
+        return None
     if policy.cron is None:
         search = Search(Week(policy.window, Clock.of(policy.timezone)), most)
         _try_every(search, number(policy.every or timedelta()))

@@ -1,10 +1,13 @@
-"""When an account may be worked on unasked: windows in local time. Pure.
+"""When an account may be worked on: windows in local time, and change freezes. Pure.
 
 A window is a time of day on some days of the week: `sun 02:00-05:00`, `mon-fri 22:00-04:00` (the
 days on which it opens; it closes the following night), `02:00-05:00` (every day). Local time in its
 zone counts. An hour that occurs twice is inside twice. One that the clocks skip does not exist, so
 that a window within it opens the next time: the promise is that nothing happens outside of a
 window.
+
+A change freeze closes all windows from one instant to another. What an operator asks for passes
+windows, and no freeze, unless a secret leaked.
 """
 
 import re
@@ -14,12 +17,14 @@ from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from rotator.model import Policy, Rotation
+from rotator.model import Freeze, Policy, Rotation
 
 #: In the order of `datetime.weekday`.
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 #: Reasons of rotations that an operator requested, which start at once.
 BY_HAND = ("asked", "compromised")
+#: The reason of those that replace a secret that leaked.
+LEAKED = "compromised"
 
 _MINUTES = 24 * 60
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
@@ -71,10 +76,30 @@ def parse(text: str) -> Window:
 
 
 def opens_at(policy: Policy, at: datetime) -> datetime:
-    """Return the first instant from `at` on that is in one of the policy's windows (UTC).
+    """Return the first instant from `at` on that is in a window and in no change freeze (UTC).
 
-    That is `at` itself where it is inside, or where the policy has no window.
+    Without a window, the policy has one that never closes.
     """
+    opening = _window_opens_at(policy, thaws_at(policy, at))
+    while (thawing := thaws_at(policy, opening)) != opening:
+        opening = _window_opens_at(policy, thawing)
+    return opening
+
+
+def thaws_at(policy: Policy, at: datetime) -> datetime:
+    """Return the first instant from `at` on that is in no change freeze (UTC)."""
+    while freeze := freeze_at(policy, at):
+        at = freeze.until
+    return at.astimezone(UTC)
+
+
+def freeze_at(policy: Policy, at: datetime) -> Freeze | None:
+    """Return the change freeze that `at` is in, of several the one that lasts longest."""
+    found = (freeze for freeze in policy.freezes if freeze.has(at))
+    return max(found, key=lambda freeze: freeze.until, default=None)
+
+
+def _window_opens_at(policy: Policy, at: datetime) -> datetime:
     windows = [parse(text) for text in policy.window]
     zone = ZoneInfo(policy.timezone)
     if not windows or _is_in(windows, at.astimezone(zone)):
@@ -102,12 +127,13 @@ def delayed(opens: Callable[[datetime], datetime], base: datetime, delay: timede
 def deletion_at(policy: Policy, rotation: Rotation) -> datetime | None:
     """Return when the predecessor of `rotation` is to be deleted; None before it is verified.
 
-    If an operator asked for no grace, the deletion does not wait for a window either.
+    If an operator asked for no grace, the deletion does not wait for a window either, and that of a
+    leaked secret for nothing.
     """
     due = rotation.delete_due_at
-    if due is None or (not rotation.grace and rotation.reason in BY_HAND):
-        return due
-    return opens_at(policy, due)
+    if due is None or rotation.grace or rotation.reason not in BY_HAND:
+        return due and opens_at(policy, due)
+    return due if rotation.reason == LEAKED else thaws_at(policy, due)
 
 
 def _days(text: str | None) -> Iterator[int]:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, PlainValidator, Strict
 from rotator.errors import UnexpectedEntry
 from rotator.model import EARLIEST, LATEST, Account, CurrentEntry, Note, PendingEntry, SecretValue
 from rotator.model.redaction import is_unicode
-from rotator.model.times import rfc3339_exact
+from rotator.model.times import rfc3339, rfc3339_exact
 from rotator.rotation.ports import StoredCurrent, StoredPending
 from rotator.vault.response import Body, parse
 
@@ -57,6 +57,9 @@ class _NoteFields(Body):
     ledger_head: _Text
     # Constant-time comparison takes ASCII only; a check is hexadecimal anyway.
     check: Annotated[_Text, AfterValidator(_checked_ascii)]
+    # Whatever is no text is as good as none: the note is valid without.
+    previous_field: Annotated[str | None, PlainValidator(_text)] = None
+    previous_check: Annotated[str | None, PlainValidator(_text)] = None
 
 
 class _PendingFields(Body):
@@ -77,32 +80,86 @@ def current_of(account: Account, version: int, fields: Fields) -> StoredCurrent:
     value = None if text is None else SecretValue(text)
     found = parse(_NoteFields, fields.get(NOTE_FIELD))
     note = Note(**dict(found)) if found else None
+    name, previous = _previous_in(account, fields, note)
     entry = CurrentEntry(
         version=version,
         note=note,
         intact=note is not None and value is not None and note.matches(value),
         has_value=value is not None,
         is_foreign=_text(fields.get(account.key_field)) not in (None, account.api_key),
+        previous=name,
+        is_previous_taken=_is_taken(account, fields, name),
     )
-    return StoredCurrent(entry=entry, value=value, fields=fields)
+    return StoredCurrent(entry=entry, value=value, previous=previous, fields=fields)
+
+
+def _previous_in(
+    account: Account, fields: Fields, note: Note | None
+) -> tuple[str | None, SecretValue | None]:
+    """Find the field with the replaced value: as the note names it, or the configuration.
+
+    Both names are tried, as either may have been changed since. A field that rotator did not write,
+    or that does not hold what rotator wrote, is someone else's.
+    """
+    if note is None:
+        return None, None
+    for name in {note.previous_field, account.previous_field} - {
+        *(account.secret_field, account.key_field, NOTE_FIELD),
+    }:
+        text = _text(fields.get(name or ""))
+        if text and name and note.keeps(previous := SecretValue(text), name):
+            return name, previous
+    return None, None
+
+
+def _is_taken(account: Account, fields: Fields, name: str | None) -> bool:
+    """Return whether the field that is configured for a replaced value is someone else's."""
+    configured = account.previous_field
+    return bool(configured) and configured in fields and configured != name
 
 
 def current_fields(
-    account: Account, fields: Fields, value: SecretValue, note: Note
+    account: Account,
+    fields: Fields,
+    value: SecretValue,
+    note: Note,
+    previous: SecretValue | None = None,
 ) -> dict[str, Any]:
-    """Build the current entry of `account` from its former `fields`, keeping those not ours."""
+    """Build the current entry of `account` from its former `fields`, keeping those not ours.
+
+    `previous` is put into the field that the note names for it.
+    """
+    replaced = {note.previous_field: previous.reveal()} if note.previous_field and previous else {}
+    facts = {
+        "secret_id": note.secret_id,
+        "rotation_id": note.rotation_id,
+        "rotated_at": rfc3339_exact(note.rotated_at),
+        "ledger_head": note.ledger_head,
+        "check": note.check,
+        "previous_field": note.previous_field,
+        "previous_check": note.previous_check,
+        "old_valid_until": rfc3339(note.old_valid_until),
+        "next_rotation_at": rfc3339(note.next_rotation_at),
+    }
     return {
         **fields,
         account.key_field: account.api_key,
         account.secret_field: value.reveal(),
-        NOTE_FIELD: {
-            "secret_id": note.secret_id,
-            "rotation_id": note.rotation_id,
-            "rotated_at": rfc3339_exact(note.rotated_at),
-            "ledger_head": note.ledger_head,
-            "check": note.check,
-        },
+        **replaced,
+        NOTE_FIELD: {name: fact for name, fact in facts.items() if fact is not None},
     }
+
+
+def without_previous(base: StoredCurrent) -> dict[str, Any]:
+    """Return the fields of an entry without the replaced value, and without its name in the note.
+
+    All others stay as they are.
+    """
+    fields = {name: found for name, found in base.fields.items() if name != base.entry.previous}
+    if isinstance(note := fields.get(NOTE_FIELD), dict):
+        about = ("previous_field", "previous_check")
+        fields[NOTE_FIELD] = {name: fact for name, fact in note.items() if name not in about}
+    return fields
 
 
 def pending_of(path: str, version: int, fields: Fields) -> StoredPending:

@@ -1,13 +1,21 @@
 """The reconciler's store: the current and the pending entries in Vault."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from rotator.errors import VersionMissing
 from rotator.model import NOTHING_WRITTEN, Account, Note, PendingEntry, SecretValue, Written
 from rotator.rotation.ports import BeforeSend, Store, StoredCurrent, StoredPending
 from rotator.vault.client import Deadline
-from rotator.vault.entries import current_fields, current_of, pending_fields, pending_of
+from rotator.vault.entries import (
+    current_fields,
+    current_of,
+    pending_fields,
+    pending_of,
+    without_previous,
+)
 from rotator.vault.kv import KvMount, Version
 from rotator.vault.session import VaultSession
 
@@ -78,15 +86,28 @@ class KvStore(Store):
         *,
         before_send: BeforeSend | None = None,
     ) -> Written:
-        """Write `value` and `note` over `base`, keeping all its other fields."""
-        fields = current_fields(account, base.fields, value, note)
-        return self._kv.write(
-            "write-current",
-            account.vault_path,
-            fields,
-            base.entry.version,
-            before_send=before_send,
-        )
+        """Write `value` and `note` over `base`, keeping its other fields but a replaced value."""
+        fields = current_fields(account, without_previous(base), value, note, base.value)
+        return self._write_current(account, base, fields, before_send)
+
+    def withdraw_previous(
+        self, account: Account, base: StoredCurrent, *, before_send: BeforeSend | None = None
+    ) -> tuple[StoredCurrent, Written]:
+        """Write `base` without the replaced value."""
+        fields = without_previous(base)
+        written = self._write_current(account, base, fields, before_send)
+        version = Version(number=written.version, fields=fields, ends_at=written.ends_at)
+        return _current(account, version), written
+
+    def _write_current(
+        self,
+        account: Account,
+        base: StoredCurrent,
+        fields: Mapping[str, Any],
+        before_send: BeforeSend | None,
+    ) -> Written:
+        path, version = account.vault_path, base.entry.version
+        return self._kv.write("write-current", path, fields, version, before_send=before_send)
 
     def read_pending(self, account: Account) -> StoredPending:
         """Read the pending entry."""

@@ -1,6 +1,7 @@
-"""Vonage's Account API: balance, top-up, settings, secrets and subaccounts, over HTTP."""
+"""Vonage's Account API: balance, top-up, settings, secrets and subaccounts; its Audit API."""
 
 from rotator.vonage.accounts import Accounts, AccountSettings, Balance
+from rotator.vonage.audit import Audit
 from rotator.vonage.client import VonageClient
 from rotator.vonage.request import RestAuth
 from rotator.vonage.secrets import Secrets
@@ -9,6 +10,7 @@ from rotator.vonage.subaccounts import PrimaryAccount, Subaccount, SubaccountLis
 __all__ = [
     "AccountSettings",
     "Accounts",
+    "Audit",
     "Balance",
     "PrimaryAccount",
     "RestAuth",

@@ -206,6 +206,8 @@ class VonageClient:
 
     def _http_request(self, request: VonageRequest, server: "_Server") -> HttpRequest:
         headers, target = dict(self._headers), f"{server.path}{request.path}"
+        if request.query:
+            target = f"{target}?{request.query}"
         if request.body:
             headers["Content-Type"] = request.content_type
         if request.host is Host.REST and self._rest_auth is RestAuth.QUERY:

@@ -70,12 +70,16 @@ class VonageRequest:
     #: Api key of the account that the request concerns.
     api_key: str
     success: frozenset[int]
+    #: What follows `?`, encoded; "" for nothing.
+    query: str = ""
     body: bytes = field(default=b"", repr=False)
     content_type: str = ""
     #: The new secret in the body, if any.
     value: SecretValue | None = None
     #: Whether the path names one secret, so that "no such id" refers to it.
     names_secret: bool = False
+    #: Whether a failed try is the last one, though the request only reads: nothing waits for it.
+    is_tried_once: bool = False
     #: Called on an open connection right before the first byte of each request. Its exceptions
     #: propagate unchanged, and nothing was sent.
     before_send: Callable[[], object] | None = field(default=None, repr=False)

@@ -50,7 +50,8 @@ class Retries:
         return pause if pause < self.left else None
 
     def _may_repeat(self, error: IssuerError) -> bool:
-        if not self._request.reads or self._tries >= TRIES:
+        is_last = self._request.is_tried_once or self._tries >= TRIES
+        if not self._request.reads or is_last:
             return False
         if isinstance(error, UnexpectedAnswer):
             # Once: it may have been truncated on its way. The second time it is deliberate.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from rotator.model import Rotation, State
+from rotator.model import Rotation, State, Step
 from rotator.model.rotation import CLOCK
 from rotator.reporting.condition import LATE
 from rotator.reporting.status import AccountStatus
@@ -39,10 +39,12 @@ def next_of(status: AccountStatus) -> Next:
     if hold and (hold.freeze or not deletion_at):
         what = "the old secret stays" if deletion_at else "nothing"
         return _since(f"{what} while held", hold.at)
+    if status.freeze and not deletion_at:
+        return _since("nothing while a change freeze is on", status.freeze.since)
     if trouble and deletion_at:
         return _since(status.old_secret, trouble.since)
     if opened and deletion_at:
-        return _next_deletion(opened, deletion_at, summary.retry_at, now)
+        return _next_deletion(status, opened, deletion_at)
     if status.next_try_at and status.next_try_at > now and (opened or status.is_due):
         waits = "waits for an operator, and " if trouble else ""
         return Next(
@@ -54,6 +56,8 @@ def next_of(status: AccountStatus) -> Next:
         return _next_step(opened, now)
     if status.state in _WAITS:
         return _since(_WAITS[status.state], status.condition.since)
+    if status.account.policy.is_on_request:
+        return Next(text="a rotation only on request")
     return _next_rotation(status.due_from, now)
 
 
@@ -63,9 +67,10 @@ def is_awaited(status: AccountStatus) -> bool:
     return found.at is not None and not found.is_past
 
 
-def _next_deletion(
-    rotation: Rotation, deletion_at: datetime, retry_at: datetime | None, now: datetime
-) -> Next:
+def _next_deletion(status: AccountStatus, rotation: Rotation, deletion_at: datetime) -> Next:
+    now, retry_at = status.now, status.summary.retry_at
+    if rotation.step is Step.PROVE:
+        return _since("the deleted secret is tried until Vonage refuses it", rotation.deleted_at)
     if rotation.waiting and (gate := shut_gate(rotation)):
         return _since(f"{_DELETION} waits {gate}", rotation.waiting.shut_since)
     if deletion_at <= now and retry_at and retry_at > now:
@@ -73,8 +78,11 @@ def _next_deletion(
     if deletion_at <= now:
         return _pending(f"{_DELETION} due", deletion_at, now)
     is_in_grace = rotation.delete_due_at is not None and now < rotation.delete_due_at
-    place = "" if is_in_grace else ", in a window"
-    return Next(text=f"{_DELETION} {distance(deletion_at, now)}{place}", at=deletion_at)
+    place = ", after the change freeze" if status.freeze else ", in a window"
+    return Next(
+        text=f"{_DELETION} {distance(deletion_at, now)}{'' if is_in_grace else place}",
+        at=deletion_at,
+    )
 
 
 def _next_step(rotation: Rotation, now: datetime) -> Next:

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from rotator.ledger.chain import Entry
-from rotator.model import Policy, Rotation, Step
+from rotator.model import NEVER, Policy, Rotation, Step
 from rotator.model.rotation import SecretRole
 from rotator.reporting.status import AccountStatus
-from rotator.reporting.text import age_text, span
+from rotator.reporting.text import age_text, moment, span
 from rotator.web.upcoming import Next, next_of, shut_gate
 
 #: Shown only for a rotation that has taken them; the others for each.
-_OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.ABORT)
+_OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.WITHDRAW, Step.PROVE, Step.ABORT)
 
-_DONE = ("opened", "done", "learned", "closed")
+_DONE = ("opened", "done", "learned", "dead-after", "not-proven", "closed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def steps(status: AccountStatus, entries: Iterable[Entry]) -> list[StepView]:
     notes: dict[str, str] = {}
     for entry in entries:
         step = entry.step or ""
-        if step == Step.DELETE and rotation.verified_at:
+        if step in (Step.WITHDRAW, Step.DELETE) and rotation.verified_at:
             # No entry is recorded when a wait is over.
             done.setdefault(Step.WAIT, _time(entry))
         if entry.event in _DONE:
@@ -83,6 +83,7 @@ def _wait(status: AccountStatus, rotation: Rotation) -> tuple[datetime | None, s
 _NOTES = {
     "unknown": "answer lost; checking",
     "rejected": "rejected; trying again",
+    "still-accepted": "the old secret still works; trying again",
     "aborting": "being undone",
 }
 
@@ -100,10 +101,12 @@ class Age:
     """Age of the current secret, compared with its policy."""
 
     text: str
+    #: "" for none; `percent` is 0 then.
     limit: str
     #: Percentage of the age limit, at most 100.
     percent: float
-    #: Percentage of the limit at which the secret is rotated; None where a calendar decides.
+    #: Percentage of the limit at which the secret is rotated; None where a calendar, or somebody,
+    #: decides.
     mark: float | None
     #: `young`, `due` or `late`.
     tone: str
@@ -151,13 +154,16 @@ def _age(status: AccountStatus) -> Age | None:
     since, policy = status.summary.current_since, status.account.policy
     if since is None:
         return None
-    age, every = status.now - since, policy.every
+    age, every, max_age = status.now - since, policy.every, policy.max_age
+    text, tone = age_text(since, status.now), "due" if status.is_due else "young"
+    if max_age is None:
+        return Age(text=text, limit="", percent=0.0, mark=None, tone=tone)
     return Age(
-        text=age_text(since, status.now),
-        limit=span(policy.max_age),
-        percent=min(100.0, max(0.0, _percent(age, policy.max_age))),
-        mark=_percent(every, policy.max_age) if every and every < policy.max_age else None,
-        tone="late" if age > policy.max_age else "due" if status.is_due else "young",
+        text=text,
+        limit=span(max_age),
+        percent=min(100.0, max(0.0, _percent(age, max_age))),
+        mark=_percent(every, max_age) if every and every < max_age else None,
+        tone="late" if age > max_age else tone,
     )
 
 
@@ -245,12 +251,18 @@ def _time(entry: Entry) -> datetime | None:
 
 def policy_facts(policy: Policy) -> Iterator[tuple[str, str]]:
     """Yield the policy for an account's secrets, as labels and texts."""
-    if policy.every:
+    if policy.is_on_request:
+        yield "rotate", "on request only"
+    elif policy.every:
         yield "rotate every", span(policy.every)
     else:
         yield "rotate at", f"{policy.cron} ({policy.timezone})"
     if policy.window:
         yield "only within", f"{', '.join(policy.window)} ({policy.timezone})"
+    for freeze in policy.freezes:
+        yield "change freeze", f"{moment(freeze.since)} to {moment(freeze.until)}: {freeze.reason}"
     yield "grace", span(policy.grace)
-    yield "overdue after", span(policy.max_age)
+    yield "overdue after", NEVER if policy.max_age is None else span(policy.max_age)
     yield "foreign secrets", policy.on_foreign.value
+    if policy.prove_deletion:
+        yield "deleted secrets", "tried until Vonage refuses them"

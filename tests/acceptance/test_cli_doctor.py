@@ -25,6 +25,8 @@ POLICY = {
     "secret/data/rotator/pending/*": ["create", "read", "update"],
     "secret/destroy/rotator/pending/*": ["update"],
 }
+#: So that consumers are waited for.
+GATE = '[[hooks]]\non = ["gate"]\ncommand = ["/bin/true"]\n'
 
 
 def let_in(cli: CliFixture, policy: dict[str, list[str]]) -> None:
@@ -36,6 +38,8 @@ def let_in(cli: CliFixture, policy: dict[str, list[str]]) -> None:
 def cli(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account that was rotated, with the policy of README and private files."""
     with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as cli:
+        cli.text += GATE
+        cli.config.write_text(cli.text)
         # By this process: what is examined is what a rotation leaves, not the command.
         with wired(cli) as application:
             (account,) = application.settings.accounts
@@ -549,8 +553,8 @@ def test_a_hook_is_a_program_that_can_be_run(cli: CliFixture) -> None:
     done = cli.run("doctor", "--json")
 
     rows = [row for row in done.json()["checks"] if row["check"] == "hook"]
-    assert [row["verdict"] for row in rows] == ["ok", "failed"]
-    assert rows[1]["finding"] == "/nowhere/hook is not a file"
+    assert [row["verdict"] for row in rows] == ["ok", "ok", "failed"]  # the gate is the first
+    assert rows[2]["finding"] == "/nowhere/hook is not a file"
     assert done.code == 1
 
 
@@ -612,3 +616,27 @@ def test_a_server_whose_clock_is_off_is_told(cli: CliFixture) -> None:
     off = {row["about"] for row in done.json()["checks"] if row["check"] == "clock"}
     assert off == {"vault", "vonage"}
     assert done.code == 1
+
+
+def test_who_made_a_foreign_secret_is_told(cli: CliFixture) -> None:
+    """With `audit` alone, and recorded nowhere; also where Vonage does not say it."""
+    cli.run("rotate-now", "account-1", "--grace", "0s")
+    cli.world.vonage.add_secret(cli.account.api_key, "Brought0ByHand")
+    audited = cli.config.read_text().replace("[vonage]", "[vonage]\naudit = true")
+    entries = cli.sql("SELECT * FROM entry")
+    silent = checked(cli)
+    cli.config.write_text(audited)
+    told = checked(cli)
+    cli.world.vonage.not_audited.add(cli.account.api_key)
+    refused = checked(cli)
+    cli.world.vonage.not_audited.clear()
+    cli.world.vonage.faults.add(Fault("status", path="/beta/audit/", status=503))
+    unanswered = checked(cli)
+
+    assert "operator@example.com" not in repr(silent)
+    assert "operator@example.com" in told["rotation"].finding
+    assert "audit" not in told
+    assert "not provisioned" in refused["audit"].finding
+    assert "set `audit = false` in [vonage]" in (refused["audit"].hint or "")
+    assert "HTTP 503" in unanswered["audit"].finding
+    assert cli.sql("SELECT * FROM entry") == entries

@@ -119,7 +119,7 @@ def test_what_has_pushed_is_finished_though_it_is_held(tmp_path: Path) -> None:
         (["hold", "account-1", "--reason", "x" * 201], "--reason is longer than 200 characters"),
         (["hold", "account-2", "--reason", "x"], "account-2"),
         (["release", "account-2"], "account-2"),
-        (["release"], "missing argument 'NAME'"),
+        (["release"], "no account is named"),
     ],
 )
 def test_what_cannot_be_recorded_changes_nothing(

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.cli_fixture import CliFixture
 from tests.support.commands import ROOT
+from tests.support.terminal import run_at_terminal
 from tests.support.webhook_receiver import receiving, status
 
 
@@ -192,6 +194,44 @@ def test_config_check_warns_of_what_cannot_be_called(cli: CliFixture) -> None:
         "warning: hook program: /no/such/program is not a file\n"
         "hint: install it, or correct `command`\n"
     )
+
+
+def test_what_waits_for_no_consumer_is_warned_of(cli: CliFixture) -> None:
+    """By `config check` and `doctor`, in a line with the page that helps; neither fails for it."""
+    bare = cli.run("config", "check"), cli.run("doctor", "--json")
+    configure(cli, gate(cli))
+    with_gate = cli.run("config", "check"), cli.run("doctor", "--json")
+
+    assert bare[0].code == with_gate[0].code == 0
+    assert bare[0].err.startswith("warning: account-1: no gate and no `pushed` hook: ")
+    assert bare[0].err.endswith("; see docs/consumers.md\n")
+    assert bare[0].err.count("\n") == 1
+    assert with_gate[0].err == ""
+    verdicts = [
+        [row["verdict"] for row in done.json()["checks"] if row["check"] == "consumers"]
+        for done in (bare[1], with_gate[1])
+    ]
+    assert verdicts == [["warning"], ["ok"]]
+
+
+def test_a_first_rotation_at_a_terminal_warns_where_no_consumer_is_waited_for(
+    cli: CliFixture,
+) -> None:
+    """Once: not in a pipe, not where a hook waits, and not when the account was rotated before."""
+    warning = "warning: account-1: no gate and no `pushed` hook"
+    command = [sys.executable, "-m", "rotator", "rotate-now", "account-1"]
+    environment = cli.environment | {"TERM": "xterm"}
+    text = cli.config.read_text()
+    configure(cli, {"on": ["pushed"], "command": ["/bin/true"]})
+    waiting = run_at_terminal(command, environment).out
+    cli.ledger.unlink()
+    cli.config.write_text(text)
+    first, second = (run_at_terminal(command, environment).out for _ in range(2))
+    cli.ledger.unlink()
+    piped = cli.run("rotate-now", "account-1").err
+
+    assert warning in first
+    assert not [each for each in (waiting, second, piped) if warning in each]
 
 
 def test_a_dry_run_names_hooks_and_gates(cli: CliFixture) -> None:

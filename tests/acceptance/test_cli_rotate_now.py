@@ -23,6 +23,8 @@ KEYS = {
     "new_secret_id",
     "vault_version",
     "delete_due_at",
+    "old_secret_dead_at",
+    "dead_after",
     "error",
     "hooks",
 }

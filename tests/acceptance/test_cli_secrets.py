@@ -42,7 +42,32 @@ def test_list_tells_what_each_secret_is(cli: CliFixture) -> None:
         zip(cli.secret_ids(), ["predecessor", "current"], strict=True)
     )
     assert document.keys() == {"account", "api_key", "secrets"}
-    assert document["secrets"][0].keys() == {"id", "created_at", "role"}
+    assert document["secrets"][0].keys() == {"id", "created_at", "role", "origin"}
+
+
+def test_list_tells_who_made_a_foreign_secret(cli: CliFixture) -> None:
+    """Once a look has asked Vonage's Audit API, in the words that `status` has; it asks nobody."""
+    audited = {"ROTATOR_VONAGE__AUDIT": "true"}
+    cli.world.vonage.audit_names_secrets = True
+    cli.run("rotate-now", "account-1", "--grace", "0s")
+    foreign = cli.world.vonage.add_secret(cli.account.api_key, VALUE)
+    made = "made in Vonage's dashboard by operator@example.com, from 192.0.2.10 (GB), at 20"
+    before = cli.run("secrets", "list", "account-1", "--json", environment=audited).json()
+    status = cli.run("status", "--refresh", "--json", environment=audited).json()
+    after = cli.run("secrets", "list", "account-1", "--json").json()
+    table = cli.run("secrets", "list", "account-1").out
+    report = cli.run("report", "--format", "json").json()
+    asked = [each for each in cli.world.vonage.exchanges if "audit" in each.path]
+    origins = {secret["id"]: secret["origin"] for secret in after["secrets"]}
+
+    assert [secret["origin"] for secret in before["secrets"]] == [None, None]
+    assert f"secret {foreign} was {made}" in status["accounts"][0]["why"]
+    assert origins.pop(foreign).startswith(made)
+    assert list(origins.values()) == [None]
+    assert f"foreign: {made}" in table
+    assert report["accounts"][0]["sightings"][0]["origin"].startswith(made)
+    assert f"secret {foreign} was {made}" in cli.run("status").out.replace("\n", " ")
+    assert len(asked) == 1
 
 
 def test_show_is_about_one(cli: CliFixture) -> None:
@@ -188,6 +213,7 @@ def test_what_is_done_is_told_to_programs(cli: CliFixture) -> None:
 def test_the_beginning_of_an_id_is_enough(cli: CliFixture) -> None:
     """As tables show it; what is recorded and printed is the whole one."""
     cli.rotate()
+    cli.world.vonage.audit_names_secrets = True
     cli.run("rotate-now", "account-1", "--grace", "0s")
     foreign = cli.world.vonage.add_secret(cli.account.api_key, VALUE)
     shown = cli.run("secrets", "show", "account-1", foreign[:8], "--json")

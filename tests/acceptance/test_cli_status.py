@@ -43,6 +43,8 @@ ROTATION_KEYS = {
     "new_secret_id",
     "vault_version",
     "delete_due_at",
+    "old_secret_dead_at",
+    "dead_after",
     "error_code",
 }
 

@@ -15,6 +15,8 @@ from docs import commands as commands_page
 from docs import configuration, diagram, manual
 from rotator.cli import main
 from rotator.cli.app import command_of
+from rotator.config import load
+from rotator.config.types import fields_of
 from rotator.config.validation import TABLES
 from rotator.errors import Busy, ConfigError, Refused, RotatorError
 from rotator.model import State
@@ -91,7 +93,7 @@ def test_the_configuration_reference_is_up_to_date() -> None:
     assert text == configuration.page(text)
     for table, model in TABLES.items():
         assert f"[{table}]" in text
-        assert all(f"`{key}`" in text or f"{table}.{key}" in TABLES for key in model.model_fields)
+        assert all(f"`{key}`" in text or f"{table}.{key}" in TABLES for key in fields_of(model))
 
 
 def test_the_page_of_commands_is_up_to_date() -> None:
@@ -164,6 +166,23 @@ def test_every_command_has_help_with_examples(
         assert words[0] == program
         assert [word for word in words if word in path][: len(path)] == [*path], example
         parse(program, words[1:])
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        block
+        for page in PAGES
+        for block in re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+        if "[[hooks]]" in block
+    ],
+)
+def test_hooks_are_such_as_rotator_takes(tmp_path: Path, block: str) -> None:
+    """Each block of hooks loads beside the example configuration, whose account it may name."""
+    config = tmp_path / "config.toml"
+    config.write_text((ROOT / "config.example.toml").read_text() + block)
+
+    assert load(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)}).hooks
 
 
 def test_the_index_names_every_page() -> None:

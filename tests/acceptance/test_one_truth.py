@@ -99,7 +99,7 @@ class Surfaces:
             f'every = "{format_duration(account.policy.every)}"\n'
             f'max_age = "{format_duration(account.policy.max_age)}"\n'
             for account in self._fleet.accounts.values()
-            if account.policy.every
+            if account.policy.every and account.policy.max_age
         ]
         events = json.dumps(sorted(HOOK.on))
         hook = f'[[hooks]]\nname = "{HOOK.name}"\non = {events}\ncommand = ["/bin/true"]\n'

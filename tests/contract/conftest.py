@@ -16,7 +16,9 @@ from tests.contract.client import connect
 from tests.contract.real import COMMANDS, REAL, Real
 from tests.contract.server import ROOT, Server, Simulated
 from tests.contract.site import Site
+from tests.contract.test_vault_policy import policy
 from tests.support import samples
+from tests.support.cli_fixture import CliFixture
 
 OpenAccess = Callable[..., access.Access]
 #: What a login grants to the store.
@@ -149,3 +151,20 @@ def store(store_as: Callable[..., KvStore]) -> KvStore:
 def simulated_store(vault: VaultSimulator) -> KvStore:
     """Return a store on the simulator alone, for what only a simulator does wrong."""
     return connect(vault.url, vault.token)
+
+
+@pytest.fixture
+def cli(original: Server, tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
+    """Yield a desk whose Vault is a real server, with README's policy and private files."""
+    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
+        account = cli.account
+        path = f"vonage/{uuid.uuid4()}"
+        text = cli.text.replace(cli.world.vault.url, original.url)
+        text = text.replace(f'"{account.vault_path}"', f'"{path}"')
+        text = text.replace("[vault]\n", f'[vault]\npending_prefix = "rotator/pending/{path}"\n')
+        cli.config.write_text(text)
+        original.write(path, {"api_key": account.api_key, "api_secret": account.api_secret})
+        cli.token_file.write_text(original.issue_token(policy()))
+        for file in (cli.token_file, cli.ledger):
+            file.chmod(0o600)
+        yield cli

@@ -7,8 +7,8 @@ import re
 import socket
 import subprocess
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
@@ -52,9 +52,12 @@ class Real(Server):
             "tls_cert_file": str(certificate),
             "tls_key_file": str(certificate.with_suffix(".key")),
         }
-        (directory / "tls.json").write_text(json.dumps({"listener": [{"tcp": listener}]}))
+        config: dict[str, Any] = {"listener": [{"tcp": listener}]}
+        # Without it, OpenBao's audit devices are a matter of this file; Vault does not know it.
+        config["unsafe_allow_api_audit_creation"] = True
+        (directory / "config.json").write_text(json.dumps(config))
         options = [f"-dev-listen-address=127.0.0.1:{port}", f"-dev-root-token-id={ROOT}"]
-        options.append("-config=tls.json")
+        options.append("-config=config.json")
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [command, "server", "-dev", *options],
@@ -97,6 +100,16 @@ class Real(Server):
         issued = self.call("POST", "auth/token/create", body, name)
         assert issued
         return Namespace(url=self.url, name=name, token=issued["auth"]["client_token"])
+
+    @contextmanager
+    def audited(self, path: Path) -> Iterator[None]:
+        """Write the audit log to a file for the length of a `with` block."""
+        name = f"sys/audit/{uuid.uuid4()}"
+        self.call("POST", name, {"type": "file", "options": {"file_path": str(path)}})
+        try:
+            yield
+        finally:
+            self.call("DELETE", name)
 
     def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
         """Issue a token with a policy of its own; `terms` are fields of `auth/token/create`."""

@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -363,23 +362,6 @@ def test_a_rotation_does_not_write_over_a_deleted_entry(server: "Server", site: 
     assert report.error.code == "entry-missing"
     assert gone is None
     assert len(site.vonage.history(site.account.api_key)) == 1
-
-
-@pytest.fixture
-def cli(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
-    """Yield a desk whose Vault is a real server, with README's policy and private files."""
-    with CliFixture(tmp_path, ledger=sqlite_template) as cli:
-        account = cli.account
-        path = f"vonage/{uuid.uuid4()}"
-        text = cli.text.replace(cli.world.vault.url, original.url)
-        text = text.replace(f'"{account.vault_path}"', f'"{path}"')
-        text = text.replace("[vault]\n", f'[vault]\npending_prefix = "rotator/pending/{path}"\n')
-        cli.config.write_text(text)
-        original.write(path, {"api_key": account.api_key, "api_secret": account.api_secret})
-        cli.token_file.write_text(original.issue_token(policy()))
-        for file in (cli.token_file, cli.ledger):
-            file.chmod(0o600)
-        yield cli
 
 
 def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", cli: CliFixture) -> None:

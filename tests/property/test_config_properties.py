@@ -15,7 +15,7 @@ from rotator.config.loader import overrides
 from rotator.config.validation import TABLES
 from rotator.errors import ConfigError
 from rotator.model.times import format_duration
-from rotator.rotation.schedule import next_due
+from tests.support.samples import next_due
 
 #: A value that no error may ever repeat.
 CANARY = "Canary7canary"

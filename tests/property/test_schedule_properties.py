@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rotator.model import EARLIEST, LATEST, believable
 from rotator.rotation import schedule
 from tests.property.zones import CHANGES
-from tests.support.samples import scheduled
+from tests.support.samples import next_due, scheduled
 
 #: As long before it, a secret is not made for an occurrence.
 MOMENT = timedelta(minutes=2)
@@ -61,7 +61,7 @@ def test_a_daily_time_comes_once_a_day(
     dues = [occurrence(day, wall, zone) for day in days]
     expected = min(due for due in dues if due >= after + MOMENT and due > after)
 
-    assert schedule.next_due(scheduled(cron=cron, zone=name), after) == expected
+    assert next_due(scheduled(cron=cron, zone=name), after) == expected
 
 
 @given(cron=CRONS, zone=st.sampled_from([name for name, _ in CHANGES]), after=TIMES)
@@ -76,16 +76,16 @@ def test_cron_comes_later_and_misses_nothing(cron: str, zone: str, after: dateti
     But for one that comes within a moment, which is the next one's.
     """
     one = scheduled(cron=cron, zone=zone)
-    due = schedule.next_due(one, after)
+    due = next_due(one, after)
     early = due - MOMENT
-    following = schedule.next_due(one, due)
+    following = next_due(one, due)
 
     assert due > after
     assert due.tzinfo is UTC
-    assert schedule.next_due(one, max(after, early - (early - after) / 2)) == due
+    assert next_due(one, max(after, early - (early - after) / 2)) == due
     assert following > due
     if following - due > 2 * MOMENT:
-        assert schedule.next_due(one, due - timedelta(microseconds=1)) == following
+        assert next_due(one, due - timedelta(microseconds=1)) == following
 
 
 @given(every=DURATIONS, after=TIMES, jitter=DURATIONS, name=st.text(max_size=8))
@@ -93,7 +93,7 @@ def test_every_is_later_by_the_interval_and_the_jitter(
     every: timedelta, after: datetime, jitter: timedelta, name: str
 ) -> None:
     """The due time is never before the interval is over, and never later than the jitter."""
-    due = schedule.next_due(scheduled(every=every, jitter=jitter, name=name), after)
+    due = next_due(scheduled(every=every, jitter=jitter, name=name), after)
 
     assert after + every <= due <= after + every + jitter
 
@@ -101,8 +101,8 @@ def test_every_is_later_by_the_interval_and_the_jitter(
 @given(cron=CRONS, after=TIMES, jitter=DURATIONS)
 def test_jitter_is_added_to_cron(cron: str, after: datetime, jitter: timedelta) -> None:
     """The jitter delays an occurrence and never brings one forward."""
-    plain = schedule.next_due(scheduled(cron=cron), after)
-    due = schedule.next_due(scheduled(cron=cron, jitter=jitter), after)
+    plain = next_due(scheduled(cron=cron), after)
+    due = next_due(scheduled(cron=cron, jitter=jitter), after)
 
     assert plain <= due <= plain + jitter
 
@@ -140,7 +140,7 @@ def test_any_creation_that_is_told_has_a_due_time(
     told = believable(created)
 
     assert EARLIEST <= told <= LATEST
-    assert told <= schedule.next_due(one, told) == schedule.next_due(replace(one), told)
+    assert told <= next_due(one, told) == next_due(replace(one), told)
 
 
 @given(failures=st.integers(1, 10**6))

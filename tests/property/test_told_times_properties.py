@@ -16,7 +16,7 @@ from rotator.vault import kv
 from rotator.vault.auth.token import granted
 from rotator.vault.entries import NOTE_FIELD, current_of
 from rotator.vonage.response import Moment, lead
-from tests.support.samples import NOW, account, policy
+from tests.support.samples import NOW, account, next_due, policy
 
 YEARS = st.sampled_from([1, 2, 1969, 1970, 2026, 2038, 2999, 3000, 9998, 9999])
 OFFSETS = st.sampled_from(["", "Z", "+14:00", "-12:00", "+00:00", "-23:59"])
@@ -40,7 +40,7 @@ def reckon(at: datetime) -> None:
     assert EARLIEST <= at <= LATEST
     assert at.tzinfo is UTC
     for one in ACCOUNTS:
-        due = schedule.next_due(one, at)
+        due = next_due(one, at)
         window.opens_at(one.policy, due + LONGEST)
         text.age_text(at, NOW)
         text.moment(due)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rotator.model import Account, OnForeign
+from rotator.model import Account, Freeze, OnForeign
 from rotator.model.notification import Hook
 from rotator.sim import Environment, VaultSimulator, VonageSimulator
 from tests.support import samples
@@ -22,6 +22,10 @@ class FixtureOptions:
     grace: timedelta = timedelta()
     on_foreign: OnForeign = OnForeign.REFUSE
     window: tuple[str, ...] = ()
+    #: Field for the replaced value; "" for none.
+    previous_field: str = ""
+    freezes: tuple[Freeze, ...] = ()
+    prove_deletion: bool = False
     #: Seconds in which a new or revoked secret becomes known all over Vonage.
     propagation: float = 0.0
     propagation_timeout: timedelta = timedelta(minutes=2)
@@ -32,6 +36,8 @@ class FixtureOptions:
     #: The account was rotated before, so that its Vault entry has a note.
     rotated_before: bool = False
     hooks: tuple[Hook, ...] = ()
+    #: Vonage's Audit API is asked who made what rotator did not.
+    audit: bool = False
     #: URL of an empty ledger; without one, a new SQLite file.
     ledger_url: str = ""
     #: URL by which the reconciler reaches that ledger; without one, the same.
@@ -55,13 +61,20 @@ class FixtureOptions:
 
     def managed(self, world: Environment) -> dict[str, Account]:
         """Return the world's accounts as they are configured."""
-        policy = samples.policy(grace=self.grace, on_foreign=self.on_foreign, window=self.window)
+        policy = samples.policy(
+            grace=self.grace,
+            on_foreign=self.on_foreign,
+            window=self.window,
+            freezes=self.freezes,
+            prove_deletion=self.prove_deletion,
+        )
         return {
             made.name: samples.account(
                 made.name,
                 made.managed_by,
                 api_key=made.api_key,
                 vault_path=made.vault_path,
+                previous_field=self.previous_field,
                 policy=policy,
             )
             for made in world.accounts

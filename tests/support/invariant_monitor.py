@@ -42,11 +42,19 @@ class Snapshot:
     pending: Mapping[str, Any] | None
     #: Values in all versions of the current entry that can be read.
     kept: frozenset[str]
+    #: Every value that was ever a secret's.
+    issued: frozenset[str]
 
     @property
     def value(self) -> str:
         """The value that consumers read."""
         return str((self.current or {}).get("api_secret", ""))
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """The fields that no configuration makes rotator's."""
+        fields = self.current or {}
+        return {name: value for name, value in fields.items() if name not in _OURS}
 
     @property
     def pending_value(self) -> str:
@@ -72,6 +80,8 @@ class InvariantMonitor:
     foreign: set[str] = field(default_factory=set)
     requests: list[Seen] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    #: Values of the secrets whose deletion was sent, by rotator or anybody.
+    doomed: set[str] = field(default_factory=set)
     _snapshots: dict[int, dict[str, Snapshot]] = field(default_factory=dict)
     _numbers: dict[int, Seen] = field(default_factory=dict)
 
@@ -102,6 +112,7 @@ class InvariantMonitor:
                 for version in vault.versions(account.vault_path)
                 if version.data is not None
             ),
+            issued=frozenset(secret.value for secret in vonage.history(account.api_key)),
         )
 
     def _see(self, system: System, phase: Phase, exchange: Exchange) -> None:
@@ -113,6 +124,7 @@ class InvariantMonitor:
             for action in tuple(self.before):
                 action(seen)
             self._check_intent(seen)
+            self._doom(seen)
             self._snapshots[key] = {
                 name: self.snapshot(account) for name, account in self.accounts.items()
             }
@@ -123,6 +135,22 @@ class InvariantMonitor:
                 self.violations.append(f"{seen}: {name}: {wrong}")
         for action in tuple(self.after):
             action(seen)
+
+    # -- No value beside the current one is that of a secret whose deletion was sent. -------
+
+    def _doom(self, seen: Seen) -> None:
+        for name, account in self.accounts.items():
+            if _steps_of(seen, account) == {"delete", "evict"}:
+                secret_id = seen.exchange.path.rpartition("/")[2]
+                history = self.world.vonage.history(account.api_key)
+                self.doomed |= {secret.value for secret in history if secret.id == secret_id}
+                for wrong in self._left_beside(self.snapshot(account)):
+                    self.violations.append(f"{seen}: {name}: {wrong}")
+
+    def _left_beside(self, now: Snapshot) -> list[str]:
+        left = {value for value in now.others.values() if isinstance(value, str)} & self.doomed
+        wrong = "the value of a secret that is being deleted is in the entry"
+        return [wrong] if left and wrong not in self.excused else []
 
     # -- No effect without a committed intent. ---------------------------------------------
 
@@ -161,7 +189,8 @@ class InvariantMonitor:
             and earlier.pending_value not in now.kept | {now.pending_value},
             **_wrong_push(earlier, now),
         }
-        return [wrong for wrong, is_so in checks.items() if is_so and wrong not in self.excused]
+        found = [wrong for wrong, is_so in checks.items() if is_so and wrong not in self.excused]
+        return found + self._left_beside(now)
 
 
 def _wrong_push(earlier: Snapshot, now: Snapshot) -> dict[str, bool]:
@@ -169,15 +198,20 @@ def _wrong_push(earlier: Snapshot, now: Snapshot) -> dict[str, bool]:
         return {}
     return {
         "a value was pushed that does not work": not now.works,
-        "a value was pushed that is not the pending one": now.value != now.pending_value,
+        "a value was pushed that is not the pending one": now.value
+        not in (now.pending_value, earlier.value),
         "a push changed fields that are not ours": earlier.current is not None
         and _foreign(earlier) != _foreign(now),
     }
 
 
 def _foreign(snapshot: Snapshot) -> dict[str, Any]:
-    fields = snapshot.current or {}
-    return {name: value for name, value in fields.items() if name not in _OURS}
+    """Return the fields that are not rotator's: none that has the value of a secret."""
+    return {
+        name: value
+        for name, value in snapshot.others.items()
+        if not isinstance(value, str) or value not in snapshot.issued
+    }
 
 
 def _steps_of(seen: Seen, account: Account) -> frozenset[str]:
@@ -188,7 +222,7 @@ def _steps_of(seen: Seen, account: Account) -> frozenset[str]:
         ("vonage", "POST", path == secrets): {"create"},
         ("vonage", "DELETE", path.startswith(f"{secrets}/")): {"delete", "evict"},
         ("vault", "POST", path == f"/v1/secret/data/{account.pending_path}"): {"stage"},
-        ("vault", "POST", path == f"/v1/secret/data/{account.vault_path}"): {"push"},
+        ("vault", "POST", path == f"/v1/secret/data/{account.vault_path}"): {"push", "withdraw"},
         ("vault", "POST", path == f"/v1/secret/destroy/{account.pending_path}"): {"clear"},
     }
     return frozenset(effects.get((seen.system, method, True), ()))

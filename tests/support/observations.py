@@ -30,6 +30,10 @@ _PLACES = {
     "gates": ("gates", "names"),
     "gates_asked_at": ("gates", "asked_at"),
     "shut_gate": ("gates", "shut"),
+    "proof_tries": ("proof", "tries"),
+    "accepted_since": ("proof", "accepted_since"),
+    "accepted_at": ("proof", "accepted_at"),
+    "proof_is_impossible": ("proof", "is_impossible"),
 }
 _NOTHING = Observation(
     listing=Listing(seen_at=NOW, secrets=None),

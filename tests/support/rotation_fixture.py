@@ -20,10 +20,11 @@ from rotator.ledger.writer import LedgerWriter
 from rotator.model import Actor, Outcome, PassResult, Request, Rotation, SecretValue, generation
 from rotator.model.notification import Event, Hook, subscribers
 from rotator.rotation.adoption import Adopted
+from rotator.rotation.origins import Origins
 from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NewEntry, Observer, Store
 from rotator.rotation.reconciler import Reconciler
 from rotator.vault import FileToken, KvStore, VaultSession
-from rotator.vonage import Secrets, VonageClient
+from rotator.vonage import Audit, Secrets, VonageClient
 from tests.support import leaks
 from tests.support.clock import FakeClock
 from tests.support.external_actors import ExternalActors
@@ -161,6 +162,7 @@ class RotationFixture(ExternalActors):
             now=self._told_time,
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
+            origins=Origins(trail=Audit(self.transport)) if self.setting.audit else None,
         )
 
     def _told_time(self) -> datetime:

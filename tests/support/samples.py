@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rotator.model import Account, Actor, OnForeign, Policy, Rotation, Step
+from rotator.rotation import schedule
 
 #: A person who runs a command.
 ANN = Actor(by="ann", host="there")
@@ -45,9 +46,16 @@ def account(name: str = "sms", managed_by: str = "", **changes: Any) -> Account:
     return replace(usual, **changes)
 
 
-def scheduled(name: str = "sms", *, zone: str = "UTC", **schedule: Any) -> Account:  # noqa: ANN401  # of `Policy`
+def scheduled(name: str = "sms", *, zone: str = "UTC", **times: Any) -> Account:  # noqa: ANN401  # of `Policy`
     """Return an account that is rotated at such times only."""
-    return account(name, policy=policy(**{"every": None, "timezone": zone, **schedule}))
+    return account(name, policy=policy(**{"every": None, "timezone": zone, **times}))
+
+
+def next_due(account: Account, created_at: datetime) -> datetime:
+    """Return when an account is due that has a schedule."""
+    due_at = schedule.next_due(account, created_at)
+    assert due_at
+    return due_at
 
 
 def rotation(**changes: Any) -> Rotation:  # noqa: ANN401  # of `Rotation`

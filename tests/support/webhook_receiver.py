@@ -34,6 +34,21 @@ def status(code: int, **headers: str) -> Answer:
     return answer
 
 
+def content(text: str, **headers: str) -> Answer:
+    """Answer 200 with a body."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        for name, value in {"Content-Length": str(len(text.encode())), **headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        # Whoever has read enough hangs up.
+        with suppress(OSError):
+            handler.wfile.write(text.encode())
+
+    return answer
+
+
 @dataclass
 class WebhookReceiver:
     """The requests received, and the answer to the next one."""
@@ -68,6 +83,12 @@ def receiving() -> Iterator[WebhookReceiver]:
     receiver = WebhookReceiver()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # likewise
+            receiver.taken.append(
+                ReceivedRequest(path=self.path, headers=dict(self.headers.items()), body=b"")
+            )
+            receiver.answer(self)
+
         def do_POST(self) -> None:  # its name in the standard library
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.taken.append(

@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]  # pre-commit brings it
 
 from rotator.model import Account, State, Step
 from rotator.reporting.gauges import AccountGauges
-from rotator.rotation import schedule, window
+from rotator.rotation import window
 from rotator.rotation.ports import AccountSummary
 from tests.support.exported_metrics import (
     DAY,
@@ -31,7 +31,7 @@ from tests.support.exported_metrics import (
     trouble,
 )
 from tests.support.promtool import OPS, failures, run, samples_in, scraped
-from tests.support.samples import account, policy, rotation
+from tests.support.samples import account, next_due, policy, rotation
 
 pytestmark = pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool on PATH")
 
@@ -185,7 +185,7 @@ class Life:
         self.account = configured
         self._is_idle = is_idle
         self._created_at = created_at
-        self._next_due_at = schedule.next_due(configured, created_at)
+        self._next_due_at = next_due(configured, created_at)
         self._summary = self._of(closed_at=created_at)
 
     def at(self, now: datetime, **known: Any) -> AccountSummary:  # noqa: ANN401  # of `AccountSummary`
@@ -197,7 +197,7 @@ class Life:
                 self._summary = self._of(closed_at=now)
         elif not self._is_idle and now > self._next_due_at:
             self._created_at, self._opened_at = now, now
-            self._next_due_at = schedule.next_due(self.account, now)
+            self._next_due_at = next_due(self.account, now)
             self._summary = self._of(closed_at=None)
         return replace(self._summary, **known) if known else self._summary
 

@@ -8,8 +8,9 @@ import typer
 
 from rotator.cli import output, prompts
 from rotator.cli.actor import ActorOption, ReasonOption, actor_of
-from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen, flag, option
+from rotator.cli.context import CommandContext, JsonOption, Name, flag, option
 from rotator.cli.prompts import YesOption
+from rotator.cli.selection import ChosenNames, chosen
 from rotator.errors import ConfigError, IssuerError, RequestRefused, RotatorError
 from rotator.model import ForwardMethod
 from rotator.reporting.text import NOTHING
@@ -29,7 +30,7 @@ Text = TypeVar("Text", bound=str)
 
 def balance(
     context: typer.Context,
-    names: OnlyNames = None,
+    names: ChosenNames = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what accounts have left at Vonage, and whether that is less than `min_balance`."""

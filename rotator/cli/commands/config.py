@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rotator.cli import output
 from rotator.cli.context import CommandContext, json_option
+from rotator.reporting.text import moment
 
 if TYPE_CHECKING:
     from rotator.model.notification import Hook
@@ -16,13 +18,20 @@ if TYPE_CHECKING:
 
 def check(context: typer.Context) -> None:
     """Report whether the configuration is usable, or everything that is wrong with it."""
-    from rotator.doctor.hooks import fault  # noqa: PLC0415  # `--help` needs none of it
+    from rotator.doctor import consumers  # noqa: PLC0415  # `--help` needs none of it
+    from rotator.doctor.hooks import fault  # noqa: PLC0415  # likewise
 
     settings = CommandContext.of(context).configured(is_strict=True)
     for hook in settings.hooks:
         if (found := fault(hook)) and not _is_hidden(hook):
             output.say(f"warning: hook {hook.name}: {found[0]}", level="warning")
             output.say(f"hint: {found[1]}", level="warning")
+    if names := consumers.unawaited(settings):
+        output.say(f"warning: {consumers.warning(names)}", level="warning")
+    for freeze in settings.freezes:
+        if freeze.until <= datetime.now(UTC):
+            over = f"the change freeze until {moment(freeze.until)} is over"
+            output.say(f"note: {over}, its table can go: {freeze.reason}")
     count = len(settings.accounts)
     output.write(f"ok: {count} account{'' if count == 1 else 's'}")
 
@@ -32,8 +41,8 @@ def _is_hidden(hook: "Hook") -> bool:
 
     systemd shows a unit's credentials only to the service, not to the process that reloads it.
     """
-    files = [path for path in (hook.url_file, hook.secret_file) if path]
-    return any(not os.access(path.parent, os.X_OK) for path in files)
+    files = (hook.url_file, hook.secret_file, hook.routing_key_file)
+    return any(not os.access(path.parent, os.X_OK) for path in files if path)
 
 
 def show(

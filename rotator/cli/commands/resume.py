@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rotator.cli import output, rotate
-from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen
+from rotator.cli import closing, output, rotate
+from rotator.cli.context import CommandContext, JsonOption
+from rotator.cli.selection import ChosenNames, chosen
 from rotator.model import Account, Request
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def resume(
     context: typer.Context,
-    names: OnlyNames = None,
+    names: ChosenNames = None,
     as_json: JsonOption = False,
 ) -> None:
     """Carry every open rotation as far as it can go now, and start none.
@@ -28,7 +29,13 @@ def resume(
         wanted = chosen(application.settings, names)
         accounts = _opened(application, wanted)
         code = rotate.carry_out(
-            command, application, accounts, Request(reason=None), as_json=as_json, also=wanted
+            command,
+            application,
+            accounts,
+            Request(reason=None),
+            again=closing.command_to_go_on(context, None),
+            as_json=as_json,
+            also=wanted,
         )
     raise typer.Exit(code)
 

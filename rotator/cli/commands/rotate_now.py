@@ -1,30 +1,33 @@
 """`rotate-now`: rotate accounts now, whether or not they are due."""
 
 import sys
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rotator.cli import output, prompts, rotate
+from rotator.cli import closing, output, prompts, rotate, several
 from rotator.cli.actor import ActorOption, ReasonOption, actor_of
+from rotator.cli.before import BeforeOption, Remainder, moment, remainder
 from rotator.cli.context import (
     CommandContext,
     ConfigOption,
     JsonOption,
     LogLevelOption,
     VersionOption,
-    argument,
-    chosen,
     flag,
     option,
 )
 from rotator.cli.prompts import YesOption
-from rotator.errors import ConfigError
+from rotator.cli.selection import AllOption, Names, ParentOption, Selection
+from rotator.errors import ConfigError, RotatorError
 from rotator.model import Account, Request
-from rotator.model.notification import Event, subscribers
+from rotator.model.notification import Event, subscribers, waits_for_consumers
 from rotator.model.rotation import SecretRole
+from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation import window
 
@@ -38,8 +41,10 @@ if TYPE_CHECKING:
 def rotate_now(
     context: typer.Context,
     *,
-    names: Annotated[list[str] | None, argument("accounts to rotate")] = None,
-    every: Annotated[bool, flag("--all", "every configured account")] = False,
+    names: Names = None,
+    every: AllOption = False,
+    parent: ParentOption = None,
+    before: BeforeOption = None,
     dry_run: Annotated[bool, flag("--dry-run", "read only, and print what would be done")] = False,
     grace: Annotated[
         str | None,
@@ -71,35 +76,39 @@ def rotate_now(
     """Rotate accounts now: create, store, verify, and delete the old secret after its grace.
 
     If a rotation of an account is already open, that one is continued. An account's `window` does
-    not delay its rotation; it does delay the deletion, unless no grace is asked for. On a terminal,
-    several accounts lose their grace only after a yes. A hook that fails makes the exit code 1, and
-    no rotation fail.
+    not delay its rotation; it does delay the deletion, unless no grace is asked for. In a change
+    freeze, only --compromised is not refused. On a terminal, several accounts lose their grace only
+    after a yes. A hook that fails makes the exit code 1, and no rotation fail.
+
+    A run that was interrupted prints the command that goes on: the same one with `--before` and the
+    time at which the first run began, so that nothing is rotated twice.
     """
+    began_at = datetime.now(UTC)
+    since = moment(before, began_at) if before else None
     request = replace(
         _request(grace, compromised=compromised),
         takes_over=take_over,
         actor=actor_of(actor, reason),
     )
-    names = names or []
-    if bool(names) is every:
-        raise ConfigError(
-            "both names and --all are given" if every else "no account is named",
-            hint="name the accounts to rotate, or give --all",
-        )
+    selection = Selection.of(names, every=every, parent=parent, action="rotate")
     command = CommandContext.of(context, config, log_level)
     with command.application(is_hasty=dry_run) as application:
         settings = application.settings
-        accounts = list(settings.accounts) if every else chosen(settings, names)
+        accounts = selection.accounts(settings)
         _require_fitting(request.grace, accounts)
+        left = _left(application, accounts, request, since)
+        accounts = left.accounts
         if dry_run:
             from rotator.cli.dry_run import show  # noqa: PLC0415  # most runs do without
 
             raise typer.Exit(show(application, accounts, request, as_json=as_json))
         if compromised:
+            _warn_of_freezes(accounts)
             _warn_of_gates(settings, accounts)
+        elif sys.stderr.isatty():
+            _warn_of_consumers(application, accounts)
         if request.grace == timedelta() and len(accounts) > 1 and sys.stdin.isatty() and not yes:
-            for line in _losses(application, accounts, request):
-                output.say(line)
+            several.say_first(_losses(application, accounts, request))
             prompts.confirm(f"rotate these {len(accounts)} accounts without a grace?")
         raise typer.Exit(
             rotate.carry_out(
@@ -107,11 +116,28 @@ def rotate_now(
                 application,
                 accounts,
                 request,
+                again=closing.command_to_go_on(context, rfc3339(began_at)),
                 wait=wait,
                 as_json=as_json,
+                resumed=left.resumed,
+                recorded=left.results,
                 hooks_may_fail=hooks_may_fail,
             )
         )
+
+
+def _left(
+    application: "Application", accounts: list[Account], request: Request, since: datetime | None
+) -> Remainder:
+    if since is None:
+        return Remainder(accounts=accounts)
+    names = [account.name for account in accounts]
+    found = remainder(accounts, application.ledger.reader.accounts(names), request, since)
+    if skipped := len(accounts) - len(found.accounts):
+        output.say(
+            f"{skipped} of {len(accounts)} accounts are skipped: their secret was made since"
+        )
+    return found
 
 
 def _request(grace: str | None, *, compromised: bool) -> Request:
@@ -167,8 +193,37 @@ def _named(secret_id: str | None, role: SecretRole) -> str:
     return f"secret {output.brief(secret_id)} ({role})" if secret_id else f"the {role} secret"
 
 
+def _warn_of_freezes(accounts: list[Account]) -> None:
+    now = datetime.now(UTC)
+    found = Counter(window.freeze_at(account.policy, now) for account in accounts)
+    for freeze, count in found.items():
+        if freeze:
+            which = f"of {count} account{'' if count == 1 else 's'}"
+            warning = f"goes through the change freeze {which}, until {text.moment(freeze.until)}"
+            output.say(f"warning: {warning}: {freeze.reason}", level="warning")
+
+
 def _warn_of_gates(settings: "Settings", accounts: list[Account]) -> None:
-    for account in accounts:
-        if gates := subscribers(settings.hooks, Event.GATE, account.name):
-            warning = f"{account.name}: not asked before the predecessor is deleted: gate "
-            output.say(f"warning: {warning}{', '.join(gates)}", level="warning")
+    found = [(each, subscribers(settings.hooks, Event.GATE, each.name)) for each in accounts]
+    several.say_first(
+        (
+            f"warning: {account.name}: not asked before the predecessor is deleted: gate "
+            f"{', '.join(gates)}"
+            for account, gates in found
+            if gates
+        ),
+        level="warning",
+    )
+
+
+def _warn_of_consumers(application: "Application", accounts: list[Account]) -> None:
+    """Warn of accounts that were never rotated, and whose consumers nothing waits for."""
+    from rotator.doctor.consumers import warning  # noqa: PLC0415  # most runs do without
+
+    hooks = application.settings.hooks
+    names = [each.name for each in accounts if not waits_for_consumers(hooks, each.name)]
+    # What is wrong with the ledger is reported where it is needed.
+    with suppress(RotatorError):
+        known = application.ledger.reader.accounts(names) if names else ()
+        if first := [each.name for each in known if each.last_rotation is None]:
+            output.say(f"warning: {warning(first)}", level="warning")

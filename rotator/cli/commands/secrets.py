@@ -117,7 +117,7 @@ def delete(
                 # Recorded below, where who asked for it is.
                 refused = error
             else:
-                asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
+                asked = f"delete secret {secret_id} of {name} ({_role(view, secret_id)})?"
                 prompts.confirm(asked)
         with manual_operation(
             application.reconciler(), account, "delete", actor=acting, named=secret_id
@@ -127,6 +127,7 @@ def delete(
             view = operation.observe()
             secret_id = view.whole_id(secret_id)
             view.require_deletable(secret_id, force=force)
+            view = operation.withdraw(view, secret_id)
             operation.perform(
                 lambda look: application.clients.secrets.delete_secret(
                     view.credential, account.api_key, secret_id, before_send=look
@@ -167,6 +168,7 @@ def _document(view: "AccountSecrets", secret: "Secret") -> dict[str, str | None]
         "id": secret.id,
         "created_at": rfc3339(secret.created_at),
         "role": view.role(secret.id),
+        "origin": view.origins.get(secret.id),
     }
 
 
@@ -175,5 +177,10 @@ def _row(view: "AccountSecrets", secret: "Secret") -> tuple[str, ...]:
         secret.id,
         moment(secret.created_at),
         age_text(secret.created_at, datetime.now(UTC)),
-        view.role(secret.id),
+        _role(view, secret.id),
     )
+
+
+def _role(view: "AccountSecrets", secret_id: str) -> str:
+    origin = view.origins.get(secret_id)
+    return f"{view.role(secret_id)}: {origin}" if origin else view.role(secret_id).value

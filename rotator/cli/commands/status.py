@@ -11,10 +11,9 @@ from rotator.cli.context import (
     CommandContext,
     JsonOption,
     NoDaemonOption,
-    OnlyNames,
-    chosen,
     flag,
 )
+from rotator.cli.selection import ChosenNames, chosen
 from rotator.errors import Busy
 from rotator.model import Account, Problem, State
 from rotator.model.redaction import printable
@@ -28,7 +27,7 @@ HEADERS = ("account", "state", "secret", "age", "next due (UTC)", "last rotation
 
 def status(
     context: typer.Context,
-    names: OnlyNames = None,
+    names: ChosenNames = None,
     refresh: Annotated[bool, flag("--refresh", "look at Vonage and Vault first")] = False,
     check: Annotated[
         bool,

@@ -30,7 +30,10 @@ The order of the steps, and why it is safe to be killed between any two of them:
              the predecessor may be deleted, and retried independently of the rotation.
     wait     The predecessor stays valid until its grace is over, by this machine's clock and by
              Vonage's, and until every gate is open.
+    withdraw Remove the predecessor's value from the current entry, if it is kept there beside the
+             new one: no consumer reads a value that is about to be deleted.
     delete   Check that Vault's value authenticates, then delete the predecessor.
+    prove    If it leaked, or the policy asks for it: check that Vonage refuses its value.
 
 Before `push` a rotation may abort: the secret that it created is deleted again. After `push` it
 only rolls forward.
@@ -54,6 +57,9 @@ use nowhere. No secret is deleted outside of them either, not even to free a slo
 was sent and did not arrive. A rotation that an operator requests starts now; its deletion waits for
 a window, unless the operator asked for no grace.
 
+A change freeze closes every window, and a request of an operator does not pass it: the pass refuses
+that before it begins. Only what replaces a leaked secret goes through.
+
 An operator's hold prevents a rotation from being opened, and an open one from pushing: no consumer
 has seen the new secret yet, so the rotation may pause there. One that has pushed is finished
 regardless, unless the hold is a freeze: then nothing is done.
@@ -76,8 +82,9 @@ from rotator.rotation.protocol.starting import (
 )
 from rotator.rotation.protocol.waiting import altered, moved, waits_until
 from rotator.rotation.steps.base import Action
-from rotator.rotation.steps.bookkeeping import Refuse
-from rotator.rotation.steps.retire import Wait
+from rotator.rotation.steps.bookkeeping import Close, Refuse
+from rotator.rotation.steps.retire import SecretDeletion, Wait
+from rotator.rotation.steps.withdraw import Withdraw
 
 
 def decide(
@@ -104,7 +111,21 @@ def decide(
     if action is None:
         message = "the last rule always applies"
         raise AssertionError(message)
-    return explained(action, account, observation) if isinstance(action, Refuse) else action
+    if isinstance(action, Refuse):
+        return explained(action, account, observation)
+    return previous_value_is_left(facts, action) or action
+
+
+def previous_value_is_left(facts: Facts, action: Action) -> Withdraw | None:
+    """Remove the replaced value from the current entry before any deletion, whatever the rule.
+
+    Also where its secret is gone already: a completed rotation leaves no value that is dead.
+    """
+    is_over = isinstance(action, Close) and action.error_code is None
+    field = facts.current.previous if facts.current else None
+    if field is None or not (is_over or isinstance(action, SecretDeletion)):
+        return None
+    return Withdraw(field=field, rule=previous_value_is_left.__name__)
 
 
 def ledger_was_altered(facts: Facts) -> Refuse | None:

@@ -1,8 +1,9 @@
 """The rules after the push: only forward."""
 
 from rotator.model import Step
+from rotator.model.retry import Backoff
 from rotator.rotation import refusals
-from rotator.rotation.protocol.facts import Facts, Rule
+from rotator.rotation.protocol.facts import FRESH, Facts, Rule
 from rotator.rotation.protocol.starting import observation_is_old, vault_is_behind, version_will_end
 from rotator.rotation.protocol.waiting import (
     deletion_due_at,
@@ -10,10 +11,16 @@ from rotator.rotation.protocol.waiting import (
     gate_retry_at,
     is_misdated,
     skips_gates,
+    wants_proof,
 )
 from rotator.rotation.steps.bookkeeping import Close, Learn, Redate, Refuse
+from rotator.rotation.steps.prove import FailedDeletion, Prove
 from rotator.rotation.steps.publish import Clear, Verify
 from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
+
+#: Most times that a deleted value is tried in a pass; the pauses double, so that they come to the
+#: propagation timeout. The longest pause is as long as an observation stays recent, in seconds.
+MOST_TRIES, LONGEST_PAUSE = 10, FRESH.total_seconds()
 
 
 def entry_was_overwritten(facts: Facts) -> Refuse | None:
@@ -74,7 +81,10 @@ def hooks_are_due(facts: Facts) -> Notify | None:
 
 
 def grace_goes_on(facts: Facts) -> Wait | None:
+    """Wait, unless the predecessor was deleted already: a shorter grace was asked for then."""
     rotation = facts.rotation
+    if _is_predecessor_gone(facts) and rotation.step in (Step.DELETE, Step.PROVE):
+        return None
     verified_at = rotation.verified_at or facts.now
     due = deletion_due_at(facts.account, rotation, verified_at, facts.request, facts.now)
     return Wait(until=due) if facts.now < due else None
@@ -89,10 +99,45 @@ def current_is_refused(facts: Facts) -> Refuse | None:
     return None if is_live else refusals.dead(facts.account, observation)
 
 
-def predecessor_is_gone(facts: Facts) -> Close | None:
-    """Close the rotation. Its own secret is never its predecessor, whatever was recorded."""
+def _is_predecessor_gone(facts: Facts) -> bool:
+    """Return whether Vonage does not list it; a rotation's own secret is never its predecessor."""
     others = facts.observation.listing.ids - {facts.rotation.new_id}
-    return None if facts.rotation.predecessor_id in others else Close()
+    return facts.rotation.predecessor_id not in others
+
+
+def death_is_unproven(facts: Facts) -> Prove | FailedDeletion | None:
+    """Try the value of the predecessor, where that is wanted, until Vonage refuses it."""
+    rotation, proof = facts.rotation, facts.observation.proof
+    old_id = rotation.predecessor_id
+    is_known = rotation.dead_at is not None or proof.is_impossible
+    is_wanted = wants_proof(facts.account, rotation, facts.request) and not is_known
+    if not is_wanted or old_id is None or old_id == rotation.new_id:
+        return None
+    if not _is_predecessor_gone(facts):
+        return None
+    if proof.tries == MOST_TRIES or _is_overlong(facts):
+        return FailedDeletion(secret_id=old_id)
+    is_last = proof.tries + 1 == MOST_TRIES
+    first = facts.propagation_timeout.total_seconds() / (2 ** (MOST_TRIES - 1) - 1)
+    pauses = Backoff(first, LONGEST_PAUSE)
+    return Prove(seconds=0.0 if is_last else pauses.after(proof.tries + 1))
+
+
+def _is_overlong(facts: Facts) -> bool:
+    """Return whether Vonage accepted the value for as long as news may take to reach all of it.
+
+    As with a new value, an answer counts, and not the time that has passed.
+    """
+    proof, deleted_at = facts.observation.proof, facts.rotation.deleted_at
+    if proof.accepted_at is None or proof.accepted_since is None:
+        return False
+    # A time of deletion that is later came from a clock that was ahead.
+    since = min(deleted_at or proof.accepted_since, proof.accepted_since)
+    return proof.accepted_at - since >= facts.propagation_timeout
+
+
+def predecessor_is_gone(facts: Facts) -> Close | None:
+    return Close() if _is_predecessor_gone(facts) else None
 
 
 def predecessor_was_adopted(facts: Facts) -> Refuse | None:
@@ -152,6 +197,7 @@ AFTER_PUSH: tuple[Rule, ...] = (
     grace_goes_on,
     current_is_refused,
     observation_is_old,
+    death_is_unproven,
     predecessor_is_gone,
     predecessor_was_adopted,
     pushed_secret_is_unlisted,

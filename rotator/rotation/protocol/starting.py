@@ -137,10 +137,12 @@ def secret_is_young(facts: Facts) -> Idle | None:
     """
     if facts.request.reason != "due":
         return None
+    if facts.account.policy.is_on_request:
+        return Idle()
     listing, current_id = facts.observation.listing, facts.observation.current_secret_id
     today = facts.now - max(listing.clock_offset, timedelta())
     is_young = any(
-        schedule.next_due(facts.account, secret.created_at) > today
+        (due_at := schedule.next_due(facts.account, secret.created_at)) and due_at > today
         for secret in listing.secrets or ()
         if secret.id == current_id
     )

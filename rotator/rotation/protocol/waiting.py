@@ -56,11 +56,16 @@ def is_misdated(rotation: Rotation, now: datetime) -> bool:
 def closed_until(
     account: Account, rotation: Rotation | None, request: Request, now: datetime
 ) -> datetime | None:
-    """Return when the next window opens for work that nobody asked for; None where one is open."""
-    is_by_hand = rotation is not None and rotation.reason in window.BY_HAND
-    if is_by_hand or request.reason in window.BY_HAND:
+    """Return when work may begin or go on; None where it may now.
+
+    A closed window puts off what nobody asked for, a change freeze all but what replaces a leaked
+    secret.
+    """
+    reasons = (request.reason, rotation.reason if rotation else None)
+    if window.LEAKED in reasons:
         return None
-    opening = window.opens_at(account.policy, now)
+    is_by_hand = any(reason in window.BY_HAND for reason in reasons)
+    opening = (window.thaws_at if is_by_hand else window.opens_at)(account.policy, now)
     return opening if opening > now else None
 
 
@@ -69,13 +74,16 @@ def deletion_due_at(
 ) -> datetime:
     """Return when the predecessor may be deleted: after its grace, or a shorter one asked for now.
 
-    It is in a window, unless an operator asked for no grace.
+    It is in a window, unless an operator asked for no grace, and in no change freeze, unless the
+    secret leaked.
     """
     grace = effective_grace(rotation, request)
     is_asked = rotation.reason in window.BY_HAND or request.grace is not None
-    if is_asked and not grace:
-        return min(verified_at, now)
-    return window.opens_at(account.policy, max(verified_at + grace, now))
+    if grace or not is_asked:
+        return window.opens_at(account.policy, max(verified_at + grace, now))
+    thawing = window.thaws_at(account.policy, now)
+    is_frozen = thawing > now and not skips_gates(rotation, request)
+    return thawing if is_frozen else min(verified_at, now)
 
 
 def effective_grace(rotation: Rotation, request: Request) -> timedelta:
@@ -85,7 +93,13 @@ def effective_grace(rotation: Rotation, request: Request) -> timedelta:
 
 def skips_gates(rotation: Rotation, request: Request) -> bool:
     """Return whether gates are skipped: a leaked secret must go, whatever still uses it."""
-    return "compromised" in (rotation.reason, request.reason)
+    return window.LEAKED in (rotation.reason, request.reason)
+
+
+def wants_proof(account: Account, rotation: Rotation, request: Request) -> bool:
+    """Return whether the predecessor's value is tried until Vonage refuses it."""
+    is_leaked = "compromised" in (rotation.reason, request.reason)
+    return account.policy.prove_deletion or is_leaked
 
 
 def gate_retry_at(rotation: Rotation, gate: ShutGate, now: datetime) -> datetime:

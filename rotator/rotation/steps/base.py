@@ -74,6 +74,10 @@ class Sketch:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
+class StillAccepted(Exception):  # no error: what to do
+    """Vonage still accepts a value that it should refuse: pause, and try it again."""
+
+
 class ObserveAgain(Exception):  # no error: what to do
     """The answer is not to be relied on: observe again."""
 
@@ -133,18 +137,30 @@ class Check(Performed[Result]):
 
         Raises:
             CredentialRefused: Vonage does not accept the pending value, or not yet.
+            StillAccepted: Vonage accepts the deleted value, or still does.
             ObserveAgain: the answer is not to be relied on.
             IssuerError: Vonage did not answer.
             StoreError: Vault did not.
         """
 
-    def refused(self, observation: Observation, now: datetime) -> Observation:
-        """Return the observation where the pending value did not authenticate; it may yet. Pure."""
+    @property
+    def pause(self) -> float:
+        """Seconds before the next try, at least, if the answer may yet change."""
+        return 0.0
+
+    def unsettled(
+        self, observation: Observation, rotation: Rotation, now: datetime
+    ) -> tuple[Observation, NewEntry | None]:
+        """Return the observation where the answer may yet change, and what to record. Pure.
+
+        Here, the pending value did not authenticate.
+        """
+        del rotation
         since = observation.pending.refused_since or now
         pending = replace(
             observation.pending, authenticated_at=None, refused_since=since, refused_at=now
         )
-        return replace(observation, pending=pending)
+        return replace(observation, pending=pending), None
 
 
 class Effect(Performed[Result]):

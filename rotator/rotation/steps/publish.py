@@ -5,13 +5,26 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from rotator.errors import CheckAndSetLost, UnexpectedEntry
-from rotator.model import MOST_OFFSET, CurrentEntry, Note, Request, Rotation, Step, Written
+from rotator.model import (
+    MOST_OFFSET,
+    Account,
+    CurrentEntry,
+    Note,
+    Request,
+    Rotation,
+    Secret,
+    SecretValue,
+    Step,
+    Written,
+)
+from rotator.rotation import schedule, window
 from rotator.rotation.observation import Current, Observation
-from rotator.rotation.ports import LastLook, StoredCurrent, StoredPending
+from rotator.rotation.ports import LastLook, NewEntry, StoredCurrent, StoredPending
 from rotator.rotation.steps.base import (
     At,
     Change,
     Check,
+    Detail,
     Effect,
     ObserveAgain,
     Site,
@@ -41,9 +54,22 @@ class Push(Effect[tuple[Note, Written]]):
     )
 
     def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
-        """Record the pending version: it is cleared later, whatever a standby then shows."""
-        intended = super().intent(observation, rotation, now)
-        return replace(intended, pending_version=observation.pending.version)
+        """Record the pending version: it is cleared later, whatever a standby then shows.
+
+        Likewise the version that holds the predecessor's value.
+        """
+        is_certain = _holds_predecessor(observation, rotation)
+        return replace(
+            super().intent(observation, rotation, now),
+            pending_version=observation.pending.version,
+            predecessor_version=observation.current.version if is_certain else None,
+        )
+
+    def entry(self, event: str, rotation: Rotation, **detail: Detail) -> NewEntry:
+        """Return its entry, which records the version that holds the predecessor's value."""
+        if version := rotation.predecessor_version:
+            detail["predecessor_version"] = version
+        return super().entry(event, rotation, **detail)
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> tuple[Note, Written]:
         """Write it over what was seen, with a note that binds it to its id and its rotation."""
@@ -52,14 +78,24 @@ class Push(Effect[tuple[Note, Written]]):
             base = _NOTHING
         if base is None or rotation.new_id is None:
             raise CheckAndSetLost
-        note = Note(
-            secret_id=rotation.new_id,
+        observation, now = site.observed.observation, site.now()
+        listed = {secret.id: secret for secret in observation.listing.secrets or ()}
+        note = note_of(
+            site.account,
+            value,
+            listed.get(rotation.new_id, Secret(id=rotation.new_id, created_at=now)),
             rotation_id=rotation.id,
-            rotated_at=site.now(),
             ledger_head=site.ledger_head,
-            check=Note.check_of(value, secret_id=rotation.new_id, rotation_id=rotation.id),
+            now=now,
         )
-        return note, site.store.write_current(site.account, base, value, note, before_send=look)
+        old_valid_until = _deletion_at(site.account, observation, rotation, site.request, now)
+        note = replace(note, old_valid_until=old_valid_until)
+        if base.value and keeps_previous(site.account, observation, rotation, site.request):
+            note = note.keeping(base.value, site.account.previous_field)
+        written = site.store.write_current(site.account, base, value, note, before_send=look)
+        if _holds_predecessor(site.observed.observation, rotation):
+            site.observed.predecessor = base.value
+        return note, written
 
     def done(
         self, observation: Observation, rotation: Rotation, result: tuple[Note, Written], at: At
@@ -67,8 +103,15 @@ class Push(Effect[tuple[Note, Written]]):
         """Record that the value that just authenticated is now the current one."""
         note, written = result
         rotation = replace(rotation, vault_version=written.version)
+        before = observation.current.entry
         entry = CurrentEntry(
-            version=written.version, note=note, intact=True, has_value=True, ends_at=written.ends_at
+            version=written.version,
+            note=note,
+            intact=True,
+            has_value=True,
+            ends_at=written.ends_at,
+            previous=note.previous_field,
+            is_previous_taken=before is not None and before.is_previous_taken,
         )
         current = Current(
             entry=entry,
@@ -86,14 +129,88 @@ class Push(Effect[tuple[Note, Written]]):
         return observation, replace(recorded, written=written)
 
     def assumed(self, observation: Observation, rotation: Rotation, at: At) -> tuple[Note, Written]:
+        is_kept = keeps_previous(at.account, observation, rotation, at.request)
         note = Note(
             secret_id=rotation.new_id or NEW_ID,
             rotation_id=rotation.id,
             rotated_at=at.now,
             ledger_head="",
             check="",
+            previous_field=at.account.previous_field if is_kept else None,
         )
         return note, Written(version=observation.current.version + 1)
+
+
+def note_of(  # noqa: PLR0913  # half by name
+    account: Account,
+    value: SecretValue,
+    secret: Secret,
+    *,
+    rotation_id: str,
+    ledger_head: str,
+    now: datetime,
+) -> Note:
+    """Return the note for `value`, which is `secret` at Vonage; it is due as that one is."""
+    policy, due_at = account.policy, None
+    if policy.every or policy.cron:
+        due_at = max(schedule.next_due(account, secret.created_at), now)
+    return Note(
+        secret_id=secret.id,
+        rotation_id=rotation_id,
+        rotated_at=now,
+        ledger_head=ledger_head,
+        check=Note.check_of(value, secret_id=secret.id, rotation_id=rotation_id),
+        next_rotation_at=due_at,
+    )
+
+
+def keeps_previous(
+    account: Account, observation: Observation, rotation: Rotation, request: Request
+) -> bool:
+    """Return whether Vault's value is kept beside the new one: it is the predecessor's, and works.
+
+    A value that leaked is not kept, nor one without a grace.
+    """
+    entry = observation.current.entry
+    is_leaked = "compromised" in (rotation.reason, request.reason)
+    if entry is None or entry.is_previous_taken or not account.previous_field or is_leaked:
+        return False
+    is_live = observation.current.authenticated_at is not None
+    is_predecessors = _holds_predecessor(observation, rotation)
+    return is_live and is_predecessors and bool(_grace(rotation, request))
+
+
+def _deletion_at(
+    account: Account,
+    observation: Observation,
+    rotation: Rotation,
+    request: Request,
+    now: datetime,
+) -> datetime | None:
+    """Return when the predecessor may be deleted if its grace starts now; None without one."""
+    if rotation.predecessor_id is None:
+        return None
+    grace = _grace(rotation, request)
+    verified_at = grace_start(grace, observation.listing.clock_offset, now)
+    return window.deletion_at(
+        account.policy, replace(rotation, grace=grace, verified_at=verified_at)
+    )
+
+
+def _holds_predecessor(observation: Observation, rotation: Rotation) -> bool:
+    """Return whether the current value is certainly the predecessor's.
+
+    An intact note says so. Without a note it is, if it authenticates and the new secret is the only
+    other one.
+    """
+    entry, predecessor_id = observation.current.entry, rotation.predecessor_id
+    if entry is None or predecessor_id is None:
+        return False
+    if entry.note is not None:
+        return entry.intact and entry.note.secret_id == predecessor_id
+    is_another = not observation.pending.equals_current
+    is_live = observation.current.authenticated_at is not None and is_another
+    return is_live and observation.listing.ids - {rotation.new_id} == {predecessor_id}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -165,7 +165,16 @@ class Delete(SecretDeletion):
 
     def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
         """Record that nothing is waited for any more: no skipped gate, and no clock."""
-        return replace(super().intent(observation, rotation, now), waiting=None)
+        intended = replace(super().intent(observation, rotation, now), waiting=None)
+        return self._dated(intended, now)
+
+    def done(self, observation: Observation, rotation: Rotation, result: None, at: At) -> Change:
+        """Record that it is gone, and since when Vonage should refuse it."""
+        return super().done(observation, self._dated(rotation, at.now), result, at)
+
+    def _dated(self, rotation: Rotation, now: datetime) -> Rotation:
+        is_predecessor = self.secret_id == rotation.predecessor_id
+        return replace(rotation, deleted_at=now) if is_predecessor else rotation
 
     def gates_skipped(self, observation: Observation, rotation: Rotation) -> NewEntry:
         """Record that the predecessor leaked and is deleted without asking the gates."""

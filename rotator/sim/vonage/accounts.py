@@ -5,6 +5,8 @@ import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from rotator.sim.vonage.audit import CREATED, DELETED, SimEvent, Source
+
 MAX_SECRETS = 2
 
 #: Of a new account, in EUR, as in the API document's example.
@@ -44,6 +46,8 @@ class Account:
     settings: dict[str, str] = field(default_factory=dict)
     #: every secret that ever existed, in the order of creation
     secrets: list[SimSecret] = field(default_factory=list)
+    #: what the Audit API tells of them
+    events: list[SimEvent] = field(default_factory=list)
 
     def live(self) -> list[SimSecret]:
         """Return the secrets that are not revoked, the newest first."""
@@ -76,13 +80,13 @@ class Account:
         self.secrets.append(secret)
         return secret
 
-    def revoke(self, secret_id: str, now: datetime) -> None:
-        """Revoke a live secret.
+    def revoke(self, secret_id: str, now: datetime) -> SimSecret:
+        """Revoke a live secret, and return it.
 
         Raises:
             KeyError: there is no live secret of that id.
         """
-        self._set_revoked(secret_id, now)
+        return self._set_revoked(secret_id, now)
 
     def restore(self, secret_id: str) -> None:
         """Undo a revocation.
@@ -103,15 +107,26 @@ class Account:
             for secret in self.secrets
         )
 
+    def record(self, secret: SimSecret, source: Source) -> None:
+        """Record who made a secret, or revoked it, for the Audit API."""
+        is_revoked = secret.revoked_at is not None
+        event = SimEvent(
+            kind=DELETED if is_revoked else CREATED,
+            at=secret.revoked_at or secret.created_at,
+            secret_id=secret.id,
+            source=source,
+        )
+        self.events.append(event)
+
     def _check_slots(self) -> None:
         if len(self.live()) >= MAX_SECRETS:
             raise SlotsFull(f"account {self.api_key} has {MAX_SECRETS} secrets")
 
-    def _set_revoked(self, secret_id: str, at: datetime | None) -> None:
+    def _set_revoked(self, secret_id: str, at: datetime | None) -> SimSecret:
         for index, secret in enumerate(self.secrets):
             if secret.id == secret_id and (secret.revoked_at is None) is not (at is None):
                 self.secrets[index] = replace(secret, revoked_at=at)
-                return
+                return self.secrets[index]
         raise KeyError(secret_id)
 
 

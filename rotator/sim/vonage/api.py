@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from rotator.sim.clock import NANOSECONDS, Clock, as_datetime
 from rotator.sim.http import Refused, Reply, Request
 from rotator.sim.server import Simulator
-from rotator.sim.vonage import problems
+from rotator.sim.vonage import audit, problems
 from rotator.sim.vonage.accounts import Account, SimSecret, SlotsFull
 
 #: In EUR.
@@ -72,6 +72,12 @@ class VonageApi(Simulator):
         self.propagation = propagation
         #: whether auto-reload is enabled, for all accounts; a top-up requires it
         self.auto_reload = False
+        #: API keys that may not use the Audit API; settable, like those below
+        self.not_audited: set[str] = set()
+        #: whether an audit event's context names the secret
+        self.audit_names_secrets = False
+        #: who uses the dashboard from now on
+        self.dashboard = audit.DASHBOARD
         self._full_status = full_status
         self._rate_limit = RateLimit(rate_limit) if rate_limit is not None else None
         self._callback_ok = callback_ok
@@ -104,6 +110,8 @@ class VonageApi(Simulator):
             case ["accounts", api_key, "subaccounts", *rest] if len(rest) <= 1:
                 caller = self._authenticated(in_header)
                 return self._subaccounts_call(rest, request, caller, api_key)
+            case ["beta", "audit", "events"]:
+                return self._audit_call(request, self._authenticated(in_header))
             case _:
                 return problems.unexplained(404)
 
@@ -111,6 +119,8 @@ class VonageApi(Simulator):
         if request.path.startswith("/account/"):
             label = "authentication failed" if status == 401 else problems.phrase(status).lower()  # noqa: PLR2004
             return problems.legacy(status, label)
+        if request.path.startswith("/beta/audit/"):
+            return audit.refusal(status, "")
         known = {
             400: problems.validation,
             401: problems.unauthorized,
@@ -182,12 +192,13 @@ class VonageApi(Simulator):
             secret = account.add(value, now, now + self._spread)
         except SlotsFull:
             return problems.add_excess_secret(self._full_status)
+        account.record(secret, audit.PROGRAM)
         return Reply.json(201, _secret_body(account, secret))
 
     def _delete(self, account: Account, secret: SimSecret) -> Reply:
         if len(account.live()) == 1:
             return problems.delete_last_secret()
-        account.revoke(secret.id, self._moment())
+        account.record(account.revoke(secret.id, self._moment()), audit.PROGRAM)
         return Reply(status=204)
 
     def _subaccounts_call(
@@ -208,6 +219,18 @@ class VonageApi(Simulator):
         if not found:
             return problems.invalid_api_key(rest[0])
         return Reply.json(200, _subaccount_body(found[0]))
+
+    def _audit_call(self, request: Request, account: Account | None) -> Reply:
+        if account is None:
+            return audit.unauthorized()
+        if account.api_key in self.not_audited:
+            return audit.refusal(403, "The account is not provisioned to access the Audit API")
+        if request.method != "GET":
+            return audit.refusal(405, "Only GET is simulated")
+        names_secrets = self.audit_names_secrets
+        return audit.page(
+            account.api_key, account.events, request.query, names_secrets=names_secrets
+        )
 
     def _rest_call(self, call: str, request: Request, account: Account) -> Reply:
         match request.method, call:

@@ -116,7 +116,10 @@ class VonageSimulator(VonageApi):
         """
         with self._lock:
             created = self._created(created_at)
-            return self._accounts[api_key].add(value, created, created + self._spread).id
+            account = self._accounts[api_key]
+            secret = account.add(value, created, created + self._spread)
+            account.record(secret, self.dashboard)
+            return secret.id
 
     def revoke(self, api_key: str, secret_id: str) -> None:
         """Revoke a secret as the dashboard does, even the last one; faults do not apply.
@@ -125,7 +128,8 @@ class VonageSimulator(VonageApi):
             KeyError: there is no such account or live secret.
         """
         with self._lock:
-            self._accounts[api_key].revoke(secret_id, self._moment())
+            account = self._accounts[api_key]
+            account.record(account.revoke(secret_id, self._moment()), self.dashboard)
 
     def restore(self, api_key: str, secret_id: str) -> None:
         """Restore a revoked secret, as if its revocation had never taken effect.

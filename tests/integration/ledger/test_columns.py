@@ -37,6 +37,7 @@ MOMENTS = {
     "account.held_at": ("held",),
     "account.hold_freeze": ("held",),
     "account.adopted_id": ("waiting",),
+    "rotation.predecessor_version": ("waiting",),
 }
 #: By column: values, as SQL has them, that `rotator ledger verify` names; $old and $new are ids.
 SEEN: dict[str, tuple[str, ...]] = {
@@ -57,6 +58,9 @@ SEEN: dict[str, tuple[str, ...]] = {
     "rotation.pending_path": ("'another'",),
     "rotation.verified_at": (LONG_AGO, FAR),
     "rotation.delete_due_at": (LONG_AGO, FAR),
+    "rotation.predecessor_version": ("NULL", "99"),
+    "rotation.dead_at": (LONG_AGO,),
+    "rotation.dead_after": ("5",),
     "rotation.closed_at": (LONG_AGO,),
     "rotation.abort_code": ("'overtaken'",),
     "rotation.outcome": ("'completed'", "'failed'"),
@@ -83,12 +87,14 @@ UNPROVEN: dict[str, tuple[str, ...]] = {
     "rotation.sent_at": (LONG_AGO, FAR),
     "rotation.opened_at": (LONG_AGO, FAR),
     "rotation.pending_version": ("0", "99"),
+    "rotation.deleted_at": (LONG_AGO, FAR),
     "rotation.gate": ("'another'",),
     "rotation.gate_reason": ("'another'",),
     "rotation.gate_since": (LONG_AGO, FAR),
     "rotation.gate_retry_at": (LONG_AGO, FAR),
     "account.listed_ids": ("NULL", "'[\"$old\"]'"),
     "account.recorded_ids": ("NULL", "'[\"$old\"]'", "'{}'", "'no JSON'"),
+    "account.origins": ('\'{"$old": "made up"}\'', "'no JSON'"),
     "account.current_id": ("'$old'",),
     "account.current_since": (FAR,),
     "account.seen_at": (LONG_AGO, FAR),

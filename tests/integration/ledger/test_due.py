@@ -78,6 +78,21 @@ def test_due_times_follow_the_configuration(database: Engine, writer: LedgerWrit
     assert writer.due(NOW + HOUR)[-1].name == "b"
 
 
+def test_what_is_rotated_on_request_has_no_due_time(database: Engine, writer: LedgerWriter) -> None:
+    """One that an earlier policy left is removed, be the secret's age known or not."""
+    for name in "ab":
+        put(writer, name, NOW)
+    with database.begin() as connection:
+        is_a = tables.account.c.name == "a"
+        connection.execute(update(tables.account).where(is_a).values(current_since=NOW - HOUR))
+
+    changed = [writer.reschedule(lambda _name, _at: None, on_request={"a", "b"}) for _ in range(2)]
+
+    assert changed == [2, 0]
+    assert due(writer) == []
+    assert {each.next_due_at for each in LedgerReader(database).accounts(["a", "b"])} == {None}
+
+
 def test_due_times_of_a_fleet_are_changed_by_a_few_short_transactions(
     database: Engine, writer: LedgerWriter
 ) -> None:

@@ -28,7 +28,7 @@ GRACE = timedelta(hours=24)
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "first": {},
     "later": {"rotated_before": True},
-    "grace": {"rotated_before": True, "grace": GRACE},
+    "grace": {"rotated_before": True, "grace": GRACE, "previous_field": "api_secret_previous"},
 }
 #: Longer than anything here takes, in seconds.
 WHILE = 60

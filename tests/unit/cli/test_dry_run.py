@@ -14,7 +14,7 @@ from rotator.rotation.steps.prepare import Evict, Open, Stage
 from rotator.rotation.steps.publish import Clear, Push, Verify
 from rotator.rotation.steps.retire import Delete, Wait
 from tests.support.observations import but, observed
-from tests.support.samples import NOW, account, rotation
+from tests.support.samples import NOW, account, policy, rotation
 
 NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
 CURRENT = CurrentEntry(version=6, note=NOTE, intact=True, has_value=True)
@@ -202,3 +202,14 @@ def test_an_account_that_was_not_observed_has_no_facts() -> None:
     assert planned.wait is None
     assert planned.predecessor_id is None
     assert planned.document() is None
+
+
+def test_a_proof_is_part_of_the_plan_where_the_policy_asks_for_it() -> None:
+    """After the grace as well, with its one call."""
+    proving = account("a", policy=policy(prove_deletion=True))
+    waiting: list[Action] = [*WHOLE, Wait(until=NOW + timedelta(days=1))]
+    plain, proved = plan(waiting), replace(plan(waiting), account=proving)
+
+    assert [step["step"] for step in proved.steps()][-2:] == ["delete", "prove"]
+    assert [step["step"] for step in plain.steps()][-1] == "delete"
+    assert proved.calls() == plain.calls() + 1

@@ -42,6 +42,65 @@ def test_work_is_done_at_once() -> None:
     ]
 
 
+def test_what_sleeps_leaves_its_place_to_others() -> None:
+    """All but one of the accounts wait for the last, which begins although one works at once."""
+    cancel, is_last = parallel.CancelToken(), threading.Event()
+
+    def work(account: Account) -> str:
+        if account.name == "z":
+            is_last.set()
+        while not is_last.is_set():
+            cancel.sleep(0.01)
+        return account.name
+
+    results = parallel.run([account(name) for name in "xyz"], work, concurrency=1, cancel=cancel)
+
+    assert results == ["x", "y", "z"]
+
+
+def test_what_sleeps_is_counted_beyond_a_limit() -> None:
+    """Four passes are in progress for each that may work, however many accounts there are."""
+    cancel, lock = parallel.CancelToken(), threading.Lock()
+    running, most = set[str](), 0
+
+    def work(account: Account) -> None:
+        nonlocal most
+        with lock:
+            running.add(account.name)
+            most = max(most, len(running))
+        cancel.sleep(0.2)
+        with lock:
+            running.remove(account.name)
+
+    parallel.run([account(f"a{n}") for n in range(12)], work, concurrency=1, cancel=cancel)
+
+    assert most == 4
+
+
+def test_after_a_stop_it_is_known_what_was_done() -> None:
+    """What had ended, and what ended meanwhile; nothing of what was cut off."""
+    cancel, are_stopped = parallel.CancelToken(), threading.Event()
+    results: dict[str, str] = {}
+
+    def work(account: Account) -> str:
+        if account.name == "interrupts":
+            raise KeyboardInterrupt
+        if account.name == "ends":
+            are_stopped.wait(60)
+        if account.name == "sleeps":
+            cancel.sleep(60)
+        return account.name
+
+    cancel = parallel.CancelToken(are_stopped.set)
+    names = ["done", "ends", "sleeps", "interrupts"]
+    with pytest.raises(KeyboardInterrupt):
+        parallel.run(
+            [account(name) for name in names], work, concurrency=3, cancel=cancel, results=results
+        )
+
+    assert results == {"done": "done", "ends": "ends"}
+
+
 def test_after_a_stop_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None:
     """What runs is let to its next check, what waits never begins, and the stop is passed on."""
     begun: list[str] = []

@@ -1,11 +1,14 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from rotator.cli import progress
 from rotator.cli.progress import Live
-from rotator.model import Step
+from rotator.model import Outcome, PassResult, Problem, Step
 from rotator.rotation.ports import NewEntry
+from rotator.rotation.result import result_of
+from tests.support.samples import account
 
 FACTS: dict[str, str | int | bool | None] = {
     "secret_id": "s-1",
@@ -92,6 +95,72 @@ def test_live_lines_come_and_go() -> None:
 
     assert task.description == "waiting until 2026-11-24 07:28 UTC"
     assert not live._progress.tasks
+
+
+def result(*, error: bool = False) -> PassResult:
+    """Make a result."""
+    return replace(
+        result_of(account("x"), Outcome.COMPLETED, None),
+        error=Problem(code="c", message="m", hint=None) if error else None,
+    )
+
+
+def test_the_time_left_follows_the_rate() -> None:
+    """As fast as so far, but no faster than the rate limit allows, also before anything is done."""
+    now = 0.0
+    tally = progress.Tally(1000, least=0.8, clock=lambda: now)
+    at_first = (tally.count, tally.rest)
+    for _ in range(10):
+        tally.add(result())
+    now = 20.0
+    slow = (tally.count, tally.rest)
+    for _ in range(490):
+        tally.add(None)
+    fast = (tally.count, tally.rest)
+
+    assert at_first == ("0/1000", "13m 20s left")
+    assert slow == ("10/1000", "33m left")
+    assert fast == ("500/1000", "490 failed, 6m 40s left")
+
+
+def test_of_many_accounts_there_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not one for each step, and none before a while has passed."""
+    now = 0.0
+    summary = progress.Summary(progress.Tally(4, least=1, clock=lambda: now), lambda: now)
+    for seconds, each in ((1, result()), (10, result(error=True)), (12, None)):
+        now = seconds
+        summary.entry_recorded("x", entry("done", Step.PUSH))
+        summary.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
+        summary.pass_finished("x", each)
+
+    assert capsys.readouterr().err == "2/4 accounts done, 1 failed, 10s left\n"
+
+
+@pytest.mark.parametrize(("accounts", "kind"), [(20, progress.Lines), (21, progress.Summary)])
+def test_few_accounts_have_a_line_for_each_step(accounts: int, kind: type) -> None:
+    """With more, that would hide how far they are."""
+    names = [f"a{number}" for number in range(accounts)]
+    with progress.display(names, is_quiet=False, live=True) as shown:
+        assert type(shown) is kind
+
+
+def test_a_terminal_shows_as_many_accounts_as_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Below how far all of them are; one that ends makes room for another."""
+    monkeypatch.setenv("LINES", "5")
+    monkeypatch.setenv("TERM", "xterm")
+    live = Live(width=2, tally=progress.Tally(5, least=1))
+    for name in ("a1", "a2", "a3", "a4", "a5"):
+        live.entry_recorded(name, entry("intent", Step.PUSH))
+    before = [task.visible for task in live._progress.tasks]
+    live.pass_finished("a2", result())
+    overall, *after = live._progress.tasks
+
+    assert before == [True, True, True, True, False, False]
+    assert [task.visible for task in after] == [True, True, True, False]
+    assert overall.fields["account"] == "1/5"
+    assert overall.description.endswith(" left")
 
 
 def test_a_line_for_what_takes_long(

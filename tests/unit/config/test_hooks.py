@@ -96,6 +96,22 @@ def test_a_hook_hears_of_its_events_and_accounts() -> None:
     assert not some.subscribes_to(Event.PUSHED, "b")
 
 
+def test_alerts_go_to_pagerduty_unless_another_url_is_given(read: Read, tmp_path: Path) -> None:
+    """The address is known; accounts in its European region have another one."""
+    [usual] = read(f'[[hooks]]\non = ["failed"]\n{ALERTS}\n').hooks
+    [other] = read(f'[[hooks]]\non = ["failed"]\n{ALERTS}\nurl = "https://eu.example/x"\n').hooks
+    [filed] = read(f'[[hooks]]\non = ["failed"]\n{ALERTS}\nurl_file = "u"\n').hooks
+
+    assert (usual.name, usual.url) == (
+        "events.pagerduty.com",
+        "https://events.pagerduty.com/v2/enqueue",
+    )
+    assert usual.routing_key_file == tmp_path / "key"
+    assert (other.name, other.url) == ("eu.example", "https://eu.example/x")
+    assert (filed.name, filed.url) == ("u", None)
+
+
+ALERTS = 'format = "pagerduty"\nrouting_key_file = "key"'
 COMMAND = 'command = ["/bin/true"]'
 
 
@@ -126,9 +142,15 @@ COMMAND = 'command = ["/bin/true"]'
         ('on = ["pushed"]\nurl = "https://example.com/#x"', "has a fragment"),
         (
             'on = ["pushed"]\nurl = "https://example.com"\nformat = "xml"',
-            "is not one of json, slack",
+            "is not one of json, slack, teams, pagerduty",
         ),
         ('on = ["gate"]\nurl = "https://a.b"\nformat = "slack"', "would always be open"),
+        ('on = ["gate"]\nurl = "https://a.b"\nformat = "teams"', "would always be open"),
+        (f'on = ["gate"]\n{ALERTS}', "would always be open"),
+        (f'on = ["pushed", "failed"]\n{ALERTS}', "on: has pushed, and format"),
+        ('on = ["failed"]\nformat = "pagerduty"', "routing_key_file: is required by format"),
+        (f'on = ["failed"]\n{COMMAND}\nformat = "pagerduty"', "has no meaning for a command"),
+        ('on = ["failed"]\nurl = "https://a.b"\nrouting_key_file = "k"', "no meaning unless"),
         ('on = ["gate"]\ncommand = ["/usr/bin/clock"]', "waits for this machine's clock"),
         (f'on = ["pushed"]\n{COMMAND}\n[[hooks]]\non = ["gate"]\n{COMMAND}', "is already that of"),
         (f'on = ["pushed"]\n{COMMAND}\nsecret = "s"', "a secret is never written"),

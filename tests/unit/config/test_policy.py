@@ -116,6 +116,57 @@ def test_every_of_an_account_replaces_cron(read: Read) -> None:
     assert settings.account("voice").policy.cron == "0 3 * * sun"
 
 
+@pytest.mark.parametrize(
+    ("policy", "account", "expected"),
+    [
+        ('every = "never"', "", None),
+        ('every = "never"\nmax_age = "90d"', "", timedelta(days=90)),
+        ('max_age = "60d"', 'every = "never"', None),
+        ("", 'every = "never"\nmax_age = "7d"', timedelta(days=7)),
+    ],
+)
+def test_an_account_may_be_rotated_on_request_only(
+    read: Read, policy: str, account: str, expected: timedelta | None
+) -> None:
+    """It has no schedule, and no age is too old unless the same table says which."""
+    settings = read(f"{VAULT}[policy]\n{policy}\n{SMS}{account}\n")
+    found = settings.account("sms").policy
+
+    assert found.is_on_request
+    assert found.max_age == expected
+    assert settings.shown()["accounts"][0]["every"] == "never"
+
+
+@pytest.mark.parametrize("schedule", ['every = "30d"', 'cron = "0 3 1 * *"'])
+def test_a_schedule_beside_never_has_the_usual_age(read: Read, schedule: str) -> None:
+    """What is rotated by a schedule is overdue at some age, whatever `[policy]` leaves out."""
+    text = f'{VAULT}[policy]\nevery = "never"\n{SMS}{schedule}\n{VOICE}cron = "0 3 1 * *"\n'
+
+    assert read(text).account("sms").policy.max_age == timedelta(days=45)
+
+
+def test_never_comes_from_a_variable_and_for_subaccounts(read: Read) -> None:
+    """As every other value of the policy does."""
+    discover = '[[discover]]\nparent = "sms"\nvault_path = "v/{api_key}"\nevery = "never"\n'
+    found = DiscoveredSubaccount(parent="sms", api_key="b1", title="", state=SubaccountState.ACTIVE)
+    merged = read(f"{VAULT}{SMS}{discover}").with_discovered([found]).accounts
+    all_of_them = read(f"{VAULT}{SMS}", {"ROTATOR_POLICY__EVERY": "never"}).accounts
+
+    assert [each.policy.is_on_request for each in merged] == [False, True]
+    assert all_of_them[0].policy.is_on_request
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"), [("often", "is not a duration"), ("0s", "is less than 1s")]
+)
+def test_every_is_a_duration_or_never(refuse: Refuse, value: str, rule: str) -> None:
+    """Anything else is refused, with how to write it."""
+    error = refuse(f'{VAULT}{SMS}every = "{value}"\n')
+
+    assert rule in error.message
+    assert value == "0s" or 'or "never"' in str(error.hint)
+
+
 @pytest.mark.parametrize("text", [VAULT + "[policy]\n{}" + SMS, VAULT + SMS + "{}"])
 def test_every_and_cron_exclude_each_other(refuse: Refuse, text: str) -> None:
     """One table cannot have both `every` and `cron`."""

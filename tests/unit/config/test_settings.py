@@ -23,6 +23,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
             "timeout": "10s",
             "max_requests_per_second": 5.0,
             "propagation_timeout": "2m",
+            "audit": False,
         },
         "vault": {
             "address": "https://vault.example.com:8200",
@@ -52,6 +53,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
                 "vault_path": "vonage/sms",
                 "secret_field": "api_secret",
                 "key_field": "api_key",
+                "previous_field": "",
                 "managed_by": "",
                 **POLICY,
             }
@@ -67,6 +69,7 @@ POLICY = {
     "max_age": "45d",
     "length": 25,
     "on_foreign": "refuse",
+    "prove_deletion": False,
     "window": [],
 }
 

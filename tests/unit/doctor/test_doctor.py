@@ -45,8 +45,14 @@ vault_path = "vonage/sms"
 on = ["pushed"]
 url_file = "hook-url"
 secret_file = "hook-key"
+[[hooks]]
+on = ["failed"]
+format = "pagerduty"
+routing_key_file = "routing-key"
 """
-ALWAYS = {"ledger-url", "listen-token", "hook-url", "hook-key", "trigger-key"}
+ALWAYS = {
+    *("ledger-url", "listen-token", "hook-url", "hook-key", "routing-key", "trigger-key"),
+}
 
 
 def world(current: str) -> Observation:

@@ -20,7 +20,7 @@ NOTICE = Notification(
     old_secret_id="old",
     vault_version=5,
 )
-MESSAGE = Payload(notification=NOTICE, mount="secret", path="vonage/sms")
+MESSAGE = Payload(notification=NOTICE, namespace="team", mount="secret", path="vonage/sms")
 #: Longer than anything takes that is not to be given up.
 PATIENT = timedelta(seconds=60)
 #: Short, as every test that waits for it waits that long.

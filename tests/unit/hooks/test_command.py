@@ -45,6 +45,7 @@ def test_a_command_is_told_by_a_clean_environment(tmp_path: Path, script: Script
         "ROTATOR_ROTATION_ID": "r1",
         "ROTATOR_SECRET_ID": "new",
         "ROTATOR_OLD_SECRET_ID": "old",
+        "ROTATOR_VAULT_NAMESPACE": "team",
         "ROTATOR_VAULT_MOUNT": "secret",
         "ROTATOR_VAULT_PATH": "vonage/sms",
         "ROTATOR_VAULT_VERSION": "5",

@@ -42,6 +42,7 @@ def test_a_webhook_posts_json(receiver: WebhookReceiver) -> None:
         "rotation_id": "r1",
         "secret_id": "new",
         "old_secret_id": "old",
+        "vault_namespace": "team",
         "vault_mount": "secret",
         "vault_path": "vonage/sms",
         "vault_version": 5,

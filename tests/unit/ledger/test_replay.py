@@ -352,6 +352,20 @@ def test_a_copy_goes_on_apart() -> None:
 
 
 @pytest.mark.parametrize(
+    ("max_age", "due_in", "named"),
+    [(None, timedelta(days=60), []), (timedelta(days=45), timedelta(days=60), [])],
+)
+def test_on_request_nothing_is_put_off(
+    max_age: timedelta | None, due_in: timedelta, named: list[str]
+) -> None:
+    """A due time there is what an earlier policy left."""
+    managed = account("sms", policy=policy(every=None, max_age=max_age))
+    known = AccountSummary(name="sms", current_since=NOW, next_due_at=NOW + due_in)
+
+    assert list(implausible_delays(known, managed, NOW + timedelta(minutes=1))) == named
+
+
+@pytest.mark.parametrize(
     ("due_in", "retry_in", "named"),
     [
         (timedelta(days=20), timedelta(hours=1), None),

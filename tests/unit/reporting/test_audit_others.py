@@ -87,12 +87,34 @@ def test_a_live_secret_of_others_says_since_when_it_is_known() -> None:
     at = rfc3339(NOW - 4 * DAY)
 
     assert [each["first_seen_at"] for each in told["present"]["live_secrets"]] == [None, at]
-    assert told["sightings"] == [{"at": at, "secret_id": "x9", "what": "appeared"}]
+    assert told["sightings"] == [{"at": at, "secret_id": "x9", "what": "appeared", "origin": None}]
     assert {line.split(",")[0] for line in sheet(report).splitlines() if f",{at}," in line} == {
         "sighting",
         "live secret",
     }
     assert "Secrets that others made or revoked" in page(report)
+
+
+def test_a_report_says_who_made_and_revoked_what_others_did() -> None:
+    """As far as Vonage has told, in every format; of a sighting before the period nothing."""
+    made_by, revoked_by = "made in Vonage's dashboard by ann", "revoked through Vonage's API"
+    entries = [
+        entry(NOW - 4 * DAY, "secret-appeared", secret_id="x8"),
+        entry(NOW - 4 * DAY, "secret-appeared", secret_id="x9"),
+        entry(NOW - 4 * DAY, "secret-explained", secret_id="x8", why=made_by),
+        entry(NOW - 3 * DAY, "secret-vanished", secret_id="x8"),
+        entry(NOW - 3 * DAY, "secret-explained", secret_id="x8", why=revoked_by),
+        entry(NOW - 2 * DAY, "secret-explained", secret_id="x9", why=made_by),
+        entry(NOW - 2 * DAY, "secret-explained", secret_id="x7", why=made_by),
+    ]
+    report = whole(made(*BEGUN, *entries, summary=seen("s2", "x9", current_id="s2")))
+    (told,) = document(report)["accounts"]
+    sightings = [(each["secret_id"], each["origin"]) for each in told["sightings"]]
+
+    assert sightings == [("x8", made_by), ("x9", made_by), ("x8", revoked_by)]
+    assert told["present"]["live_secrets"][1]["origin"] == made_by
+    assert sheet(report).count(made_by) == 3
+    assert page(report).count(revoked_by.replace("'", "&#39;")) == 1
 
 
 @pytest.mark.parametrize("minutes", [5, 90])

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rotator.model import State
-from rotator.reporting.condition import GONE, STAYS
+from rotator.model import State, Step
+from rotator.reporting.condition import GONE, STAYS, UNPROVEN
 from tests.unit.reporting.test_status import (
     BROKEN,
     DAY,
@@ -26,6 +26,7 @@ CONDITIONS: list[dict[str, Any]] = [
     {"next_due_at": NOW - DAY},
     {"next_due_at": NOW - DAY, "last_rotation": ROTATING},
     {"last_rotation": LATE_DELETION},
+    {"last_rotation": replace(LATE_DELETION, step=Step.PROVE, deleted_at=NOW - DAY)},
     {"current_since": NOW - 46 * DAY},
     {"last_rotation": FAILED},
     {"last_rotation": None, "seen_at": None, "current_id": None},
@@ -73,3 +74,14 @@ def test_an_old_secret_that_is_gone_does_not_stay(listed: tuple[str, ...], why: 
     found = status(last_rotation=rotation, trouble=DRIFTED, listed_ids=listed)
 
     assert [each.why for each in found.conditions] == [DRIFTED.why, why]
+
+
+def test_a_proof_that_is_left_is_not_a_deletion() -> None:
+    """Soon after the deletion, and long after it."""
+    soon = replace(WAITING, verified_at=NOW - DAY, step=Step.PROVE, deleted_at=NOW)
+    late = replace(LATE_DELETION, step=Step.PROVE, deleted_at=NOW - DAY)
+    found = [status(last_rotation=each).condition for each in (soon, late)]
+
+    assert [each.why for each in found] == [UNPROVEN, UNPROVEN]
+    assert [each.code for each in found] == [None, "late"]
+    assert [each.since for each in found] == [NOW, NOW - DAY]

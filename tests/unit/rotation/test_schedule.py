@@ -4,7 +4,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from rotator.rotation import schedule
-from tests.support.samples import scheduled
+from rotator.rotation.spacing import longest
+from tests.support.samples import next_due, scheduled
 
 NEVER = timedelta(0)
 NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)
@@ -19,7 +20,7 @@ def dues(cron: str, zone: str, after: str, count: int) -> list[str]:
     """Return the due times that follow each other, as the zone's clocks show them and in UTC."""
     times, given = [], utc(after)
     for _ in range(count):
-        given = schedule.next_due(scheduled(cron=cron, zone=zone), given)
+        given = next_due(scheduled(cron=cron, zone=zone), given)
         times.append(given.strftime("%m-%d %H:%M"))
     return times
 
@@ -27,16 +28,24 @@ def dues(cron: str, zone: str, after: str, count: int) -> list[str]:
 def test_every_counts_from_the_last_time() -> None:
     """An interval is added to the microsecond, and given in UTC."""
     after = NOW.astimezone(timezone(timedelta(hours=-3)))
-    due = schedule.next_due(scheduled(every=timedelta(days=30)), after)
+    due = next_due(scheduled(every=timedelta(days=30)), after)
 
     assert due == NOW + timedelta(days=30)
     assert due.tzinfo is UTC
 
 
+def test_what_is_rotated_on_request_is_never_due() -> None:
+    """However old its secret is."""
+    one = scheduled(every=None)
+
+    assert schedule.next_due(one, NOW) is None
+    assert longest(one.policy) is None
+
+
 def test_every_does_not_follow_the_clocks() -> None:
     """A day is 24 hours, also where the clocks are moved on it."""
     before = utc("2027-03-27T12:00")
-    due = schedule.next_due(scheduled(every=timedelta(days=1), zone="Europe/Berlin"), before)
+    due = next_due(scheduled(every=timedelta(days=1), zone="Europe/Berlin"), before)
 
     assert due == utc("2027-03-28T12:00")
 
@@ -52,7 +61,7 @@ def test_every_does_not_follow_the_clocks() -> None:
 )
 def test_cron_is_after_the_last_time(after: str, due: str) -> None:
     """The next occurrence is a later one, be it by a microsecond."""
-    assert schedule.next_due(scheduled(cron="0 3 * * *"), utc(after)) == utc(due)
+    assert next_due(scheduled(cron="0 3 * * *"), utc(after)) == utc(due)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +76,7 @@ def test_cron_is_after_the_last_time(after: str, due: str) -> None:
 )
 def test_a_secret_made_a_moment_early_is_not_due_at_once(cron: str, created: str, due: str) -> None:
     """Vonage's clock may be behind: what was made for an occurrence is not made again for it."""
-    assert schedule.next_due(scheduled(cron=cron), utc(created)) == utc(due)
+    assert next_due(scheduled(cron=cron), utc(created)) == utc(due)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +99,7 @@ def test_a_secret_made_a_moment_early_is_not_due_at_once(cron: str, created: str
 )
 def test_cron_means_what_cron_means(cron: str, due: str) -> None:
     """0 and 7 are Sunday, names are names, and a leap day is waited for."""
-    assert schedule.next_due(scheduled(cron=cron), NOW) == utc(due)
+    assert next_due(scheduled(cron=cron), NOW) == utc(due)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +212,7 @@ def test_a_year_of_days_has_one_occurrence_each(zone: str, wall: str) -> None:
     for cron in (f"{wall} * * *", f"{wall} * * 1", f"{wall} 1 * *"):
         times, given = [], start
         while given < utc("2028-01-01T12:00"):
-            given = schedule.next_due(scheduled(cron=cron, zone=zone), given)
+            given = next_due(scheduled(cron=cron, zone=zone), given)
             times.append(given.astimezone(ZoneInfo(zone)).date())
         found[cron] = [day for day in times if day.year == 2027]
     daily, weekly, monthly = found.values()
@@ -220,7 +229,7 @@ def test_what_comes_due_outside_a_window_is_due_in_the_next() -> None:
     """Spread by the jitter as far as the window goes; what comes due inside stays."""
     hour, sunday = timedelta(hours=1), utc("2026-11-29T02:00")
     dues = [
-        schedule.next_due(
+        next_due(
             scheduled(
                 every=timedelta(days=30),
                 jitter=jitter,
@@ -236,7 +245,7 @@ def test_what_comes_due_outside_a_window_is_due_in_the_next() -> None:
     assert dues[0] == sunday
     assert all(sunday <= due < sunday + hour for due in dues)
     assert len(set(dues)) > 10
-    assert schedule.next_due(inside, NOW) == sunday + hour / 2
+    assert next_due(inside, NOW) == sunday + hour / 2
 
 
 # -- Jitter. -------------------------------------------------------------------------------
@@ -246,26 +255,25 @@ def test_jitter_is_the_same_each_time() -> None:
     """A restart does not draw again."""
     one = scheduled(every=timedelta(days=30), jitter=timedelta(hours=1))
 
-    assert schedule.next_due(one, NOW) == schedule.next_due(one, NOW)
-    assert schedule.next_due(one, NOW) != NOW + timedelta(days=30)
+    assert next_due(one, NOW) == next_due(one, NOW)
+    assert next_due(one, NOW) != NOW + timedelta(days=30)
 
 
 def test_jitter_does_not_change_between_versions() -> None:
     """A due time that was announced is kept by the next release, too."""
     one = scheduled("sms-prod", cron="0 3 * * sun", jitter=timedelta(hours=1))
 
-    assert schedule.next_due(one, NOW).isoformat() == "2026-11-29T03:25:47.822783+00:00"
+    assert next_due(one, NOW).isoformat() == "2026-11-29T03:25:47.822783+00:00"
 
 
 def test_jitter_spreads_accounts_and_occasions() -> None:
     """A hundred accounts of one schedule fill the hour, and none is always the last."""
     cron, hour = "0 3 * * *", timedelta(hours=1)
     first = [
-        schedule.next_due(scheduled(cron=cron, jitter=hour, name=f"a{number}"), NOW)
-        for number in range(100)
+        next_due(scheduled(cron=cron, jitter=hour, name=f"a{number}"), NOW) for number in range(100)
     ]
     quarters = {int((due - utc("2026-11-24T03:00")) / timedelta(minutes=15)) for due in first}
-    again = schedule.next_due(scheduled(cron=cron, jitter=hour, name="a0"), first[0] + hour)
+    again = next_due(scheduled(cron=cron, jitter=hour, name="a0"), first[0] + hour)
 
     assert len(set(first)) == 100
     assert quarters == {0, 1, 2, 3}

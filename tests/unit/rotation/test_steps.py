@@ -31,6 +31,7 @@ from rotator.rotation.steps.base import At, Effect, Site
 from rotator.rotation.steps.bookkeeping import Abort, Close, Learn, Redate
 from rotator.rotation.steps.issue import Create, Probe
 from rotator.rotation.steps.prepare import Evict, Open, Stage
+from rotator.rotation.steps.prove import FailedDeletion, Prove
 from rotator.rotation.steps.publish import Clear, Push, Verify
 from rotator.rotation.steps.retire import Delete, Wait
 from tests.support.observations import but
@@ -72,6 +73,11 @@ def at(now: datetime = NOW, request: Request = Request(reason="asked")) -> At:  
     return At(account=ACCOUNT, request=request, now=now)
 
 
+def replaced(action: Effect[Any]) -> dict[str, Any]:
+    """Return what a push records of the version that it replaces."""
+    return {"predecessor_version": CURRENT.version} if isinstance(action, Push) else {}
+
+
 def of(observation: Observation) -> Rotation:
     """Return an observation's rotation."""
     assert observation.rotation is not None
@@ -86,7 +92,7 @@ def test_an_intent_names_step_and_target(action: Effect[Any], step: Step) -> Non
     target = {"secret_id": action.secret_id} if isinstance(action, Evict | Delete) else {}
 
     assert (entry.event, entry.step, entry.rotation_id) == ("intent", step, "r1")
-    assert entry.detail == target
+    assert entry.detail == target | replaced(action)
     assert (rotation.step, action.step_of(ROTATION)) == (step, step)
 
 
@@ -208,8 +214,8 @@ def test_a_probe_is_a_look_at_vonage() -> None:
 
 def test_refusals_count_from_the_first() -> None:
     """Patience with a new secret begins when it was first refused."""
-    once = Probe().refused(but(SEEN, pending_authenticated_at=NOW), NOW)
-    twice = Probe().refused(once, LATER)
+    once = Probe().unsettled(but(SEEN, pending_authenticated_at=NOW), ROTATION, NOW)[0]
+    twice = Probe().unsettled(once, ROTATION, LATER)[0]
 
     assert once.pending.authenticated_at is None
     assert (once.pending.refused_since, once.pending.refused_at) == (NOW, NOW)
@@ -336,7 +342,88 @@ def test_a_deletion_waits_for_no_gate_any_more() -> None:
     )
     rotation = Delete(secret_id="old").intent(SEEN, gated, NOW)
 
-    assert rotation == replace(ROTATION, step=Step.DELETE)
+    assert rotation == replace(ROTATION, step=Step.DELETE, deleted_at=NOW)
+
+
+def test_a_deletion_is_dated_by_its_answer_if_it_is_the_predecessors() -> None:
+    """Until then by its sending; of an orphan nobody asks."""
+    sent = Delete(secret_id="old").intent(SEEN, ROTATION, NOW)
+    answered, _ = Delete(secret_id="old").done(SEEN, sent, None, at(LATER))
+    orphan = Delete(secret_id="new").intent(SEEN, ROTATION, NOW)
+
+    assert (sent.deleted_at, of(answered).deleted_at, orphan.deleted_at) == (NOW, LATER, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "version"),
+    [
+        ({}, 7),
+        ({"current_authenticated_at": None}, None),
+        ({"pending_equals_current": True}, None),
+        ({"listed": (NEW,)}, None),
+        ({"listed": (OLD, NEW, Secret(id="alien", created_at=NOW))}, None),
+        ({"current": None}, None),
+        ({"current": replace(CURRENT, note=replace(NOTE, secret_id="old"))}, 7),
+        ({"current": replace(CURRENT, note=NOTE)}, None),
+        ({"current": replace(CURRENT, note=replace(NOTE, secret_id="old"), intact=False)}, None),
+    ],
+)
+def test_a_push_records_which_version_certainly_has_the_old_value(
+    facts: dict[str, Any], version: int | None
+) -> None:
+    """By its note; without one, if it works and the new secret is the only other one."""
+    rotation = replace(ROTATION, new_id="new")
+    observation = but(SEEN, **{"listed": (OLD, NEW), **facts})
+
+    assert Push().intent(observation, rotation, NOW).predecessor_version == version
+
+
+DELETED = replace(ROTATION, step=Step.DELETE, deleted_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("deleted_at", "seconds"),
+    [(NOW, 60), (LATER, 0), (LATER + timedelta(hours=1), 0), (None, None)],
+)
+def test_a_refusal_of_the_old_value_is_dated(
+    deleted_at: datetime | None, seconds: int | None
+) -> None:
+    """From its deletion, if rotator deleted it; a clock that was put back does not count."""
+    rotation = replace(DELETED, deleted_at=deleted_at)
+    observation, entry = Prove().done(SEEN, rotation, True, at(LATER))  # noqa: FBT003  # `Check.done`
+    proved = of(observation)
+
+    assert (proved.step, proved.dead_at, proved.dead_after) == (Step.PROVE, LATER, seconds)
+    assert (entry.event, entry.step) == ("dead-after", Step.PROVE)
+    assert entry.detail == {
+        "secret_id": "old",
+        "seconds": seconds,
+        "dead_at": "2026-11-23T07:29:00.000000+00:00",
+    }
+
+
+def test_tries_of_the_old_value_are_counted_from_the_first() -> None:
+    """That Vonage still accepts it is recorded once, whichever process tries it again."""
+    once, entry = Prove().unsettled(but(SEEN, rotation=DELETED), DELETED, NOW)
+    twice, nothing = Prove().unsettled(once, of(once), LATER)
+
+    assert of(once) == replace(DELETED, step=Step.PROVE)
+    assert entry is not None
+    assert (entry.event, entry.detail) == ("still-accepted", {"secret_id": "old"})
+    assert nothing is None
+    assert (twice.proof.tries, twice.proof.accepted_since, twice.proof.accepted_at) == (
+        *(2, NOW),
+        LATER,
+    )
+
+
+def test_a_failed_deletion_names_the_secret() -> None:
+    """And what follows from it."""
+    error = FailedDeletion(secret_id="old").error()
+
+    assert error.code == "broken-deletion"
+    assert "old" in error.message
+    assert "support" in (error.hint or "")
 
 
 def test_a_cleared_rotation_waits_if_it_is_verified() -> None:
@@ -416,7 +503,7 @@ def test_an_unknown_outcome_is_recorded_as_such(action: Effect[Any], step: Step)
 
     assert rotation == intended
     assert (entry.event, entry.step) == ("unknown", step)
-    assert entry.detail == {"code": "vonage-unavailable", **action.target}
+    assert entry.detail == {"code": "vonage-unavailable", **action.target, **replaced(action)}
 
 
 @pytest.mark.parametrize(("action", "step"), EFFECTS)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rotator.model import GateWait
+from rotator.model import GateWait, Step
 from rotator.reporting.condition import GONE, STAYS
 from rotator.web.upcoming import Next, next_of
 from tests.support.samples import account
@@ -78,6 +78,11 @@ def test_what_comes_next_is_in_the_future(
         (
             {"last_rotation": replace(LATE, waiting=replace(AT_GATE, gate="clock"))},
             "deletion of the old secret waits for the clock",
+            NOW - HOUR,
+        ),
+        (
+            {"last_rotation": replace(LATE, step=Step.PROVE, deleted_at=NOW - HOUR)},
+            "the deleted secret is tried until Vonage refuses it",
             NOW - HOUR,
         ),
         ({"last_rotation": ROTATING}, "being rotated now", ROTATING.opened_at),

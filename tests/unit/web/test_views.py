@@ -149,11 +149,20 @@ def test_a_rotation_that_is_over_has_no_steps() -> None:
     assert not account_detail(status(last_rotation=COMPLETED)).steps
 
 
+def test_a_policy_that_wants_proof_says_so() -> None:
+    """Else the page says nothing of it."""
+    facts = dict(policy_facts(replace(account("a").policy, prove_deletion=True)))
+
+    assert facts["deleted secrets"] == "tried until Vonage refuses them"
+    assert "deleted secrets" not in dict(policy_facts(account("a").policy))
+
+
 @pytest.mark.parametrize(
     ("policy", "fact"),
     [
         ({}, ("rotate every", "30d")),
         ({"every": None, "cron": "0 3 * * 0"}, ("rotate at", "0 3 * * 0 (UTC)")),
+        ({"every": None, "max_age": None}, ("rotate", "on request only")),
     ],
 )
 def test_a_policy_is_told_in_words(policy: dict[str, Any], fact: tuple[str, str]) -> None:
@@ -214,6 +223,20 @@ def wait_of(
     found_steps = steps_of(rotation, [*CLEARED, *later], **known)
     (found,) = [step for step in found_steps if step.name == "wait"]
     return found
+
+
+def test_a_proof_is_shown_once_it_has_begun() -> None:
+    """With a note while Vonage still accepts the old secret."""
+    deleted = [*CLEARED, entry("done", Step.DELETE)]
+    tried = steps_of(LATE, [*deleted, entry("still-accepted", Step.PROVE)])
+    proved = steps_of(LATE, [*deleted, entry("dead-after", Step.PROVE)])
+
+    assert "prove" not in marked(steps_of(LATE, deleted))
+    assert "+delete *prove -complete" in marked(tried)
+    assert [step.note for step in tried if step.name == "prove"] == [
+        "the old secret still works; trying again"
+    ]
+    assert "+delete +prove *complete" in marked(proved)
 
 
 def test_a_wait_has_an_end() -> None:

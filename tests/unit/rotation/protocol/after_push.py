@@ -8,8 +8,9 @@ from rotator.model import Request, Step
 from rotator.rotation.refusals import clock_ahead
 from rotator.rotation.steps.base import Action
 from rotator.rotation.steps.bookkeeping import Close, Learn, Observe, Redate
+from rotator.rotation.steps.prove import FailedDeletion, Prove
 from rotator.rotation.steps.publish import Clear, Verify
-from rotator.rotation.steps.retire import Delete, Wait
+from rotator.rotation.steps.retire import Delete, Notify, Wait
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (
     ALIEN,
@@ -168,5 +169,50 @@ DELETING = table(
     # nor adopted since it was replaced, whatever a standby that lags shows
     ({"adopted_id": "old"}, "unsafe-delete"),
     ({"adopted_id": "new"}, Delete(secret_id="old")),
+    *CHANGED,
+)
+
+LEAKED = Request(reason="compromised", grace=timedelta())
+DELETED = GRACE_OVER.but(
+    listed=(NEW,), rotation__step=Step.DELETE, rotation__deleted_at=NOW, policy__prove_deletion=True
+)
+TRIED = {"proof_tries": 3, "accepted_since": NOW, "accepted_at": NOW}
+LIMIT = timedelta(minutes=2)
+FAILED = FailedDeletion(secret_id="old")
+PROVING = table(
+    DELETED,
+    ({}, Prove()),
+    ({"policy__prove_deletion": False}, Close()),
+    ({"policy__prove_deletion": False, "request": LEAKED}, Prove()),
+    ({"policy__prove_deletion": False, "rotation__reason": "compromised"}, Prove()),
+    # It is proved, or cannot be.
+    ({"rotation__dead_at": NOW}, Close()),
+    ({"proof_is_impossible": True}, Close()),
+    ({"rotation__predecessor_id": None}, Close()),
+    ({"rotation__predecessor_id": "new"}, Close()),
+    # It is not deleted, or a list shows it once more.
+    ({"listed": BOTH}, Delete(secret_id="old")),
+    # A refusal says nothing while the secret in Vault is refused, too.
+    ({"current_authenticated_at": None}, "current-refused"),
+    ({"seen_at": STALE}, Observe()),
+    ({"current_authenticated_at": STALE}, Observe()),
+    # Vonage goes on accepting it.
+    (TRIED, Prove()),
+    (TRIED | {"proof_tries": 9}, Prove()),
+    (TRIED | {"proof_tries": 10}, FAILED),
+    (TRIED | {"accepted_since": NOW - LIMIT}, FAILED),
+    (TRIED | {"accepted_since": NOW - LIMIT + timedelta(seconds=1)}, Prove()),
+    (TRIED | {"rotation__deleted_at": NOW - LIMIT}, FAILED),
+    (TRIED | {"rotation__deleted_at": NOW + DAY}, Prove()),
+    (TRIED | {"rotation__deleted_at": None}, Prove()),
+    # Time alone proves nothing.
+    ({"rotation__deleted_at": NOW - DAY}, Prove()),
+    # The grace that was ended for the deletion does not go on after it.
+    ({"rotation__verified_at": NOW}, Prove()),
+    ({"rotation__verified_at": NOW, "rotation__step": Step.PROVE}, Prove()),
+    ({"rotation__verified_at": NOW, "policy__prove_deletion": False}, Close()),
+    ({"rotation__verified_at": NOW, "listed": BOTH}, Wait(until=NOW + GRACE)),
+    ({"rotation__verified_at": NOW, "rotation__step": Step.HOOKS}, Notify()),
+    ({"hold": HOLD}, Prove()),
     *CHANGED,
 )

@@ -8,9 +8,10 @@ from rotator.rotation.steps.base import Action
 from rotator.rotation.steps.bookkeeping import Abort, Close, Idle, Learn, Observe, Redate
 from rotator.rotation.steps.issue import Create, Probe
 from rotator.rotation.steps.prepare import Evict, Open, Stage
+from rotator.rotation.steps.prove import FailedDeletion, Prove
 from rotator.rotation.steps.publish import Clear, Push, Verify
-from rotator.rotation.steps.retire import Delete, Wait
-from tests.unit.rotation.protocol.after_push import CLEARING, DELETING, VERIFYING
+from rotator.rotation.steps.retire import Delete, Notify, Wait
+from tests.unit.rotation.protocol.after_push import CLEARING, DELETING, PROVING, VERIFYING
 from tests.unit.rotation.protocol.before_push import (
     CREATING,
     EVICTING,
@@ -25,7 +26,7 @@ from tests.unit.rotation.protocol.opening import OPENING, RECOVERING
 
 EVERYTHING = [
     *(OPENING, RECOVERING, EVICTING, STAGING, CREATING, LEARNING, PUSHING, UNDOING),
-    *(VERIFYING, CLEARING, DELETING, BELONGING),
+    *(VERIFYING, CLEARING, DELETING, PROVING, BELONGING),
 ]
 
 
@@ -42,7 +43,7 @@ def test_every_action_is_decided_somewhere() -> None:
 
     assert kinds == {
         *(Open, Evict, Stage, Create, Probe, Push, Verify, Clear, Delete, Learn, Abort, Close),
-        *(Observe, Wait, Idle, Redate),
+        *(Observe, Wait, Idle, Redate, Notify, Prove, FailedDeletion),
     }
 
 

@@ -1,0 +1,51 @@
+"""A leak of a whole fleet: the real command, beside what the rate limit at Vonage allows."""
+
+import json
+import os
+import subprocess
+import time
+from collections import Counter
+
+from bench.figures import Figure
+from bench.servers import ROTATOR, servers
+
+ACCOUNTS = 1000
+#: Of Vonage for one rotation without a grace.
+CALLS = 4
+#: Requests a second, the most that a configuration is meant for, and the workers that use it up.
+LIMIT, WORKERS = 100, 32
+
+
+def emergency(accounts: int = ACCOUNTS) -> list[Figure]:
+    """Rotate a fleet of which every secret leaked, from the command's start to its end."""
+    environ = os.environ | {
+        "ROTATOR_VONAGE__MAX_REQUESTS_PER_SECOND": str(LIMIT),
+        "ROTATOR_DAEMON__CONCURRENCY": str(WORKERS),
+    }
+    with servers("100ms", "5ms", accounts=accounts) as simulated:
+        command = [*ROTATOR, "--config", str(simulated.config), "rotate-now", "--all"]
+        began = time.perf_counter()
+        done = subprocess.run(
+            [*command, "--compromised", "--yes", "--json"],
+            env=environ,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        seconds = time.perf_counter() - began
+        calls, _ = simulated.requests()
+    outcomes = Counter(each["outcome"] for each in json.loads(done.stdout))
+    if outcomes != {"completed": accounts}:
+        raise RuntimeError(outcomes)
+    what = f"{accounts} leaked secrets, {LIMIT} requests a second"
+    return [
+        Figure(
+            section="emergency",
+            what=f"{what} / what the limit allows",
+            unit="s",
+            ours=seconds,
+            # It starts with one second's requests.
+            floor=(accounts * CALLS - LIMIT) / LIMIT,
+            aim="at most 1.1",
+        ),
+        Figure(section="emergency", what=f"{what}: calls of each", unit="", ours=calls / accounts),
+    ]

@@ -1,0 +1,43 @@
+"""How a run over several accounts ends: what is done, what is not, and how to go on."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from rotator.cli import several
+from rotator.model import Outcome, PassResult
+
+
+def verdict(results: Sequence[PassResult]) -> str:
+    """Return how many of the leaked secrets are dead, and which ones are not; "" for none."""
+    leaked = [each for each in results if each.old_secret_id or not is_dead(each)]
+    alive = [each for each in leaked if not is_dead(each)]
+    if not leaked:
+        return ""
+    dead, plural = len(leaked) - len(alive), "" if len(leaked) == 1 else "s"
+    said = f"{dead} of {len(leaked)} leaked secret{plural} {'is' if dead == 1 else 'are'} dead"
+    if not alive:
+        return said
+    names = several.listed(f"{each.account} ({_reason(each)})" for each in alive)
+    return f"{said}; {len(alive)} {'is' if len(alive) == 1 else 'are'} not: {names}"
+
+
+def is_dead(result: PassResult) -> bool:
+    """Return whether the account's old secret is certainly of no use to anybody."""
+    return result.outcome is Outcome.COMPLETED
+
+
+def _reason(result: PassResult) -> str:
+    return result.error.code if result.error else result.outcome.value
+
+
+def command_to_go_on(context: typer.Context, began_at: str | None) -> str:
+    """Return this command line, which does what is left of it when it is given once more.
+
+    `began_at` is since when it is done; None where the command itself finds what is left.
+    """
+    words = [context.find_root().info_name or "", *sys.argv[1:]]
+    is_told = any(word.partition("=")[0] == "--before" for word in words)
+    return shlex.join(words if is_told or not began_at else [*words, "--before", began_at])

@@ -1,0 +1,43 @@
+"""What is said at the end of a leak."""
+
+from dataclasses import replace
+
+import pytest
+
+from rotator.cli.closing import verdict
+from rotator.errors import StoreSealed
+from rotator.model import Outcome, PassResult
+from rotator.rotation.result import failure, result_of
+from tests.support.samples import account, rotation
+
+DEAD = result_of(account("a"), Outcome.COMPLETED, rotation())
+ALIVE = failure(account("b"), rotation(), StoreSealed())
+WAITING = result_of(account("c"), Outcome.AWAITING_DELETION, rotation())
+#: Consumers had none before.
+FIRST = replace(DEAD, old_secret_id=None)
+
+
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        ([DEAD], "1 of 1 leaked secret is dead"),
+        ([DEAD, DEAD, FIRST], "2 of 2 leaked secrets are dead"),
+        ([FIRST], ""),
+        ([DEAD, ALIVE], "1 of 2 leaked secrets is dead; 1 is not: b (vault-sealed)"),
+        (
+            [replace(ALIVE, old_secret_id=None), WAITING],
+            "0 of 2 leaked secrets are dead; 2 are not: b (vault-sealed), c (awaiting-deletion)",
+        ),
+    ],
+)
+def test_what_is_not_dead_is_named(results: list[PassResult], said: str) -> None:
+    """Whatever did not come to its end counts as alive."""
+    assert verdict(results) == said
+
+
+def test_a_sentence_names_the_first_only() -> None:
+    """The document has all of them."""
+    said = verdict([replace(ALIVE, account=f"a{number}") for number in range(25)])
+
+    assert said.endswith("a19 (vault-sealed) and 5 more")
+    assert "a20" not in said
