@@ -72,6 +72,6 @@ class Verdict:
 
     def document(self) -> dict[str, Any]:
         """Return the verdict for programs, and for rotator as the gate's caller."""
-        unknown = {"consumers": None, "converged": None, "behind": []}
+        unknown: dict[str, Any] = {"consumers": None, "converged": None, "behind": []}
         counted = self.convergence.document() if self.convergence else unknown
         return {"open": self.is_open, "reason": self.reason, **counted}

@@ -40,7 +40,7 @@ def content(text: str, code: int = 200, **headers: str) -> Answer:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(code)
         for name, value in {"Content-Length": str(len(text.encode())), **headers}.items():
-            handler.send_header(name, value)
+            handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         # Whoever has read enough hangs up.
         with suppress(OSError):
