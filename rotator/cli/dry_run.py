@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: mount and path of the entry, the version that Vault must have for the write to succeed (0 for no
 #: entry), the version that is read back, the secret that is deleted, and the earliest time.
 _FACTS = ("path", "check_and_set", "vault_version", "secret_id", "due_at")
+#: Characters for the name of a step; there are more only if a longer one is among them.
+_WIDTH = 7
 
 
 def describe(action: Action, facts: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -79,8 +81,10 @@ class Plan:
         """Yield the whole plan, line by line."""
         yield f"{self.account.name}: {self._headline()}"
         yield f"  replaces {self._predecessor()}"
-        for number, step in enumerate(self.steps(), start=1):
-            yield f"  {number:2}  {step['step']:7} {step['what']}"
+        steps = self.steps()
+        width = max([_WIDTH, *(len(step["step"]) for step in steps)])
+        for number, step in enumerate(steps, start=1):
+            yield f"  {number:2}  {step['step']:{width}} {step['what']}"
         yield f"  calls to Vonage: {self.calls()}"
         for secret_id in self.undecided():
             which = f"secret {secret_id} ({self._role(secret_id)})"

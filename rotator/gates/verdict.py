@@ -63,7 +63,7 @@ class Verdict:
             behind=tuple(bounded(each.name) for each in behind[:MOST_NAMES]),
         )
         lags = (f"{bounded(each.name)} ({each.lag})" for each in behind)
-        counted = f"{convergence.converged} of {len(consumers)} consumers use the new secret"
+        counted = convergence.counted
         reason = f"{counted}; not yet: {named(lags, len(behind))}" if behind else counted
         if not consumers:
             reason = "there is no consumer to ask"
@@ -72,11 +72,6 @@ class Verdict:
 
     def document(self) -> dict[str, Any]:
         """Return the verdict for programs, and for rotator as the gate's caller."""
-        found = self.convergence
-        return {
-            "open": self.is_open,
-            "reason": self.reason,
-            "consumers": found.consumers if found else None,
-            "converged": found.converged if found else None,
-            "behind": list(found.behind) if found else [],
-        }
+        unknown: dict[str, Any] = {"consumers": None, "converged": None, "behind": []}
+        counted = self.convergence.document() if self.convergence else unknown
+        return {"open": self.is_open, "reason": self.reason, **counted}

@@ -1,7 +1,6 @@
 """Runs a command: no shell, a clean environment, bounded in time and output."""
 
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -11,40 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 from rotator.errors import Stopping
-from rotator.hooks.answer import Answer, failed
-from rotator.model.redaction import MASK, printable, redact
-
-#: The name of a secret, unless it ends as that of an id or a location. Matched once per run of its
-#: characters, up to the end of the run only: of "secret-secret-…", trying every start and every end
-#: takes half a minute, in which no other thread runs.
-_NAME = (
-    r"(?<![\w-])[\w-]*(?:secret|token|passw(?:or)?d)"
-    r"(?![\w-]*(?:ids?|file|path|field|version)\b)[\w-]*+"
-)
-
-#: What looks like a secret. The first group stays, so that the reason remains useful.
-_SECRETS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        # HTTP credentials.
-        r"(?i)(\b(?:basic|bearer)\s+)[\w+/=.~-]+",
-        # Vault's tokens, in the format since 1.10 and in the former one.
-        r"(\b)hv[sbr]\.[\w-]+",
-        r"(\b)[sbr]\.[A-Za-z0-9]{20,}",
-        # Signed tokens of platforms (RFC 7519).
-        r"(\b)eyJ[\w-]+\.[\w.-]+",
-        # A password in a URL.
-        r"(://[^/\s:@]*:)[^/\s@]+(?=@)",
-        # The value after such a name; without a digit it is a word.
-        rf"(?i)({_NAME}[\"']?\s*[=:]\s*[\"']?)(?=[^\s\"'&,;]*\d)[^\s\"'&,;]{{8,}}",
-        # Generated secrets, rotator's and others': a run of lower- and upper-case letters and
-        # digits.
-        r"(\b)(?=\w*[a-z])(?=\w*[A-Z])(?=\w*\d)[A-Za-z0-9]{16,}\b={0,2}",
-    )
-)
-
+from rotator.hooks.answer import ANSWER_LIMIT, Answer, convergence_in, failed, redact_output
+from rotator.model.redaction import printable
 
 #: How much of a command's standard error is kept, in bytes: its first line says why it failed.
 _OUTPUT_LIMIT = 4096
@@ -56,14 +26,6 @@ _POLL_SECONDS = 0.05
 _TERM_SECONDS = 3.0
 #: How much of the first line is shown, in characters.
 _LINE_LIMIT = 200
-
-
-def redact_output(text: str) -> str:
-    """Return a command's output with live values, and anything that looks like a secret, masked."""
-    text = redact(text)
-    for pattern in _SECRETS:
-        text = pattern.sub(rf"\1{MASK}", text)
-    return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,19 +50,20 @@ class Owner:
         return None
 
 
-def run(
+def run(  # noqa: PLR0913  # all but two by name
     command: Sequence[str],
     environment: Mapping[str, str],
     *,
     timeout: timedelta,
     should_stop: Callable[[], bool] = lambda: False,
     owner: Owner | None = None,
+    is_gate: bool = False,
 ) -> Answer:
     """Run a command to its end; it succeeds by exiting with 0.
 
-    It gets no input, its output is discarded, and the first line of its standard error is kept.
-    Once its time is up, its whole process group is killed. Processes that it leaves running on a
-    normal exit are not touched. It runs as `owner`, if given.
+    It gets no input, its output is discarded, unless it is a gate's, and the first line of its
+    standard error is kept. Once its time is up, its whole process group is killed. Processes that
+    it leaves running on a normal exit are not touched. It runs as `owner`, if given.
 
     Raises:
         Stopping: `should_stop` returned true. The process group was terminated, then killed.
@@ -111,7 +74,7 @@ def run(
             env=dict(environment),
             cwd="/",
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if is_gate else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             # Its own process group, so that it can be killed with all processes it started.
             start_new_session=True,
@@ -122,13 +85,14 @@ def run(
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no reason"
         return failed(f"it cannot be run: {reason.lower()}")
+    output = _Output(process)
     try:
-        deadline = time.monotonic() + timeout.total_seconds()
-        output, has_ended = _output(process, deadline, should_stop)
+        has_ended = output.read(time.monotonic() + timeout.total_seconds(), should_stop)
     except Stopping:
         _terminate(process)
         raise
     finally:
+        output.close()
         # Also if this process is interrupted.
         if process.returncode is None:
             _kill(process)
@@ -138,52 +102,69 @@ def run(
         text = f"killed by signal {-process.returncode}"
     else:
         text = f"exit status {process.returncode}"
-    has_succeeded = has_ended and not process.returncode
-    return Answer(succeeded=has_succeeded, text=f"{text}{_first_line(output)}")
+    return Answer(
+        succeeded=has_ended and not process.returncode,
+        text=f"{text}{_first_line(output.kept_of(process.stderr))}",
+        convergence=convergence_in(output.kept_of(process.stdout)),
+    )
 
 
-def _output(
-    process: subprocess.Popen[bytes], deadline: float, should_stop: Callable[[], bool]
-) -> tuple[bytes, bool]:
-    """Read its output until it ends or `deadline`; return the output and whether it ended.
+class _Output:
+    """What a command writes, of which the beginning is kept."""
 
-    Processes that it started may keep the pipe open indefinitely, so the pipe's end is not waited
-    for.
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._limits = {process.stderr: _OUTPUT_LIMIT, process.stdout: ANSWER_LIMIT}
+        self._kept = {pipe: b"" for pipe in self._limits if pipe}
+        self._selector = selectors.DefaultSelector()
+        for pipe in self._kept:
+            os.set_blocking(pipe.fileno(), False)
+            self._selector.register(pipe, selectors.EVENT_READ)
 
-    Raises:
-        Stopping: `should_stop` returned true meanwhile.
-    """
-    pipe = process.stderr
-    if pipe is None:
-        raise AssertionError
-    output = b""
-    with pipe, selectors.DefaultSelector() as selector:
-        os.set_blocking(pipe.fileno(), False)
-        selector.register(pipe, selectors.EVENT_READ)
+    def kept_of(self, pipe: IO[bytes] | None) -> bytes:
+        """Return what is kept of a pipe; nothing for none."""
+        return self._kept[pipe] if pipe else b""
+
+    def close(self) -> None:
+        """Close the pipes."""
+        self._selector.close()
+        for pipe in self._kept:
+            pipe.close()
+
+    def read(self, deadline: float, should_stop: Callable[[], bool]) -> bool:
+        """Read until the command ends or `deadline`; return whether it ended.
+
+        Processes that it started may keep a pipe open indefinitely, so the pipe's end is not waited
+        for.
+
+        Raises:
+            Stopping: `should_stop` returned true meanwhile.
+        """
         while True:
-            has_ended = process.poll() is not None
-            chunk = _read(pipe.fileno(), selector, wait=0.0 if has_ended else _POLL_SECONDS)
-            # Further output is read, so that the writer does not block, and discarded.
-            output = (output + chunk)[:_OUTPUT_LIMIT]
-            if has_ended and (not chunk or len(output) == _OUTPUT_LIMIT):
-                return output, True
+            has_ended = self._process.poll() is not None
+            has_more = self._read_ready(wait=0.0 if has_ended else _POLL_SECONDS)
+            if has_ended and not has_more:
+                return True
             if time.monotonic() >= deadline:
-                return output, has_ended
+                return has_ended
             if should_stop() and not has_ended:
                 raise Stopping
 
-
-def _read(descriptor: int, selector: selectors.BaseSelector, *, wait: float) -> bytes:
-    """Read available data, or wait up to `wait` seconds for it; empty where there is none."""
-    if not selector.get_map():
-        time.sleep(wait)
-        return b""
-    if not selector.select(wait):
-        return b""
-    chunk = os.read(descriptor, _CHUNK)
-    if not chunk:
-        selector.unregister(descriptor)
-    return chunk
+    def _read_ready(self, *, wait: float) -> bool:
+        """Read available data, or wait up to `wait` seconds; return whether more of it is kept."""
+        if not self._selector.get_map():
+            time.sleep(wait)
+        has_more = False
+        for key, _ in self._selector.select(wait):
+            pipe: IO[bytes] = key.fileobj  # type: ignore[assignment]  # what was registered
+            chunk = os.read(key.fd, _CHUNK)
+            if not chunk:
+                self._selector.unregister(pipe)
+            # Further output is read, so that the writer does not block, and discarded.
+            kept = (self._kept[pipe] + chunk)[: self._limits[pipe]]
+            has_more |= len(kept) > len(self._kept[pipe])
+            self._kept[pipe] = kept
+        return has_more
 
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:

@@ -11,7 +11,7 @@ from rotator.errors import Stopping
 from rotator.hooks.answer import Answer
 from rotator.hooks.payload import Payload
 from rotator.hooks.runner import HookRunner
-from rotator.model import Account, Rotation
+from rotator.model import Account, Rotation, ShutGate
 from rotator.model.notification import Delivery, Event, Hook, Notification, subscribers
 from rotator.model.redaction import redact
 from rotator.rotation.ports import Hooks
@@ -153,7 +153,7 @@ class HookDispatcher(Hooks):
         """See `Hooks.gates`."""
         return subscribers(self.hooks, Event.GATE, account.name)
 
-    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> ShutGate | None:
         """See `Hooks.ask`."""
         hook = next(hook for hook in self.hooks if hook.name == gate)
         notification = Notification(
@@ -167,7 +167,10 @@ class HookDispatcher(Hooks):
             vault_version=rotation.vault_version,
             since=rotation.verified_at,
         )
-        return self.call(hook, notification).reason
+        answer = self.call(hook, notification)
+        if answer.succeeded:
+            return None
+        return ShutGate(name=gate, reason=answer.text, convergence=answer.convergence)
 
     def call(self, hook: Hook, notification: Notification) -> Answer:
         """Call a hook once; return what comes back. Records nothing.

@@ -28,8 +28,11 @@ _COLOURS = {
     Event.BALANCE: "warning",
 }
 
-#: Severities by the account's state and by the event; all others are errors.
+#: Severities by code, by the account's state and by event, the first that is known; all others are
+#: errors.
 _SEVERITIES: dict[str | None, str] = {
+    # What leaked still works.
+    "broken-deletion": "critical",
     State.BROKEN: "critical",
     State.FAILING: "warning",
     Event.FAILED: "warning",
@@ -107,7 +110,8 @@ def _alert(payload: Payload, routing_key: str) -> dict[str, Any]:
     event: dict[str, Any] = {"routing_key": routing_key, "dedup_key": key[:_LONGEST_KEY]}
     if about.event is Event.RECOVERED:
         return event | {"event_action": "resolve"}
-    severity = _SEVERITIES.get(about.state) or _SEVERITIES.get(about.event, "error")
+    known = (_SEVERITIES.get(each) for each in (about.code, about.state, about.event))
+    severity = next(filter(None, known), "error")
     facts = payload.facts()
     return event | {
         "event_action": "trigger",

@@ -55,7 +55,7 @@ class Payload:
     #: Vault's namespace; "" for the root.
     namespace: str = ""
 
-    def facts(self) -> dict[str, str | int | None]:
+    def facts(self) -> dict[str, str | int | list[str] | None]:
         """Return all facts of the notification."""
         notification = self.notification
         return {
@@ -77,6 +77,9 @@ class Payload:
             "since": rfc3339(notification.since),
             "tries": notification.tries,
             "next_try_at": rfc3339(notification.next_try_at),
+            "consumers": notification.consumers,
+            "converged": notification.converged,
+            "behind": None if notification.behind is None else list(notification.behind),
             "component": notification.component,
             "host": notification.host,
         }
@@ -85,7 +88,7 @@ class Payload:
         """Return a command's whole environment; `environ` is rotator's own."""
         passed_on = {name: environ[name] for name in _PASSED_ON if environ.get(name)}
         own = {
-            f"ROTATOR_{name.upper()}": "" if fact is None else printable(str(fact))
+            f"ROTATOR_{name.upper()}": "" if fact is None else printable(_as_text(fact))
             for name, fact in self.facts().items()
         }
         return {"PATH": _PATH} | passed_on | own
@@ -114,3 +117,7 @@ class Payload:
             **facts,
         )
         return printable(sentence)
+
+
+def _as_text(fact: str | int | list[str]) -> str:
+    return ", ".join(fact) if isinstance(fact, list) else str(fact)

@@ -32,12 +32,13 @@ class HookRunner:
     def run(self, hook: Hook, payload: Payload, *, at: datetime) -> Answer:
         """Call `hook` with `payload` at the time `at`; return what comes back.
 
-        A command succeeds by exiting with 0, a webhook by answering 2xx. Blocks for the hook's
-        timeout at most.
+        A command succeeds by exiting with 0, a webhook by answering 2xx; a gate may say how many
+        consumers use the new secret. Blocks for the hook's timeout at most.
 
         Raises:
             Stopping: this process is to end; the hook may still have been called.
         """
+        is_gate = payload.notification.event is Event.GATE
         if hook.command:
             return command.run(
                 hook.command,
@@ -45,6 +46,7 @@ class HookRunner:
                 timeout=hook.timeout,
                 should_stop=self.should_stop,
                 owner=command.Owner.of(self.ledger_file),
+                is_gate=is_gate,
             )
         try:
             url, keys = address(hook), signing_keys(hook)
@@ -60,7 +62,14 @@ class HookRunner:
         if keys:
             headers |= signatures.headers_for(keys, _message_id(payload, at), body, at)
             headers["Rotator-Signature"] = webhook.signature(keys[0], body, at)
-        return webhook.post(url, body, headers, timeout=hook.timeout, should_stop=self.should_stop)
+        return webhook.post(
+            url,
+            body,
+            headers,
+            timeout=hook.timeout,
+            should_stop=self.should_stop,
+            is_gate=is_gate,
+        )
 
 
 def address(hook: Hook) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from rotator.errors import Stopping
-from rotator.hooks.answer import Answer, failed
+from rotator.hooks.answer import ANSWER_LIMIT, Answer, convergence_in, failed
 from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
 from rotator.network.signatures import SigningKey
 
@@ -16,15 +16,16 @@ _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
 
 
-def post(
+def post(  # noqa: PLR0913  # all but three by name
     url: str,
     body: bytes,
     headers: Mapping[str, str],
     *,
     timeout: timedelta,
     should_stop: Callable[[], bool] = lambda: False,
+    is_gate: bool = False,
 ) -> Answer:
-    """POST `body`; an answer of 2xx is success. Does not read the answer's body.
+    """POST `body`; an answer of 2xx is success. Reads the answer's body only if it is a gate's.
 
     `timeout` bounds the whole exchange, however slowly the other side sends. Redirects are not
     followed: the body would go to another host.
@@ -44,7 +45,7 @@ def post(
         reply = Client(Route(url)).send(
             HttpRequest(method="POST", target=target, headers=headers, body=body),
             left=lambda: ends_at - time.monotonic(),
-            limit=0,
+            limit=ANSWER_LIMIT if is_gate else 0,
             interrupt=stop,
         )
     except ExchangeFailed as error:
@@ -53,7 +54,11 @@ def post(
         return failed("its URL is not valid")
     status = reply.status
     more = ", and no redirect is followed" if status in _REDIRECTS else ""
-    return Answer(succeeded=status in _OK, text=f"answered {status}{more}")
+    return Answer(
+        succeeded=status in _OK,
+        text=f"answered {status}{more}",
+        convergence=convergence_in(reply.body or b"") if is_gate else None,
+    )
 
 
 def signature(key: SigningKey, body: bytes, at: datetime) -> str:

@@ -35,6 +35,7 @@ from rotator.model import (
     SubaccountState,
     Trouble,
 )
+from rotator.model.convergence import Convergence
 from rotator.model.trigger import TriggerRequest
 from rotator.rotation.ports import REQUESTED, AccountSnapshot, AccountSummary
 
@@ -68,12 +69,16 @@ def to_row(rotation: Rotation) -> Row:
         "delete_due_at": rotation.delete_due_at,
         **columns_of(rotation.identity),
         **{column: getattr(waiting, name) for name, column in _OF_WAITING.items()},
+        "gate_convergence": waiting.convergence and canonical_json(waiting.convergence.document()),
     }
 
 
 def from_row(row: RowMapping) -> Rotation:
     """Return the rotation in `row`."""
-    waiting = GateWait(**{name: row[column] for name, column in _OF_WAITING.items()})
+    waiting = GateWait(
+        convergence=_convergence_in(row["gate_convergence"]),
+        **{name: row[column] for name, column in _OF_WAITING.items()},
+    )
     return Rotation(
         step=Step(row["step"]),
         grace=timedelta(seconds=row["grace_seconds"]),
@@ -83,6 +88,13 @@ def from_row(row: RowMapping) -> Rotation:
         waiting=waiting if waiting != GateWait() else None,
         **{name: row[name] for name in _OF_ROTATION},
     )
+
+
+def _convergence_in(text: str | None) -> Convergence | None:
+    """Return what a gate counted; None for nothing, or where somebody else wrote it."""
+    with suppress(ValueError, RecursionError):
+        return Convergence.of(json.loads(text or "null"))
+    return None
 
 
 #: Columns of an account or a rotation: the fields of its identity.

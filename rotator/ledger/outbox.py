@@ -234,6 +234,9 @@ def _facts(new: NewEntry, rotation: Rotation | None, account: tables.AnyRow) -> 
             "old_secret_id": rotation.predecessor_id,
             "vault_version": rotation.vault_version,
         }
+    waiting = rotation.waiting if rotation else None
+    if waiting and waiting.convergence:
+        facts |= vars(waiting.convergence)
     return facts | (_trouble_facts(new, new.trouble, account) if new.trouble else {})
 
 
@@ -271,7 +274,8 @@ def notification_in(row: tables.AnyRow) -> Notification:
     """Return the notification in a row of a delivery."""
     known = json.loads(row["notice"])
     times = {key: datetime.fromisoformat(known[key]) for key in _TIMES if key in known}
-    return Notification(**known | times | {"event": Event(known["event"])})
+    behind = tuple(known["behind"]) if "behind" in known else None
+    return Notification(**known | times | {"event": Event(known["event"]), "behind": behind})
 
 
 _TIMES = ("at", "since", "next_try_at")

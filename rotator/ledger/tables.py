@@ -148,6 +148,8 @@ rotation = Table(
     Column("gate_reason", Text),
     Column("gate_since", Instant),
     Column("gate_retry_at", Instant),
+    #: What it counted, as JSON; null where it does not.
+    Column("gate_convergence", Text),
     Column("outcome", Text),
     Column("error_code", Text),
     Index("rotation_account", "account", "opened_at"),

@@ -228,13 +228,14 @@ class LedgerWriter(Leases):
             row = dict(locked(connection, name) or added(connection, name))
             if outbox.alert_state(row).get(event) == what:
                 return False
+            opened = _opened(connection, name)
             entry = NewEntry(
                 event=event.value if what else f"{event}-over",
                 step=None,
                 detail={"code": what, "why": why} if what else {},
                 trouble=trouble,
             )
-            change(connection, name, **self._append(connection, row, [entry], None, now))
+            change(connection, name, **self._append(connection, row, [entry], opened, now))
         return True
 
     def alerted(self, event: Event) -> set[str]:

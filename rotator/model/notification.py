@@ -155,6 +155,11 @@ class Notification:
     #: Tries in a row that failed, and the time of the next one.
     tries: int | None = None
     next_try_at: datetime | None = None
+    #: How many consumers the gate that is waited for has counted, how many of them use the new
+    #: secret, and names of the others.
+    consumers: int | None = None
+    converged: int | None = None
+    behind: tuple[str, ...] | None = None
     #: What cannot be used, and the host of the daemon that cannot use it.
     component: str | None = None
     host: str | None = None

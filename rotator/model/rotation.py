@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from rotator.model.account import Identity
 from rotator.model.actor import Actor
+from rotator.model.convergence import Convergence
 
 
 class Step(StrEnum):
@@ -128,6 +129,8 @@ class GateWait:
     shut_since: datetime | None = None
     #: When the daemon asks the gate again, or checks the window again.
     retry_at: datetime | None = None
+    #: How many consumers use the new secret, if the gate counts them.
+    convergence: Convergence | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,8 @@ class ShutGate:
     name: str
     #: The reason it gave, on one line.
     reason: str
+    #: How many consumers use the new secret, if it counts them.
+    convergence: Convergence | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -308,9 +308,13 @@ class AccountConditions(AccountTimes):
         )
         if waiting and waiting.gate:
             what = "the clock" if waiting.gate == CLOCK else f"gate {waiting.gate}"
+            why = f"waiting for {what} since {moment(waiting.shut_since)}: {waiting.reason}"
+            counted = waiting.convergence
+            # A gate's own words mostly have it, too.
+            is_told = counted is None or counted.counted in str(waiting.reason)
             condition = replace(
                 condition,
-                why=f"waiting for {what} since {moment(waiting.shut_since)}: {waiting.reason}",
+                why=why if is_told else f"{why} ({counted})",
                 since=waiting.shut_since,
                 next_try_at=waiting.retry_at,
             )

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.model import NEVER, Freeze, Hold, Rotation, State
+from rotator.model.convergence import Convergence
 from rotator.model.notification import PendingDelivery
 from rotator.model.times import rfc3339
 from rotator.model.trigger import TriggerRequest
@@ -126,15 +127,25 @@ class AccountStatus(AccountConditions):
                 hint = f"`rotator hooks test {each.hook}` shows what it answers"
                 yield f"{what} for {age_text(each.since, self.now)}{why}", hint
 
+    @property
+    def convergence(self) -> Convergence | None:
+        """How many consumers use the new secret, as the gate that is waited for counted them."""
+        waiting = self.opened.waiting if self.opened else None
+        return waiting.convergence if waiting else None
+
     def _gate_document(self) -> dict[str, Any] | None:
         waiting = self.opened.waiting if self.opened else None
         if waiting is None or waiting.gate is None:
             return None
+        counted = self.convergence
         return {
             "name": waiting.gate,
             "reason": waiting.reason,
             "since": rfc3339(waiting.shut_since),
             "next_try_at": rfc3339(waiting.retry_at),
+            "consumers": counted.consumers if counted else None,
+            "converged": counted.converged if counted else None,
+            "behind": list(counted.behind) if counted else None,
         }
 
     def _rotation_document(self, rotation: Rotation) -> dict[str, Any]:

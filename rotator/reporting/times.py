@@ -52,8 +52,7 @@ class AccountTimes:
     @property
     def changes_at(self) -> datetime | None:
         """The next time at which the conditions may change by the clock alone; None for never."""
-        rotation = self.opened
-        asked_for = self.summary.asked_for
+        rotation, asked_for = self.opened, self.summary.asked_for
         moments = (
             asked_for and asked_for.at + TOLERANCE,
             self.due_from,

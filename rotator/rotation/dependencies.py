@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from rotator.model import Account, Rotation, generation
+from rotator.model import Account, Rotation, ShutGate, generation
 from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NoObserver, Observer, Store
 from rotator.rotation.session import LedgerSession
 
@@ -40,7 +40,7 @@ class NoHooks(Hooks):
         del account
         return ()
 
-    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> ShutGate | None:
         """See `Hooks.ask`."""
         del account, rotation
         message = f"there is no gate {gate}"

@@ -34,7 +34,7 @@ from rotator.errors import (
     UnexpectedEntry,
     Withdrawn,
 )
-from rotator.model import Account, Outcome, Request, Rotation, ShutGate, Trouble
+from rotator.model import Account, Outcome, Request, Rotation, Trouble
 from rotator.model.retry import Backoff
 from rotator.rotation import identity
 from rotator.rotation.dependencies import Dependencies
@@ -303,10 +303,10 @@ class Pass:
         """Ask the gates in turn, until one is shut. Asking is no effect: it may be repeated."""
         self._commit()
         for gate in observed.observation.gates.names:
-            reason = self.dependencies.hooks.ask(self.account, self._open_rotation(), gate)
+            shut = self.dependencies.hooks.ask(self.account, self._open_rotation(), gate)
             self.session.renew()
-            if reason is not None:
-                shut, now = ShutGate(name=gate, reason=reason), self.dependencies.now()
+            if shut:
+                now = self.dependencies.now()
                 observed.observation = step.shut(observed.observation, shut, now)
                 return
         self._learn_from(step, observed)

@@ -22,6 +22,7 @@ from rotator.model import (
     Secret,
     SecretValue,
     SeenSecrets,
+    ShutGate,
     Step,
     Trouble,
     Written,
@@ -405,8 +406,8 @@ class Hooks(Protocol):
     def gates(self, account: Account) -> tuple[str, ...]:
         """Return the gates that must be open before a predecessor of `account` is deleted."""
 
-    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
-        """Ask one gate: None where it is open, else the reason why it is shut, on one line.
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> ShutGate | None:
+        """Ask one gate: None where it is open, else why it is shut.
 
         Blocks until the gate answers or times out. No answer means shut.
 

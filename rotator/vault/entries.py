@@ -80,7 +80,7 @@ def current_of(account: Account, version: int, fields: Fields) -> StoredCurrent:
     value = None if text is None else SecretValue(text)
     found = parse(_NoteFields, fields.get(NOTE_FIELD))
     note = Note(**dict(found)) if found else None
-    name, previous = _previous_in(account, fields, note)
+    name, previous = previous_in(account, fields, note)
     entry = CurrentEntry(
         version=version,
         note=note,
@@ -93,7 +93,7 @@ def current_of(account: Account, version: int, fields: Fields) -> StoredCurrent:
     return StoredCurrent(entry=entry, value=value, previous=previous, fields=fields)
 
 
-def _previous_in(
+def previous_in(
     account: Account, fields: Fields, note: Note | None
 ) -> tuple[str | None, SecretValue | None]:
     """Find the field with the replaced value: as the note names it, or the configuration.

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from rotator.application import Application
 from rotator.errors import RotatorError
-from rotator.hooks.command import redact_output
+from rotator.hooks.answer import redact_output
 from rotator.ledger.triggers import IdTaken, TooMany
 from rotator.model import Account, Actor
 from rotator.model.actor import LONGEST

@@ -72,7 +72,9 @@ def _next_deletion(status: AccountStatus, rotation: Rotation, deletion_at: datet
     if rotation.step is Step.PROVE:
         return _since("the deleted secret is tried until Vonage refuses it", rotation.deleted_at)
     if rotation.waiting and (gate := shut_gate(rotation)):
-        return _since(f"{_DELETION} waits {gate}", rotation.waiting.shut_since)
+        counted = rotation.waiting.convergence
+        found = f" ({counted.converged} of {counted.consumers} consumers)" if counted else ""
+        return _since(f"{_DELETION} waits {gate}{found}", rotation.waiting.shut_since)
     if deletion_at <= now and retry_at and retry_at > now:
         return Next(text=f"{_DELETION} is tried again {distance(retry_at, now)}", at=retry_at)
     if deletion_at <= now:

@@ -52,6 +52,10 @@ def test_a_rotation_waits_for_the_files_of_its_consumers(cli: CliFixture) -> Non
     assert account["gate"]["reason"].startswith(
         f"exit status 1: 0 of 2 consumers use the new secret; not yet: {names[0]}"
     )
+    assert account["why"].count("0 of 2 consumers") == 1
+    assert account["gate"]["consumers"] == 2
+    assert account["gate"]["converged"] == 0
+    assert account["gate"]["behind"] == list(map(str, names))
     assert asked.code == 1
     assert asked.json() == {
         "open": False,

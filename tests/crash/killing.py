@@ -85,6 +85,8 @@ class Ground:
     #: Number of the exchange that was chosen, with its server.
     chosen: Exchange | None = None
     broken: list[str] = field(default_factory=list)
+    #: Values of the secrets whose deletion was sent.
+    doomed: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     #: By each server's URL, the numbers of the requests that it is at, once they were looked at.
     under_way: dict[str, set[int]] = field(default_factory=dict)
@@ -99,9 +101,20 @@ class Ground:
         for server in (self.world.vonage, self.world.vault):
             server.observers.append(self._watcher(server))
 
-    def configure(self, *, grace: str = "0s", propagation_timeout: str = "30s") -> None:
+    def configure(
+        self,
+        *,
+        grace: str = "0s",
+        propagation_timeout: str = "30s",
+        prove_deletion: bool = False,
+        previous_field: str = "",
+    ) -> None:
         """Write the configuration."""
-        text = self.world.config(self.ledger_url, self.folder / "token", grace=grace)
+        token_file = self.folder / "token"
+        policy: dict[str, str | bool] = {"grace": grace, "prove_deletion": prove_deletion}
+        text = self.world.config(self.ledger_url, token_file, **policy)
+        kept = f'[[accounts]]\nprevious_field = "{previous_field}"\n'
+        text = text.replace("[[accounts]]\n", kept)
         vonage = f'[vonage]\npropagation_timeout = "{propagation_timeout}"\n'
         (self.folder / "config.toml").write_text(text.replace("[vonage]\n", vonage, 1))
 
@@ -174,8 +187,10 @@ class Ground:
             try:
                 if phase == "before":
                     self._check_intent(exchange)
+                    self._doom(exchange)
                 self.broken += self.world.violations()
                 self.broken += self._lost_values()
+                self.broken += self._left_values()
                 self._kill_if_chosen(server, phase, exchange)
             finally:
                 if phase == "before" and exchange is not self.chosen:
@@ -212,6 +227,25 @@ class Ground:
         newest = self.queries.history(name, limit=1)
         if not newest or newest[0].event != "intent" or newest[0].step not in steps:
             self.broken.append(f"{exchange.method} {exchange.path} without an intent")
+
+    def _doom(self, exchange: Exchange) -> None:
+        """Remember the value of a secret whose deletion was sent."""
+        if exchange.method == "DELETE":
+            self.doomed |= {
+                secret.value
+                for account in self.world.accounts
+                for secret in self.world.vonage.history(account.api_key)
+                if exchange.path.endswith(f"/secrets/{secret.id}")
+            }
+
+    def _left_values(self) -> list[str]:
+        """No value in an entry is that of a secret whose deletion was sent."""
+        return [
+            f"{account.name}: field {name} has the value of a secret that is being deleted"
+            for account in self.world.accounts
+            for name, value in (self.world.vault.read(account.vault_path) or {}).items()
+            if isinstance(value, str) and value in self.doomed
+        ]
 
     def _lost_values(self) -> list[str]:
         """Every secret that rotator made has its value in Vault for as long as it lives."""
@@ -262,7 +296,7 @@ def _effect_of(
         effects = {
             rf"^/accounts/{account.api_key}/secrets$": ("create",),
             rf"^/accounts/{account.api_key}/secrets/": ("delete", "evict"),
-            rf"/data/{account.vault_path}$": ("push",),
+            rf"/data/{account.vault_path}$": ("push", "withdraw"),
             rf"/data/rotator/pending/{account.name}$": ("stage",),
             rf"/destroy/rotator/pending/{account.name}$": ("clear",),
         }

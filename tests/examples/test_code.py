@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -99,6 +100,19 @@ def test_a_request_that_is_refused_is_repeated_with_the_new_secret(
     assert after == ([200, 200], site.secret_id())
     assert kept != site.secret_id()
     assert balances(site) == [200, 401, 200, 200]
+
+
+def test_requests_that_are_refused_together_read_vault_once(site: Site, program: str) -> None:
+    """None of them fails, and Vault does not get what Vonage got."""
+    log = site.folder / "audit.log"
+    with serving(site, program, {"VONAGE_MAX_AGE": NEVER}) as service:
+        assert service.status() == 200
+        assert site.outcome("rotate-now", ACCOUNT, "--grace", "0s") == "completed"
+        with site.server.audited(log), ThreadPoolExecutor(8) as threads:
+            statuses = list(threads.map(lambda _: service.status(), range(24)))
+
+    assert statuses == [200] * 24
+    assert log.read_text().count(f'"path":"secret/data/{ENTRY}"') == 2, "a request, its answer"
 
 
 def test_a_secret_that_is_refused_and_not_replaced_is_tried_once(site: Site, program: str) -> None:

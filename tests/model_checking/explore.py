@@ -297,6 +297,8 @@ class Search:
         ours = [secret.value for secret in world.live if secret.maker == "rotator"]
         if kept is None or ours != [kept.value]:
             self._fail("L1", f"completed, but {world.live} are left", log)
+        if kept and kept.previous is not None:
+            self._fail("L1", f"completed, but {kept.previous} is still beside {kept.value}", log)
         is_ours = world.staged and not neighbours.is_theirs(world.staged)
         if is_ours and not self._was_late(world):
             self._fail("L1", "completed, but something is pending", log)

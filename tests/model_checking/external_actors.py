@@ -6,7 +6,7 @@ from functools import partial
 from typing import Protocol
 
 from tests.model_checking import invariants
-from tests.model_checking.world import SLOTS, Issued, Kept, Rows, Staged, World
+from tests.model_checking.world import OTHER, SLOTS, Issued, Kept, Rows, Staged, World
 
 
 class Unaware(Protocol):
@@ -76,10 +76,28 @@ def _at_vault(world: World) -> dict[str, Callable[[], None]]:
         if secret.value != kept.value:
             edited = replace(kept, value=secret.value)
             found[f"writes the value of {secret.id}"] = partial(_keep, world, edited)
+    for name, edited in _at_previous(kept).items():
+        found[name] = partial(_keep, world, edited)
     for number, earlier in enumerate(world.current, 1):
         if earlier and earlier != kept:
             found[f"rolls back to version {number}"] = partial(_keep, world, earlier)
     return found
+
+
+def _at_previous(kept: Kept) -> dict[str, Kept]:
+    """Return what an outsider could make of the replaced value and its name, by what is done."""
+    if kept.previous is None or kept.note is None:
+        return {}
+    names = {
+        f"names {name} for the replaced value": replace(
+            kept, note=replace(kept.note, previous_field=name)
+        )
+        for name in ("api_secret", OTHER)
+    }
+    return names | {
+        "takes the replaced value away": replace(kept, previous=None),
+        "writes over the replaced value": replace(kept, previous="theirs"),
+    }
 
 
 def _add(world: World) -> None:
@@ -98,6 +116,8 @@ def _keep(world: World, kept: Kept | None) -> None:
         world.harmed |= {world.consumed.value}
     if kept and not world.works(kept.value):
         world.harmed |= {kept.value}
+    if kept and kept.previous:
+        world.doomed -= {kept.previous}
     world.current = (*world.current, kept)
 
 

@@ -33,15 +33,24 @@ from rotator.rotation.steps.base import Site
 HOME = str(Path(rotator.__file__).parent)
 #: From what age on nothing changes any more by getting older, in seconds.
 OLD = 200
-OLDEST = dict.fromkeys(("seen_at", "authenticated_at"), 61) | dict.fromkeys(
-    ("sent_at", "refused_since", "refused_at", "since", "last"), 80
+#: Since when a secret is dead, is not asked, but whether it is.
+OLDEST = (
+    {"dead_at": 0}
+    | dict.fromkeys(("seen_at", "authenticated_at"), 61)
+    | dict.fromkeys(
+        (
+            *("sent_at", "refused_since", "refused_at", "since", "last"),
+            *("deleted_at", "accepted_since", "accepted_at"),
+        ),
+        80,
+    )
 )
 #: A bare number beyond this is a point on the clock.
 CLOCK = 1e8
 #: Times that entries hold as texts.
-WRITTEN = frozenset({"verified_at"})
+WRITTEN = frozenset({"verified_at", "dead_at"})
 #: Counts that no rule tells apart from here on.
-ENOUGH = {"values_generated": MAX_GENERATED, "pauses": 0}
+ENOUGH = {"values_generated": MAX_GENERATED, "pauses": 0, "dead_after": 0, "seconds": 0}
 #: What no rule looks at, or what a described neighbour tells already. A lease either has most of
 #: its time left or has ended long ago, which the clock of the world tells.
 IGNORED = frozenset(
@@ -57,6 +66,7 @@ IGNORED = frozenset(
     }
     | {"closed_at", "reason", "fields", "lease_until", "retry_at", "rule"}
     | {"identity", "issuer", "vault_path"}
+    | {"previous_check", "old_valid_until", "next_rotation_at"}
     # Of a lease, all that is asked is whether its token is the newest one, which a process tells
     # of itself. Since when effects have failed is asked where the store is to be waited for, for
     # which explorations leave no time.

@@ -4,10 +4,12 @@
 world. The numbers tell the rules apart; a violation's message says what it found.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from rotator.model import Rotation
+from rotator.rotation.ports import NewEntry
 from tests.model_checking.neighbours import is_theirs
 from tests.model_checking.world import (
     SLOTS,
@@ -18,6 +20,7 @@ from tests.model_checking.world import (
     World,
     WriteCurrent,
     WritePending,
+    when,
 )
 
 #: The steps whose intent covers each kind of effect.
@@ -60,10 +63,15 @@ def before_effect(world: World, effect: Effect, sender: Sender) -> None:
     """Judge a request that is about to leave."""
     _is_intended(world, effect, sender.token)
     _is_not_held(world, effect)
+    _is_not_frozen(world, effect, sender)
     _lasts(world, effect)
     _is_not_anothers(world, effect)
     if isinstance(effect, DeleteSecret):
         _may_delete(world, effect.id, sender)
+        _has_left(world, effect.id)
+    if isinstance(effect, WriteCurrent):
+        _keeps_the_rest(world, effect)
+        _may_stay(world, effect, sender)
 
 
 def after_deletion(before: World, world: World, secret_id: str, unseen: frozenset[str]) -> None:
@@ -97,6 +105,8 @@ def always(world: World) -> None:
     kept = world.consumed
     if kept and not world.works(kept.value) and kept.value not in world.harmed:
         raise Violation("I1", "the value that consumers read does not authenticate")
+    if kept and kept.previous in world.doomed:
+        raise Violation("I14", f"{kept.previous} is beside the current value, and about to die")
     if not 1 <= len(world.live) <= SLOTS:
         raise Violation("I2", f"there are {len(world.live)} secrets")
     for secret in world.live:
@@ -107,11 +117,41 @@ def always(world: World) -> None:
         raise Violation("I6", f"a rotation that was pushed aborts: {rotation.abort_code}")
 
 
+def is_proof_due(
+    world: World, rotation: Rotation | None, entries: Sequence[NewEntry], refused: str | None
+) -> None:
+    """Judge what is recorded of a deletion's proof; `refused` is what Vonage refused last."""
+    events = {entry.event for entry in entries}
+    old_id = rotation.predecessor_id if rotation else None
+    if rotation is None or old_id is None:
+        return
+    if "dead-after" in events and (world.find(old_id) or refused != world.buried(old_id)):
+        raise Violation("I13", f"{old_id} is said to be dead, and Vonage has not refused it")
+    if "not-proven" in events and _is_kept(world, old_id):
+        raise Violation("I13", f"{old_id} is said to be unknown, and Vault has its value")
+    is_completed = rotation.outcome == "completed" and "closed" in events
+    is_settled = rotation.dead_at is not None or "not-proven" in events
+    if world.proves and is_completed and old_id != rotation.new_id and not is_settled:
+        raise Violation("I13", f"{old_id} was not tried after its deletion")
+
+
+def _is_kept(world: World, secret_id: str) -> bool:
+    """Return whether Vault has an older version with the value of that secret beside its note."""
+    older = world.current[-world.keeps : -1] if world.keeps else world.current[:-1]
+    return any(
+        kept.note.secret_id == secret_id and kept.value == kept.noted
+        for kept in older
+        if kept and kept.note
+    )
+
+
 def _is_intended(world: World, effect: Effect, token: int) -> None:
-    intent = world.intent
+    intent, covers = world.intent, COVERS[type(effect)]
+    if isinstance(effect, WriteCurrent) and effect.is_withdrawal:
+        covers = frozenset({"withdraw"})
     if token != world.token:
         raise Violation("I5", f"{effect} is sent by a process that has lost its lease")
-    if intent is None or intent.token != token or intent.step not in COVERS[type(effect)]:
+    if intent is None or intent.token != token or intent.step not in covers:
         raise Violation("I5", f"{effect} was not preceded by its intent: {intent}")
     if isinstance(effect, DeleteSecret) and intent.secret_id != effect.id:
         raise Violation("I5", f"{effect} is not the intended one: {intent}")
@@ -124,6 +164,21 @@ def _is_not_held(world: World, effect: Effect) -> None:
         raise Violation("I8", f"{effect} is sent, and the account is frozen")
     if hold and not (rotation and world.pushed == rotation.id):
         raise Violation("I8", f"{effect} is sent before the push, and the account is held")
+
+
+def _is_not_frozen(world: World, effect: Effect, sender: Sender) -> None:
+    """Judge a request that a change freeze forbids: it brings home what was sent, and that is all.
+
+    A value may be sent again that was perhaps sent before.
+    """
+    freeze, rotation = world.freeze, world.rotation
+    if freeze is None or not freeze.has(when(world.now)):
+        return
+    is_leaked = sender.is_in_a_hurry or (rotation and rotation.reason == "compromised")
+    is_begun = rotation is not None and rotation.opened_at < freeze.since
+    is_finishing = isinstance(effect, WriteCurrent | ClearPending | CreateSecret) and is_begun
+    if not is_leaked and not is_finishing:
+        raise Violation("I16", f"{effect} is sent in a change freeze")
 
 
 def _lasts(world: World, effect: Effect) -> None:
@@ -179,6 +234,40 @@ def _may_delete(world: World, secret_id: str, sender: Sender) -> None:
     if step == "delete" and secret_id == rotation.predecessor_id:
         _is_out_of_grace(world, rotation, sender.grace)
         _is_let_go(world, rotation, sender)
+
+
+def _has_left(world: World, secret_id: str) -> None:
+    """Judge a deletion by what consumers may try beside the current value."""
+    kept, secret = world.consumed, world.find(secret_id)
+    if kept and secret and kept.previous == secret.value:
+        raise Violation("I14", f"{secret_id} is about to be deleted, and its value is in Vault")
+
+
+def _keeps_the_rest(world: World, effect: WriteCurrent) -> None:
+    """Judge a write of the current entry by the fields that are not rotator's."""
+    base = world.current[-1] if world.current and effect.base == len(world.current) else None
+    if base is None:
+        return
+    kept = effect.kept
+    is_theirs = base.previous is not None and base.previous != base.previous_noted
+    if kept.other != base.other or (is_theirs and kept.previous != base.previous):
+        raise Violation("I15", f"{effect} takes away what others wrote: {base}")
+    if effect.is_withdrawal and (kept.value, kept.noted) != (base.value, base.noted):
+        raise Violation("I15", f"{effect} changes what consumers read: {base}")
+
+
+def _may_stay(world: World, effect: WriteCurrent, sender: Sender) -> None:
+    """Judge the value that a push keeps beside the new one."""
+    rotation, kept = world.rotation, world.consumed
+    previous, before = effect.kept.previous, kept.previous if kept else None
+    if previous is None or previous == before or rotation is None or kept is None:
+        return
+    is_leaked = sender.is_in_a_hurry or rotation.reason == "compromised"
+    if is_leaked or not rotation.grace or previous in world.doomed:
+        raise Violation("I14", f"{effect} keeps {previous}, which is to go")
+    is_current = effect.base != len(world.current) or previous == kept.value
+    if not is_current or effect.kept.previous == effect.kept.value:
+        raise Violation("I14", f"{effect} keeps {previous}, and consumers read {kept.value}")
 
 
 def _is_not_resting(world: World, secret_id: str, sender: Sender) -> None:

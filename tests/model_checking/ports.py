@@ -4,11 +4,11 @@ They stand in for the adapters and keep to the contracts in `rotator.rotation.po
 mean that nothing happened, and which that it may have.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rotator.errors import (
     Busy,
@@ -34,6 +34,7 @@ from rotator.model import (
     Rotation,
     Secret,
     SecretValue,
+    ShutGate,
     Step,
     Written,
 )
@@ -52,9 +53,12 @@ from rotator.rotation.ports import (
     StoredCurrent,
     StoredPending,
 )
+from rotator.vault.entries import current_fields, previous_in, without_previous
 from tests.model_checking.entries import contradiction, read
-from tests.model_checking.invariants import Violation
+from tests.model_checking.invariants import Violation, is_proof_due
 from tests.model_checking.world import (
+    FIELD,
+    OTHER,
     PARENT,
     ClearPending,
     CreateSecret,
@@ -111,6 +115,8 @@ class MemoryIssuer(Issuer):
         self._has_told = True
         self._world.heard(value, accepted=answer != "401")
         if answer == "401":
+            is_buried = any(secret.value == value for secret in self._world.graves)
+            self._process.refused = value if is_buried else None
             raise CredentialRefused
         self._process.saw("vonage")
         listed = self._world.live[:-1] if answer in (LAGS, OLD_LIST) else self._world.live
@@ -182,27 +188,27 @@ class MemoryStore(Store):
         """Read the newest version, or the one before, where a standby goes on lagging."""
         del written, seconds
         if account.name == "parent":
-            return _stored(1, Kept(value=PARENT, note=None, noted=None))
+            return _stored(account, 1, Kept(value=PARENT, note=None, noted=None))
         answer = self._read("read current", self._world.current_before)
         self._process.saw("vault")
         versions = self._world.current
         if answer == OLD_NEWS and self._world.current_before is not None:
             versions = self._world.current_before
         kept = versions[-1] if versions else None
-        return _stored(len(versions), kept) if kept else None
+        return _stored(account, len(versions), kept) if kept else None
 
     def read_version(
         self, account: Account, version: int, *, seconds: float | None = None
     ) -> StoredCurrent:
         """Read a certain version."""
-        del account, seconds
+        del seconds
         self._read("read version")
         versions = self._world.current
         is_off = self._world.keeps and version <= len(versions) - self._world.keeps
         kept = versions[version - 1] if version <= len(versions) and not is_off else None
         if kept is None:
             raise VersionMissing
-        return _stored(version, kept)
+        return _stored(account, version, kept)
 
     def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
         """Read what a write would replace."""
@@ -223,13 +229,27 @@ class MemoryStore(Store):
         before_send: BeforeSend,
     ) -> Written:
         """Write over `base`."""
-        del account
-        kept = Kept(value=value.reveal(), note=note, noted=value.reveal())
+        fields = current_fields(account, without_previous(base), value, note, base.value)
+        kept = _kept(account, fields, note, noted=value)
         is_by_hand = self._process.asked.adopts is not None
         effect = WriteCurrent(base=base.entry.version, kept=kept, is_by_hand=is_by_hand)
         self._write(effect, before_send)
         kept = replace(kept, ends="current" in self._world.ends)
         return Written(version=base.entry.version + 1, ends_at=end_of(kept))
+
+    def withdraw_previous(
+        self, account: Account, base: StoredCurrent, *, before_send: BeforeSend
+    ) -> tuple[StoredCurrent, Written]:
+        """Write over `base` what is left without the replaced value."""
+        note, version = base.entry.note, base.entry.version
+        if note is None or base.value is None:
+            raise AssertionError
+        note = replace(note, previous_field=None, previous_check=None)
+        kept = _kept(account, without_previous(base), note, noted=base.value)
+        self._write(WriteCurrent(base=version, kept=kept, is_withdrawal=True), before_send)
+        kept = replace(kept, ends="current" in self._world.ends)
+        stored = _stored(account, version + 1, kept)
+        return stored, Written(version=version + 1, ends_at=end_of(kept))
 
     def read_pending(self, account: Account) -> StoredPending:
         """Read what is pending."""
@@ -307,14 +327,14 @@ class MemoryHooks(Hooks):
         del account
         return self._world.gates
 
-    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> ShutGate | None:
         """Ask a gate; it may be shut as often as the world has it, and may take its time."""
         del account, rotation
         answer = self._process.at(f"ask {gate}", self._ways_to_open, "open, after a minute")
         if answer == "shut":
             self._world.shuts -= 1
             self._process.opened = frozenset()
-            return "shut"
+            return ShutGate(name=gate, reason="shut")
         if answer != "open":
             self._world.pass_time(LONG_ANSWER)
         self._process.opened |= {gate}
@@ -476,6 +496,7 @@ class MemoryLedger(Ledger):
             world.replay, world.unread = read(world.replay, world.unread), ()
             if found := contradiction(world.replay, rotation, entries, world.adopted_id):
                 raise Violation("I12", found)
+            is_proof_due(world, rotation, entries, self._process.refused)
         self._prolong()
 
     def _keep_adopted(self, entry: NewEntry, rotation: Rotation | None) -> None:
@@ -520,13 +541,31 @@ def _done() -> list[str]:
     return ["done"]
 
 
-def _stored(version: int, kept: Kept) -> StoredCurrent:
+def _stored(account: Account, version: int, kept: Kept) -> StoredCurrent:
     value = SecretValue(kept.value)
+    found = {account.secret_field: kept.value, FIELD: kept.previous, OTHER: kept.other}
+    fields = {name: text for name, text in found.items() if text is not None}
+    name, previous = previous_in(account, fields, kept.note)
     entry = CurrentEntry(
         version=version,
         note=kept.note,
         intact=bool(kept.note and kept.note.matches(value)),
         has_value=True,
         ends_at=end_of(kept),
+        previous=name,
+        is_previous_taken=account.previous_field in fields and account.previous_field != name,
     )
-    return StoredCurrent(entry=entry, value=value, fields={})
+    return StoredCurrent(entry=entry, value=value, fields=fields, previous=previous)
+
+
+def _kept(account: Account, fields: Mapping[str, Any], note: Note, *, noted: SecretValue) -> Kept:
+    """Return the version that has `fields`, but for the note."""
+    previous = fields.get(FIELD)
+    return Kept(
+        value=fields[account.secret_field],
+        note=note,
+        noted=noted.reveal(),
+        previous=previous,
+        previous_noted=previous if note.previous_field else None,
+        other=fields.get(OTHER),
+    )

@@ -154,6 +154,8 @@ class Process:
     token: int = 0
     #: Gates that it found open, since it found one shut.
     opened: frozenset[str] = frozenset()
+    #: The value of a revoked secret that Vonage refused last.
+    refused: str | None = None
     is_over: bool = False
     calls: int = 0
 
@@ -263,6 +265,9 @@ class Process:
         self.world.intent = None
         if answer == "refused":
             raise refused
+        if isinstance(effect, DeleteSecret) and self.accounts["account"].previous_field:
+            doomed = self.world.find(effect.id)
+            self.world.doomed |= {doomed.value} if doomed else frozenset()
         if answer == "late":
             self.world.lates -= 1
             until = math.inf if self.world.is_patient else self.world.now + PATIENCE
@@ -417,7 +422,7 @@ class Process:
 
     def _brief(self) -> str:
         world = self.world
-        seen = (sorted(self.unseen), sorted(self.opened))
+        seen = (sorted(self.unseen), sorted(self.opened), self.refused)
         lease = (self.token == world.token, world.intent is not None)
         elder = f"{self.elder._brief()}{self.elder.left}" if self.elder else ""
         return f"{self.asked}{seen}{lease}{elder}"

@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.ledger.deletions import Deletion
-from rotator.model import Account, Note, OnForeign, Request, Rotation, SecretValue, Step
-from tests.model_checking.explore import Scenario
+from rotator.model import Account, Freeze, Note, OnForeign, Request, Rotation, SecretValue, Step
+from tests.model_checking.explore import LATER, Scenario
 from tests.model_checking.operators import OPERATOR
 from tests.model_checking.ports import PATIENCE
 from tests.model_checking.process import Adopts, Asked, Bounds
-from tests.model_checking.world import BEGIN, Issued, Kept, World, when
+from tests.model_checking.world import BEGIN, FIELD, Issued, Kept, World, when
 from tests.support.samples import account, policy, rotation
 
 NONE = timedelta(0)
@@ -43,9 +43,31 @@ def tidy(**more: Any) -> World:  # noqa: ANN401  # any of its facts
     return replace(World(live=(FIRST,), current=(kept(FIRST),)), **more)
 
 
+def beside(secret: Issued, replaced: Issued, rotation_id: str) -> Kept:
+    """Return the current entry as a rotation leaves it that keeps what it replaced."""
+    made, previous = kept(secret, rotation_id), SecretValue(replaced.value)
+    note = made.note.keeping(previous, FIELD) if made.note else None
+    return replace(
+        made, note=note, previous=replaced.value, previous_noted=replaced.value, other="theirs"
+    )
+
+
 def undone(orphan: Issued) -> Rotation:
     """Return a rotation that failed and left a secret behind."""
     return _rotation(step=Step.ABORT, closed_at=when(BEGIN), new_id=orphan.id, outcome="failed")
+
+
+def _replaced(old: Issued, new: Issued) -> Rotation:
+    """Return a rotation that was completed while its predecessor lived on, or was restored."""
+    rotation = _rotation(
+        step=Step.COMPLETE,
+        closed_at=when(BEGIN),
+        new_id=new.id,
+        vault_version=2,
+        verified_at=when(BEGIN),
+        outcome="completed",
+    )
+    return replace(rotation, predecessor_id=old.id)
 
 
 def _rotation(**facts: Any) -> Rotation:  # noqa: ANN401  # of `Rotation`
@@ -68,8 +90,13 @@ def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
     return replace(world, begun=BEGIN, **more)
 
 
-def accounts(
-    *, grace: timedelta = NONE, managed_by: str = "", on_foreign: OnForeign = OnForeign.REFUSE
+def accounts(  # all by name
+    *,
+    grace: timedelta = NONE,
+    managed_by: str = "",
+    on_foreign: OnForeign = OnForeign.REFUSE,
+    prove_deletion: bool = False,
+    previous_field: str = "",
 ) -> dict[str, Account]:
     """Return the configured accounts."""
     one = account(
@@ -77,7 +104,8 @@ def accounts(
         managed_by,
         vault_path="account",
         pending_path="pending/account",
-        policy=policy(grace=grace, on_foreign=on_foreign),
+        previous_field=previous_field,
+        policy=policy(grace=grace, on_foreign=on_foreign, prove_deletion=prove_deletion),
     )
     return {"account": one, "parent": replace(one, name="parent", managed_by="")}
 
@@ -459,6 +487,80 @@ HELD = Scenario(
     accounts=accounts(),
     bounds=Bounds(faults=0),
 )
+UNNOTED_ENTRY = replace(kept(FIRST), note=None, noted=None)
+PROVED = Scenario(
+    name="a deletion that is proved",
+    worlds=(tidy(proves=True), tidy(proves=True, current=(UNNOTED_ENTRY,))),
+    accounts=accounts(prove_deletion=True),
+)
+PROVED_SLOWLY = Scenario(
+    name="a deletion that is proved, while news of it spreads slowly",
+    worlds=(tidy(proves=True, spread=PATIENCE, lingers=True),),
+    accounts=accounts(prove_deletion=True),
+    bounds=Bounds(faults=0),
+)
+PROVED_GRACE = Scenario(
+    name="a deletion that is proved, after a grace that is cut short, in two rotations",
+    worlds=(tidy(proves=True),),
+    accounts=accounts(grace=GRACE, prove_deletion=True),
+    asked=(ASKED, HURRIED, COMPROMISED),
+    bounds=Bounds(faults=0),
+    rotations=2,
+)
+PROVED_MEDDLED = Scenario(
+    name="a deletion that is proved, and an outsider",
+    worlds=(
+        tidy(proves=True, outsiders=1, lingers=True, spread=PATIENCE),
+        tidy(proves=True, outsiders=1, current=(UNNOTED_ENTRY,)),
+        tidy(proves=True, outsiders=1, keeps=1),
+    ),
+    accounts=accounts(grace=GRACE, prove_deletion=True),
+    bounds=Bounds(faults=0),
+)
+PROVED_MANAGED = Scenario(
+    name="a deletion that is proved, an outsider, and a parent's credential",
+    worlds=(tidy(proves=True, outsiders=1, current=(UNNOTED_ENTRY,)),),
+    accounts=accounts(managed_by="parent", prove_deletion=True),
+    bounds=Bounds(faults=0),
+)
+PROVED_LATE = Scenario(
+    name="a deletion that is proved, and a request that arrives late",
+    worlds=(tidy(proves=True, lates=1, lingers=True, spread=PATIENCE, lists_revoked=True),),
+    accounts=accounts(prove_deletion=True),
+)
+#: What was begun before it is met in it, at whatever step, and what is met in it then after it.
+FREEZE = Freeze(since=when(BEGIN + LATER / 2), until=when(BEGIN + LATER * 3 / 2), reason="audit")
+
+
+def frozen(grace: timedelta = NONE) -> dict[str, Account]:
+    """Return the configured accounts, for which that freeze is configured."""
+    return {
+        name: replace(each, policy=replace(each.policy, freezes=(FREEZE,)))
+        for name, each in accounts(grace=grace).items()
+    }
+
+
+FROZEN = Scenario(
+    name="a change freeze",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=frozen(),
+    asked=(ASKED, RESUMED),
+    bounds=Bounds(faults=0),
+)
+FROZEN_GRACE = Scenario(
+    name="a change freeze in which a grace ends, or is cut short",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=frozen(GRACE),
+    asked=(ASKED, HURRIED),
+    bounds=Bounds(faults=0),
+)
+FROZEN_LEAKED = Scenario(
+    name="a value that leaked in a change freeze",
+    worlds=(tidy(freeze=FREEZE),),
+    accounts=frozen(),
+    asked=(ASKED, COMPROMISED),
+    bounds=Bounds(faults=0),
+)
 BARE = World(live=(FOREIGN,), current=())
 FOUND = Scenario(
     name="a subaccount that was found, and a first secret",
@@ -509,6 +611,57 @@ FOUND_RESTORED = Scenario(
     bounds=Bounds(faults=0),
     rotations=2,
 )
+BOTH = accounts(grace=GRACE, previous_field=FIELD)
+OWN = replace(kept(FIRST), other="theirs")
+KEPT = Scenario(
+    name="the old value beside the new one",
+    worlds=(tidy(current=(OWN,), lates=1),),
+    accounts=BOTH,
+)
+KEPT_MEDDLED = Scenario(
+    name="the old value beside the new one, and an outsider",
+    worlds=(
+        tidy(current=(OWN,), outsiders=1),
+        tidy(current=(replace(OWN, previous="theirs"),), outsiders=1),
+    ),
+    accounts=BOTH,
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
+KEPT_EVICTED = Scenario(
+    name="an old value beside the current one, whose secret is to be evicted",
+    worlds=(
+        tidy(
+            live=(SECOND, FIRST),
+            current=(OWN, beside(SECOND, FIRST, "r#002")),
+            closed=(_replaced(FIRST, SECOND),),
+        ),
+    ),
+    accounts=BOTH,
+)
+KEPT_LEAKED = Scenario(
+    name="an old value beside the new one, and one that leaked",
+    worlds=(tidy(current=(OWN,)),),
+    accounts=BOTH,
+    asked=(ASKED, COMPROMISED),
+    bounds=Bounds(faults=0),
+    rotations=2,
+)
+KEPT_STANDBY = Scenario(
+    name="the old value beside the new one, and a standby of Vault that lags",
+    worlds=(tidy(current=(OWN,), lags=1),),
+    accounts=BOTH,
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
+KEPT_ADOPTED = Scenario(
+    name="an operator who adopts a secret while the old value is beside the new one",
+    worlds=(tidy(current=(OWN,), adoptions=1),),
+    accounts=BOTH,
+    asked=(ASKED, *ADOPTIONS),
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
 ALL = (
     PLAIN,
     LATE,
@@ -534,6 +687,15 @@ ALL = (
     GATED_REPLACED,
     GATED_LEAKED,
     HELD,
+    PROVED,
+    PROVED_SLOWLY,
+    PROVED_GRACE,
+    PROVED_MEDDLED,
+    PROVED_MANAGED,
+    PROVED_LATE,
+    FROZEN,
+    FROZEN_GRACE,
+    FROZEN_LEAKED,
     FOUND,
     FOUND_SLUGGISH,
     FOUND_LATE,
@@ -562,5 +724,11 @@ ALL = (
     ADOPTED_AGAIN,
     ADOPTED_FORGOTTEN,
     ABANDONED,
+    KEPT,
+    KEPT_MEDDLED,
+    KEPT_EVICTED,
+    KEPT_LEAKED,
+    KEPT_STANDBY,
+    KEPT_ADOPTED,
     *LARGER,
 )

@@ -18,12 +18,15 @@ import structlog
 
 import rotator.rotation.passes
 import rotator.rotation.session
-from rotator.model import Rotation
+from rotator.model import Account, Note, Request, Rotation
+from rotator.rotation.observation import Observation
 from rotator.rotation.protocol import decide
+from rotator.rotation.steps import publish
 from rotator.rotation.steps.base import Action
-from rotator.rotation.steps.bookkeeping import Refuse
+from rotator.rotation.steps.bookkeeping import Close, Refuse
 from rotator.rotation.steps.issue import Create, Probe
 from rotator.rotation.steps.prepare import Evict, Open, Stage
+from rotator.rotation.steps.prove import Prove
 from rotator.rotation.steps.publish import Push, Verify
 from rotator.rotation.steps.retire import Delete, Notify, Wait
 from tests.model_checking import operators, scenarios
@@ -39,10 +42,18 @@ BRIEF = (
     scenarios.LEAKED,
     scenarios.ADOPTED,
     scenarios.GATED_TWICE,
+    scenarios.FROZEN,
     scenarios.FOUND_SLUGGISH,
     scenarios.FOUND_FULL,
     scenarios.FOUND_FORGOTTEN,
     scenarios.ENDING_TROUBLED,
+    scenarios.PROVED,
+    scenarios.PROVED_SLOWLY,
+    scenarios.KEPT,
+    scenarios.KEPT_EVICTED,
+    scenarios.KEPT_LEAKED,
+    scenarios.KEPT_STANDBY,
+    scenarios.KEPT_ADOPTED,
 )
 
 Decide = Callable[..., Action]
@@ -215,11 +226,24 @@ def without_telling(*arguments: object, **named: object) -> Action:
     return action
 
 
+def without_proof(*arguments: object, **named: object) -> Action:
+    """Take a deletion for done once Vonage says so."""
+    action, _ = _decided(arguments, named)
+    return Close() if isinstance(action, Prove) else action
+
+
 def without_minding_a_freeze(*arguments: object, **named: object) -> Action:
     """Finish what has pushed, whatever the operator says."""
     account, observation, request = arguments
     if observation.ledger.hold and observation.rotation:  # type: ignore[attr-defined]
         observation = but(observation, hold=None)  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
+
+
+def without_minding_a_change_freeze(*arguments: object, **named: object) -> Action:
+    """Delete in a change freeze what nobody has to wait for otherwise."""
+    account, observation, request = arguments
+    account = replace(account, policy=replace(account.policy, freezes=()))  # type: ignore[type-var, attr-defined]
     return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
@@ -255,6 +279,14 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
     return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
+def without_withdrawing(*arguments: object, **named: object) -> Action:
+    """Delete a secret though its value is still beside the current one."""
+    account, observation, request = arguments
+    if entry := observation.current.entry:  # type: ignore[attr-defined]
+        observation = but(observation, current=replace(entry, previous=None))  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wrong", "scenario"),
     [
@@ -277,12 +309,16 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
         (without_minding_an_end, scenarios.ENDING),
         (without_minding_a_pending_end, scenarios.ENDING),
         (without_telling, scenarios.GATED),
+        (without_proof, scenarios.PROVED),
         (without_minding_a_freeze, scenarios.HELD),
+        (without_minding_a_change_freeze, scenarios.FROZEN),
         pytest.param(without_finishing, scenarios.HELD, marks=pytest.mark.slow),
         (with_a_stranger_as_predecessor, scenarios.FOUND_REPLACED),
         pytest.param(without_minding_a_restored_ledger, scenarios.RESTORED, marks=pytest.mark.slow),
         (without_asking_for_whom, scenarios.NEIGHBOUR),
         (without_asking_which_ledger, scenarios.FORGOTTEN),
+        (without_withdrawing, scenarios.KEPT),
+        (without_withdrawing, scenarios.KEPT_EVICTED),
     ],
 )
 def test_a_wrong_rule_is_found(
@@ -321,6 +357,37 @@ def test_an_effect_without_a_last_look_is_found(
 
     with pytest.raises(Violation):
         Search(scenario).explore()
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["dead", "unknown"])
+def test_a_proof_without_a_try_is_found(monkeypatch: pytest.MonkeyPatch, *, found: bool) -> None:
+    """Neither is a secret dead that Vonage has not refused, nor unknown while Vault has it."""
+    monkeypatch.setattr(Prove, "perform", lambda *_: found)
+
+    with pytest.raises(Violation, match="I13"):
+        Search(scenarios.PROVED).explore()
+
+
+def test_a_field_that_is_known_by_its_name_alone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A note that somebody changed would cost a field that is not rotator's."""
+    monkeypatch.setattr(Note, "keeps", lambda *_: True)
+
+    with pytest.raises(Violation, match="I15"):
+        Search(scenarios.KEPT_MEDDLED).explore()
+
+
+def test_a_value_that_leaked_and_is_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to go at once is not put where consumers may try it."""
+
+    def without_minding_a_leak(
+        account: Account, _observation: Observation, rotation: Rotation, _request: Request
+    ) -> bool:
+        return bool(account.previous_field and rotation.predecessor_id)
+
+    monkeypatch.setattr(publish, "keeps_previous", without_minding_a_leak)
+
+    with pytest.raises(Violation, match="I14"):
+        Search(scenarios.KEPT_LEAKED).explore()
 
 
 def _decided(arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Action, Rotation | None]:

@@ -23,6 +23,7 @@ from rotator.ledger.replay import Replay
 from rotator.model import (
     ABANDONED,
     NOTHING_WRITTEN,
+    Freeze,
     Hold,
     Note,
     PendingEntry,
@@ -39,6 +40,8 @@ BEGIN = 1_600_000_000.0
 #: The parent account's credential. Nothing happens to it.
 PARENT = "v#parent"
 SLOTS = 2
+#: The fields of the current entry for the replaced value, if it is kept, and for someone else's.
+FIELD, OTHER = "api_secret_previous", "team"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,11 @@ class Kept:
     noted: str | None
     #: Vault removes it by itself some day.
     ends: bool = False
+    #: What is in the field for the replaced value, and what was when the note was written.
+    previous: str | None = None
+    previous_noted: str | None = None
+    #: What is in a field that is not rotator's.
+    other: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +106,8 @@ class WriteCurrent:
     kept: Kept
     #: An operator adopts it.
     is_by_hand: bool = False
+    #: Only the replaced value is taken out of it.
+    is_withdrawal: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +179,8 @@ class World:
     intent: Intent | None = None
     #: Who holds the account.
     hold: Hold | None = None
+    #: The change freeze that the configuration has for the account.
+    freeze: Freeze | None = None
     #: What the ledger's entries say, which its rows must not differ from.
     replay: Replay = field(default_factory=Replay)
     #: What was recorded since, for the replay to take in before it is asked.
@@ -232,8 +244,14 @@ class World:
     harmed: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     pushed: str | None = None
+    #: Values of the secrets whose deletion was sent; without those that an outsider put back into
+    #: the current entry since. Only where replaced values are kept there.
+    doomed: frozenset[str] = frozenset()
     #: The rotation that the hooks were told of.
     told: str | None = None
+    #: Deletions are to be proved; and the secrets that were revoked.
+    proves: bool = False
+    graves: tuple[Issued, ...] = ()
     completed: int = 0
     #: The secret that was replaced last, and until when, by Vonage's clock, consumers may go on
     #: using it.
@@ -288,6 +306,10 @@ class World:
         """Return the live secret with that id."""
         return next((secret for secret in self.live if secret.id == secret_id), None)
 
+    def buried(self, secret_id: str) -> str | None:
+        """Return the value of a secret that was revoked."""
+        return next((secret.value for secret in self.graves if secret.id == secret_id), None)
+
     def works(self, value: str | None) -> bool:
         """Whether consumers can use `value`, whichever of Vonage's servers they ask."""
         secret = self.issued(value) if value else None
@@ -321,6 +343,7 @@ class World:
         What may yet happen is left to `left`, and what the ledger may go back to, to `text_of`.
         """
         stored = {version.value for version in (*self.current, *self.pending) if version}
+        stored |= {version.previous for version in self.current if version and version.previous}
         values = stored | {secret.value for secret in self.live}
         listable = self._ids | {self.lingering.id} if self.lingering else self._ids
         staged = self.staged
@@ -329,9 +352,11 @@ class World:
             describe((self.in_flight, self.lingering, self.adopted_id, self.adopted_base_version)),
             describe((self.held & self._ids, self.harmed & values, self.unfit & values)),
             describe((self.kept_by_hand & values, self.written.version, self.ends)),
+            describe(self.doomed & values),
             describe(sorted(one for one in self.deletions if one[0] in listable)),
             f"{staged and staged.entry.ledger_id == self.ledger_id} {self.completed} {self.astray}",
             str(self.is_forgotten),
+            describe(self.freeze),
             *map(described, (self.current_before, self.pending_before) if self.lags else ()),
             self.text_of((self.rotation, self.closed)),
         )
@@ -356,9 +381,10 @@ class World:
         facts = (
             (_expendable(rotations) & self._ids, self._looked_up(rotations)),
             (opened and self.pushed == opened.id, opened and self.told == opened.id),
-            (self.gates and opened and opened.reason == "compromised"),
+            ((self.gates or self.freeze) and opened and opened.reason == "compromised"),
             (self.jumps or self.astray) and opened and opened.verified_at and self.begun,
             self._is_resting_apart(opened) and self.resting,
+            self.proves and opened and self.buried(opened.predecessor_id or ""),
         )
         return f"{describe(opened)}\n{describe(facts)}"
 
@@ -435,6 +461,7 @@ class World:
         """Revoke a secret."""
         secret = self.find(secret_id)
         self.live = tuple(secret for secret in self.live if secret.id != secret_id)
+        self.graves += (secret,) if secret and self.proves else ()
         if secret and self.lingers:
             self.lingering = replace(secret, since=self.now)
 

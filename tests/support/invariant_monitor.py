@@ -161,10 +161,11 @@ class InvariantMonitor:
                 continue
             entries = self.entries(name)
             last = entries[-1] if entries else None
-            if last is None or last.event != "intent" or last.step not in steps:
+            step = _intended(last) if last else None
+            if step not in steps:
                 told = f"{last.event} {last.step}" if last else "nothing"
                 self.violations.append(f"{seen}: {name}: not intended; the ledger says {told}")
-            elif last.step in ("delete", "evict"):
+            elif last and step in ("delete", "evict"):
                 secret_id = seen.exchange.path.rpartition("/")[2]
                 if f'"secret_id":"{secret_id}"' not in last.detail:
                     self.violations.append(f"{seen}: {name}: another deletion was intended")
@@ -212,6 +213,15 @@ def _foreign(snapshot: Snapshot) -> dict[str, Any]:
         for name, value in snapshot.others.items()
         if not isinstance(value, str) or value not in snapshot.issued
     }
+
+
+def _intended(last: Entry) -> str | None:
+    """Return the step whose intent the last entry is; None for no intent."""
+    if last.event != "intent":
+        return None
+    # By hand, it belongs to no rotation.
+    is_by_hand = last.step is None and '"operation":"delete"' in last.detail
+    return "delete" if is_by_hand else last.step
 
 
 def _steps_of(seen: Seen, account: Account) -> frozenset[str]:

@@ -34,13 +34,13 @@ def status(code: int, **headers: str) -> Answer:
     return answer
 
 
-def content(text: str, **headers: str) -> Answer:
-    """Answer 200 with a body."""
+def content(text: str, code: int = 200, **headers: str) -> Answer:
+    """Answer with a body."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
+        handler.send_response(code)
         for name, value in {"Content-Length": str(len(text.encode())), **headers}.items():
-            handler.send_header(name, value)
+            handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         # Whoever has read enough hangs up.
         with suppress(OSError):

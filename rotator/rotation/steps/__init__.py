@@ -21,10 +21,10 @@ that something is wrong: with what consumers read, or with what the next rotatio
 first look that showed a secret that somebody else made, or that one was gone that rotator had not
 deleted), `secret-explained` (Vonage's Audit API has told who made or revoked it), `not-begun` (what
 a person asked for was refused, or failed before its first effect), `carried-out` (a rotation has
-done what was asked for through the trigger), `overdue` and `overdue-over`,
-`balance` (it is too low) and `balance-over`, `held` and `released` (an operator paused it, or ended
-that), `lease-ended` (an operator ended the lease of a process that is dead), `registered` (what it
-is was not recorded before, or the configuration has changed it), `forgotten` (an operator let
-another account have what it was) and `discovered` (it was found below its parent).
-`rotator.ledger.outbox` has those of deliveries to hooks.
+done what was asked for through the trigger), `overdue` and `overdue-over`, `balance` (it is too
+low) and `balance-over`, `held` and `released` (an operator paused it, or ended that), `lease-ended`
+(an operator ended the lease of a process that is dead), `registered` (what it is was not recorded
+before, or the configuration has changed it), `forgotten` (an operator let another account have what
+it was) and `discovered` (it was found below its parent). `rotator.ledger.outbox` has those of
+deliveries to hooks.
 """

@@ -151,16 +151,14 @@ def note_of(  # noqa: PLR0913  # half by name
     now: datetime,
 ) -> Note:
     """Return the note for `value`, which is `secret` at Vonage; it is due as that one is."""
-    policy, due_at = account.policy, None
-    if policy.every or policy.cron:
-        due_at = max(schedule.next_due(account, secret.created_at), now)
+    due_at = schedule.next_due(account, secret.created_at)
     return Note(
         secret_id=secret.id,
         rotation_id=rotation_id,
         rotated_at=now,
         ledger_head=ledger_head,
         check=Note.check_of(value, secret_id=secret.id, rotation_id=rotation_id),
-        next_rotation_at=due_at,
+        next_rotation_at=max(due_at, now) if due_at else None,
     )
 
 

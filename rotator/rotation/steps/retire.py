@@ -75,6 +75,7 @@ class Wait(Action):
             reason=gate.reason,
             shut_since=now if is_new or before is None else before.shut_since,
             retry_at=self.until,
+            convergence=gate.convergence,
         )
         rotation = replace(rotation, step=self.name, waiting=waiting)
         entry = new_entry("gate-shut", self.name, rotation, gate=gate.name, why=gate.reason)

@@ -12,7 +12,8 @@ from rotator.ledger.deliveries import Deliveries
 from rotator.ledger.outbox import AlertState, notifications_for
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import State, Trouble
+from rotator.model import GateWait, State, Step, Trouble
+from rotator.model.convergence import Convergence
 from rotator.model.notification import Event
 from rotator.rotation.ports import NewEntry
 from tests.integration.hooks.deliveries_fixture import (
@@ -373,6 +374,19 @@ def test_a_try_that_was_broken_off_leaves_the_delivery_due(
     assert claim(outbox) is None
     assert [each.reason for each in outbox.undelivered(["one"])] == [None]
     assert [entry.event for entry in LedgerReader(database).entries("a")] == ["closed"]
+
+
+def test_a_notice_has_what_a_shut_gate_counted(writer: LedgerWriter, outbox: Deliveries) -> None:
+    """Of the rotation that is open, though the notice is of the account."""
+    counted = Convergence(consumers=3, converged=1, behind=("a",))
+    waiting = GateWait(gate="g", reason="why", convergence=counted)
+    happen(writer, rotation=replace(ROTATION, step=Step.WAIT, waiting=waiting))
+    writer.set_alert("a", Event.OVERDUE, "late", why="late", now=NOW)
+    [told] = claims(outbox)
+    notice = told.notification
+
+    assert (notice.consumers, notice.converged, notice.behind) == (3, 1, ("a",))
+    assert (notice.rotation_id, notice.secret_id) == (None, None)
 
 
 def test_a_notice_needs_no_lease(writer: LedgerWriter, database: Engine) -> None:

@@ -92,6 +92,7 @@ UNPROVEN: dict[str, tuple[str, ...]] = {
     "rotation.gate_reason": ("'another'",),
     "rotation.gate_since": (LONG_AGO, FAR),
     "rotation.gate_retry_at": (LONG_AGO, FAR),
+    "rotation.gate_convergence": ("'no JSON'", "'{}'", '\'{"consumers": 9, "converged": 9}\''),
     "account.listed_ids": ("NULL", "'[\"$old\"]'"),
     "account.recorded_ids": ("NULL", "'[\"$old\"]'", "'{}'", "'no JSON'"),
     "account.origins": ('\'{"$old": "made up"}\'', "'no JSON'"),

@@ -14,6 +14,7 @@ from rotator.ledger.database import writing
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.model import GateWait, Identity, Rotation, Step
+from rotator.model.convergence import Convergence
 from rotator.rotation.ports import AccountSnapshot, AccountState, Lease, NewEntry
 from tests.support.samples import rotation
 
@@ -348,6 +349,7 @@ ROTATIONS = st.builds(
         reason=st.none() | TEXTS,
         shut_since=st.none() | TIMES,
         retry_at=TIMES,
+        convergence=st.sampled_from([None, Convergence(consumers=3, converged=1, behind=("ä",))]),
     ),
     closed_at=st.none() | TIMES,
     outcome=st.none() | TEXTS,
@@ -378,7 +380,7 @@ def test_rows_have_every_field_of_a_rotation() -> None:
     names = {stored.get(field.name, field.name) for field in fields(Rotation)}
     names -= {"identity", "waiting"}
     names |= {field.name for field in fields(Identity)}
-    names |= {"gate", "gate_reason", "gate_since", "gate_retry_at"}
+    names |= {"gate", "gate_reason", "gate_since", "gate_retry_at", "gate_convergence"}
 
     assert set(tables.rotation.c.keys()) == names | {"delete_due_at"}
 

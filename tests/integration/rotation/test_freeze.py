@@ -105,6 +105,21 @@ def test_what_was_not_sent_waits(tmp_path: Path, reason: str) -> None:
         assert late.outcome is Outcome.COMPLETED
 
 
+def test_a_value_that_is_pending_is_not_sent(tmp_path: Path) -> None:
+    """Nobody but Vault has it, where it can wait for the end of the freeze."""
+    with RotationFixture(tmp_path, **FROZEN) as fixture:
+        fixture.calls.plan("after", "store.write_pending", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        begin(fixture)
+        put_off, kept = fixture.attempt(reason="due"), len(fixture.secrets())
+        end(fixture)
+        late = fixture.attempt(reason="due")
+
+        assert (outcome(put_off), kept) == ((Outcome.IDLE, None), 1)
+        assert late.outcome is Outcome.COMPLETED
+        assert len(fixture.generated) == 1
+
+
 @pytest.mark.parametrize("reason", ["due", "asked"])
 def test_what_was_sent_is_brought_to_vault(tmp_path: Path, reason: str) -> None:
     """A secret that is in use nowhere is worse than a change; only the deletion waits."""

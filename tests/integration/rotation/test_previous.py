@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rotator.errors import StoreForbidden, StoreUnavailable
+from rotator.errors import Refused, StoreForbidden, StoreUnavailable
 from rotator.ledger.replay import Replay
 from rotator.model import Outcome, Request
 from rotator.model.times import rfc3339
@@ -304,6 +304,24 @@ def test_entries_and_row_agree_after_it(tmp_path: Path) -> None:
         assert fixture.resume().outcome is Outcome.COMPLETED
 
 
+def test_a_deletion_that_was_begun_is_not_forgotten(tmp_path: Path) -> None:
+    """Its request may still arrive: nobody can adopt the secret, whatever was begun since."""
+    with RotationFixture(tmp_path, **BOTH) as fixture:
+        old = fixture.fields()["api_secret"]
+        fixture.attempt()
+        end_grace(fixture)
+        fixture.calls.plan("before", "issuer.delete_secret", 1, fixture.calls.kill)
+        fixture.run_until_killed(reason=None)
+        fixture.roll_back()
+        fixture.calls.plan("before", "store.withdraw_previous", 1, fixture.calls.kill)
+        fixture.run_until_killed(reason=None)
+        with pytest.raises(Refused) as caught:
+            fixture.adopt(old)
+
+        assert caught.value.code == "rotation-open"
+        assert fixture.resume().outcome is Outcome.COMPLETED
+
+
 # -- By hand. ------------------------------------------------------------------------------
 
 
@@ -338,7 +356,6 @@ def test_a_deletion_by_hand_takes_the_value_away_first(tmp_path: Path) -> None:
     """A person deletes the old secret within its grace."""
     with RotationFixture(tmp_path, **BOTH) as fixture:
         fixture.attempt()
-        fixture.monitor._check_intent = lambda _seen: None  # type: ignore[method-assign]  # rotations' alone
         delete_by_hand(fixture, old_one)
 
         assert FIELD not in fixture.fields()
@@ -351,7 +368,6 @@ def test_a_deletion_by_hand_of_the_current_secret_leaves_the_other_value(tmp_pat
     """What is beside it is then all that still works."""
     with RotationFixture(tmp_path, **BOTH) as fixture:
         fixture.attempt()
-        fixture.monitor._check_intent = lambda _seen: None  # type: ignore[method-assign]  # rotations' alone
         fixture.monitor.excused |= {
             "the value in Vault stopped working",
             "the secret in Vault was deleted",
@@ -365,7 +381,6 @@ def test_an_unknown_outcome_by_hand_deletes_nothing(tmp_path: Path) -> None:
     """The person tries again."""
     with RotationFixture(tmp_path, **BOTH) as fixture:
         fixture.attempt()
-        fixture.monitor._check_intent = lambda _seen: None  # type: ignore[method-assign]  # rotations' alone
         fixture.calls.plan(
             "before", "store.withdraw_previous", 1, partial(fail, fixture, is_written=False)
         )

@@ -20,8 +20,9 @@ from rotator.config import load
 from rotator.ledger import tables
 from rotator.ledger.daemons import DaemonRecord, Outage
 from rotator.ledger.database import open_database, writing
-from rotator.ledger.mapping import trouble_text
-from rotator.model import SecretValue, State, Trouble
+from rotator.ledger.mapping import to_row, trouble_text
+from rotator.model import GateWait, SecretValue, State, Step, Trouble
+from rotator.model.convergence import Convergence
 from rotator.model.notification import Event, PendingDelivery
 from rotator.reporting.verification import row_hint
 from rotator.rotation.ports import NewEntry
@@ -30,6 +31,7 @@ from rotator.web.access import AccessControl
 from rotator.web.app import Pulse, WebApp
 from rotator.web.listener import ListenAddress, url_of
 from rotator.web.server import Server
+from tests.support.samples import rotation
 
 NAMES = [f"account-{number:03}" for number in range(120)]
 #: What an account's hold or drift may say, as far as the page is concerned.
@@ -467,6 +469,37 @@ def test_what_hooks_were_not_told_is_on_the_account_s_page(
     assert "tried 2 times: answered 500" in page
     assert "hook chat fails" in first
     assert document["undelivered"][0]["hook"] == "chat"
+
+
+def test_it_is_shown_how_many_consumers_use_the_new_secret(visitor: Visitor) -> None:
+    """Beside the gate that is waited for, and by name; in the document as `status` has it."""
+    now = datetime.now(UTC)
+    opened = rotation(
+        account=NAMES[0],
+        step=Step.WAIT,
+        opened_at=now,
+        verified_at=now - timedelta(minutes=5),
+        grace=timedelta(),
+        waiting=GateWait(
+            gate="g",
+            reason="exit status 1",
+            shut_since=now,
+            retry_at=now + timedelta(minutes=1),
+            convergence=Convergence(consumers=7, converged=3, behind=("a<b", "c")),
+        ),
+    )
+    with writing(visitor.database) as connection:
+        connection.execute(insert(tables.rotation), to_row(opened))
+    # As a commit renews the lease.
+    visitor.change(NAMES[0], fencing_token=1)
+    first = visitor.get(f"/?q={NAMES[0]}").text
+    page = visitor.get(f"/accounts/{NAMES[0]}").text
+    gate = visitor.get("/api/status").json()["accounts"][0]["gate"]
+
+    assert "3 of 7 consumers use the new secret; not yet: a&lt;b, c and 2 more" in page
+    assert "waits for gate g (3 of 7 consumers)" in page
+    assert "waits for gate g (3 of 7 consumers)" in first
+    assert (gate["consumers"], gate["converged"], gate["behind"]) == (7, 3, ["a<b", "c"])
 
 
 def test_an_orphan_is_no_foreign_secret(visitor: Visitor) -> None:

@@ -47,11 +47,13 @@ def plan(
     actions: list[Action],
     observation: Observation | None = OBSERVED,
     request: Request = ASKED,
+    *,
+    previous_field: str = "",
 ) -> Plan:
     """Make the plan of these actions."""
     rotation = observation.rotation if observation else None
     return Plan(
-        account=account("a"),
+        account=account("a", previous_field=previous_field),
         request=request,
         result=result_of(account("a"), Outcome.PLANNED, rotation),
         actions=actions,
@@ -79,6 +81,45 @@ def test_a_whole_rotation_is_told_step_by_step() -> None:
         "   9  delete  delete secret old at Vonage",
         "  calls to Vonage: 6",
     ]
+
+
+@pytest.mark.parametrize(
+    ("current", "request_", "is_kept"),
+    [
+        (CURRENT, ASKED, True),
+        (replace(CURRENT, is_previous_taken=True), ASKED, False),
+        (CURRENT, Request(reason="asked", grace=timedelta()), False),
+        (CURRENT, LEAKED, False),
+        (None, ASKED, False),
+    ],
+)
+def test_a_replaced_value_leaves_vault_before_its_secret_is_deleted(
+    current: CurrentEntry | None, request_: Request, *, is_kept: bool
+) -> None:
+    """Where it is to be kept beside the new one until then."""
+    seen = but(OBSERVED, current=current)
+    actions = [*WHOLE, Wait(until=NOW + timedelta(days=1))]
+    steps = plan(actions, seen, request_, previous_field="past").steps()
+    none = plan(actions, seen, request_).steps()
+
+    told = [(step["step"], step["what"], step["due_at"]) for step in steps[-2:]]
+    assert (told[0][0] == "withdraw") is is_kept
+    assert told[-1][0] == "delete"
+    assert all(step["step"] != "withdraw" for step in none)
+    if is_kept:
+        assert told[0][1].startswith("remove field past from kv/vonage/a in Vault")
+        assert told[0][2] == told[1][2] == "2026-11-24T07:28:00Z"
+
+
+def test_a_replaced_value_of_an_open_rotation_leaves_vault_likewise() -> None:
+    """It is there already, under the name that it was given then."""
+    seen = but(OBSERVED, current=replace(CURRENT, previous="past"), rotation=OPENED)
+    planned = plan([Wait(until=NOW)], seen)
+    lines = list(planned.lines())
+
+    assert [step["step"] for step in planned.steps()] == ["wait", "withdraw", "delete"]
+    assert "   2  withdraw remove field past from kv/vonage/a in Vault" in lines[3]
+    assert lines[4].startswith("   3  delete   delete secret")
 
 
 def test_the_same_for_programs() -> None:

@@ -56,6 +56,10 @@ def test_account_is_unique(refuse: Refuse, key: str, value: str) -> None:
         ('key_field = "rotator"', "is the field where rotator keeps its own note"),
         ('key_field = ""', "is empty"),
         ('key_field = "a\\n"', "has control characters"),
+        ('previous_field = "api_secret"', "is the same field as secret_field"),
+        ('previous_field = "api_key"', "is the same field as key_field"),
+        ('previous_field = "rotator"', "is the field where rotator keeps its own note"),
+        ('previous_field = " "', "is empty"),
     ],
 )
 def test_fields_are_distinct(refuse: Refuse, text: str, reason: str) -> None:

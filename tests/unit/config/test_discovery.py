@@ -165,6 +165,7 @@ def test_another_parent_s_are_not_managed(read: Read) -> None:
         ('name = "Sub {api_key}"\n', "discover[0].name", "does not give an account name"),
         ('include = "b*"\n', "discover[0].include", "is not a list"),
         ('key_field = "api_secret"\n', "discover[0].secret_field", "same field"),
+        ('previous_field = "api_key"\n', "discover[0].previous_field", "same field"),
         ('grace = "40d"\n', "discover[0].grace", "is not less than every"),
         ('includes = ["b*"]\n', "discover[0].includes", "did you mean include"),
     ],

@@ -51,7 +51,12 @@ format = "pagerduty"
 routing_key_file = "routing-key"
 """
 ALWAYS = {
-    *("ledger-url", "listen-token", "hook-url", "hook-key", "routing-key", "trigger-key"),
+    "ledger-url",
+    "listen-token",
+    "hook-url",
+    "hook-key",
+    "routing-key",
+    "trigger-key",
 }
 
 
@@ -76,6 +81,20 @@ def test_each_secret_has_one_role() -> None:
 
     assert before.finding == "2 of 2 used: new new, old current"
     assert after.finding == "3 of 2 used: new current, old predecessor, orphan expendable"
+
+
+def test_a_field_that_is_not_rotators_is_named() -> None:
+    """Where the configuration wants a replaced value to be kept in it."""
+    owner, seen = account(previous_field="past"), world("new")
+    entry = seen.current.entry
+    assert entry is not None
+    taken = but(seen, current=replace(entry, is_previous_taken=True))
+    (check,) = accounts.previous(owner, taken)
+
+    assert check.verdict is Verdict.WARNING
+    assert "field past of the Vault entry is not rotator's" in check.finding
+    assert not list(accounts.previous(owner, seen))
+    assert not list(accounts.previous(owner, but(seen, current=None)))
 
 
 #: A second secret that nobody knows, beside one that Vault holds and that works.
@@ -150,7 +169,7 @@ def test_every_secret_file_is_looked_at(
 ) -> None:
     """Whatever holds a secret is looked at, and what is for everyone to read is not."""
     (tmp_path / "ledger-url").write_text(f"sqlite:///{tmp_path}/ledger.db")
-    (tmp_path / "listen-token").write_text("x" * 32)
+    (tmp_path / "listen-token").write_text("t" * 32)
     config = tmp_path / "config.toml"
     config.write_text(BASE.format(vault=vault, auth=auth))
     with Application(load(config, {}), {}) as application:
@@ -162,9 +181,9 @@ def test_every_secret_file_is_looked_at(
 @pytest.mark.parametrize(
     ("content", "verdict", "finding"),
     [
-        ("x" * 24, "ok", "believes what is signed with one key"),
-        (f"{'x' * 24}\n{'y' * 24}", "ok", "believes what is signed with two keys"),
-        ("x" * 23, "failed", "has a key of less than 24 bytes"),
+        ("k" * 24, "ok", "believes what is signed with one key"),
+        (f"{'k' * 24}\n{'y' * 24}", "ok", "believes what is signed with two keys"),
+        ("k" * 23, "failed", "has a key of less than 24 bytes"),
         (None, "failed", "cannot be read: no such file"),
     ],
 )

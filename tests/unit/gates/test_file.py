@@ -1,6 +1,7 @@
 """The gate of files: what was rendered, and what cannot be read."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,37 @@ def test_a_folder_that_may_not_be_looked_into_is_shut(
     monkeypatch.setattr(os, "lstat", lstat)
     with pytest.raises(Undecided, match=r"b/x\.env cannot be read: permission denied"):
         checked(tmp_path / "*/x.env")
+
+
+def test_a_folder_that_may_not_be_listed_is_shut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Likewise; one that has gone meanwhile has no consumer in it."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.env").write_text(NEW)
+    reasons: list[OSError] = [FileNotFoundError(2, "gone"), PermissionError(13, "Denied")]
+    real_iterdir = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder == tmp_path / "b":
+            raise reasons[0]
+        return real_iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+
+    assert checked(tmp_path / "*/*.env").document()["consumers"] == 1
+    del reasons[0]
+    with pytest.raises(Undecided, match="/b cannot be read: denied"):
+        checked(tmp_path / "*/*.env")
+
+
+def test_no_consumer_at_all_is_shut() -> None:
+    """There is nobody to have proved anything."""
+    verdict = Verdict.of([])
+
+    assert not verdict.is_open
+    assert verdict.reason == "there is no consumer to ask"
 
 
 def test_patterns_match_as_in_a_shell(tmp_path: Path) -> None:

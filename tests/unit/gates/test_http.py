@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_an_answer_with_the_new_secret_opens(receiver: WebhookReceiver, text: st
         (content('[{"vault_version": 5}]'), "it does not name the new secret"),
         (content("[" * 60_000), "it does not name the new secret"),
         (content(NEW + " " * 2**16), "it answered more than 64 KiB"),
-        (content(NEW, **{"Content-Encoding": "gzip"}), "it answered what cannot be decompressed"),
+        (content(NEW, Content_Encoding="gzip"), "it answered what cannot be decompressed"),
         (status(204), "it answered 204"),
         (status(503), "it answered 503"),
         (status(302, Location="/"), "it answered 302"),
@@ -88,6 +89,13 @@ def test_anything_else_is_behind(receiver: WebhookReceiver, answer: Answer, reas
     assert verdict.reason.endswith(f"not yet: {place} ({reason})")
     assert verdict.document()["behind"] == [place]
     assert len(receiver.taken) == 1
+
+
+def test_a_truth_is_no_version(receiver: WebhookReceiver) -> None:
+    """Python would count it as 1."""
+    receiver.answer = content('{"vault_version": true}')
+
+    assert not asked(receiver.url, new=replace(SECRET, vault_version=1)).is_open
 
 
 def test_a_version_does_not_count_where_none_is_known(receiver: WebhookReceiver) -> None:

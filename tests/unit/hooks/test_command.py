@@ -56,6 +56,9 @@ def test_a_command_is_told_by_a_clean_environment(tmp_path: Path, script: Script
         "ROTATOR_SINCE": "",
         "ROTATOR_TRIES": "",
         "ROTATOR_NEXT_TRY_AT": "",
+        "ROTATOR_CONSUMERS": "",
+        "ROTATOR_CONVERGED": "",
+        "ROTATOR_BEHIND": "",
         "ROTATOR_COMPONENT": "",
         "ROTATOR_HOST": "",
     }

@@ -109,6 +109,7 @@ def test_pagerduty_is_alerted(alert: Any) -> None:  # noqa: ANN401
         (Event.REFUSED, {"state": "refused"}, "error"),
         (Event.FAILED, {"state": "failing"}, "warning"),
         (Event.FAILED, {}, "warning"),
+        (Event.FAILED, {"state": "failing", "code": "broken-deletion"}, "critical"),
         (Event.OVERDUE, {"state": "overdue"}, "error"),
         (Event.BALANCE, {}, "warning"),
         (Event.OUTAGE, {"account": "", "component": "vault", "host": "h"}, "error"),

@@ -53,6 +53,9 @@ def test_a_webhook_posts_json(receiver: WebhookReceiver) -> None:
         "since": None,
         "tries": None,
         "next_try_at": None,
+        "consumers": None,
+        "converged": None,
+        "behind": None,
         "component": None,
         "host": None,
     }

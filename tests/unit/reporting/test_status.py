@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from rotator.model import CLOCK, Actor, GateWait, Hold, State, Step, Trouble
+from rotator.model.convergence import Convergence
 from rotator.model.notification import Event, PendingDelivery
 from rotator.model.trigger import TriggerRequest
 from rotator.reporting.status import AccountStatus
@@ -320,6 +321,9 @@ def test_a_gate_is_named_instead_of_the_grace() -> None:
         "reason": "exit status 1: 3 of 7",
         "since": "2026-11-23T11:00:00Z",
         "next_try_at": "2026-11-23T13:00:00Z",
+        "consumers": None,
+        "converged": None,
+        "behind": None,
     }
     assert status(last_rotation=WAITING).document()["gate"] is None
     assert status().document()["gate"] is None
@@ -360,6 +364,26 @@ def test_what_is_waited_for_is_named() -> None:
     assert status(last_rotation=replace(ended, waiting=clock)).condition.why == (
         "waiting for the clock since 2026-11-23 11:00 UTC: it is 3h ahead"
     )
+
+
+def test_it_is_told_how_many_consumers_a_gate_has_counted() -> None:
+    """Once: the gate's own reason may have it, too."""
+    counted = Convergence(consumers=7, converged=3, behind=("a",))
+    gate = replace(GATED.waiting or GateWait(), convergence=counted)
+    found = status(last_rotation=replace(GATED, waiting=gate))
+    doubled = replace(gate, reason="exit status 1: 3 of 7 consumers use the new secret; not yet: a")
+    once = status(last_rotation=replace(GATED, waiting=doubled))
+
+    assert found.condition.why == (
+        "waiting for gate consumers since 2026-11-23 11:00 UTC: exit status 1: 3 of 7 "
+        "(3 of 7 consumers use the new secret; not yet: a and 3 more)"
+    )
+    assert once.condition.why.endswith(
+        ": exit status 1: 3 of 7 consumers use the new secret; not yet: a"
+    )
+    assert found.document()["gate"]["consumers"] == 7
+    assert found.document()["gate"]["converged"] == 3
+    assert found.document()["gate"]["behind"] == ["a"]
 
 
 def test_a_late_deletion_says_that_a_gate_is_shut() -> None:

@@ -12,6 +12,7 @@ from rotator.rotation.steps.issue import NEW_ID, Create
 from rotator.rotation.steps.prepare import Open, Stage
 from rotator.rotation.steps.publish import Push, Verify
 from rotator.rotation.steps.retire import Delete, Wait
+from rotator.rotation.steps.withdraw import Withdraw
 from tests.support.observations import but
 from tests.support.samples import NOW, account, policy, rotation
 from tests.unit.rotation.protocol.after_push import DELETING
@@ -50,6 +51,19 @@ def planned(
 def names(actions: list[Action]) -> list[str]:
     """Return the names of the actions' kinds."""
     return [type(action).__name__ for action in actions]
+
+
+def test_a_replaced_value_is_planned_to_leave_before_its_secret() -> None:
+    """A plan that goes past the grace has the step between the two."""
+    note = replace(NOTE, secret_id="new", rotation_id="r1")
+    kept = CurrentEntry(version=8, note=note, intact=True, has_value=True, previous="past")
+    waiting = rotation(
+        step=Step.WAIT, sent_at=NOW, new_id="new", vault_version=8, verified_at=NOW - 2 * GRACE
+    )
+    actions = planned(current=kept, listed=(OLD, NEW), rotation=waiting)
+
+    assert names(actions) == ["Withdraw", "Delete", "Close"]
+    assert Withdraw(field="past") in actions
 
 
 def test_a_whole_rotation_is_planned() -> None:

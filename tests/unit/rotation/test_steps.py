@@ -32,10 +32,11 @@ from rotator.rotation.steps.bookkeeping import Abort, Close, Learn, Redate
 from rotator.rotation.steps.issue import Create, Probe
 from rotator.rotation.steps.prepare import Evict, Open, Stage
 from rotator.rotation.steps.prove import FailedDeletion, Prove
-from rotator.rotation.steps.publish import Clear, Push, Verify
+from rotator.rotation.steps.publish import Clear, Push, Verify, note_of
 from rotator.rotation.steps.retire import Delete, Wait
+from rotator.rotation.steps.withdraw import Withdraw
 from tests.support.observations import but
-from tests.support.samples import NOW
+from tests.support.samples import NOW, account, policy
 from tests.unit.rotation.protocol.facts import (
     ACCOUNT,
     CURRENT,
@@ -594,6 +595,49 @@ def test_nothing_is_deleted_without_a_value_from_vault() -> None:
 
     with pytest.raises(CheckAndSetLost):
         Delete(secret_id="old").perform(site(observed), ROTATION, cast("Any", None))
+
+
+@pytest.mark.parametrize(
+    ("every", "due_at"),
+    [(timedelta(days=30), NOW + timedelta(days=20)), (timedelta(days=5), NOW), (None, None)],
+)
+def test_a_note_tells_when_the_account_is_due(
+    every: timedelta | None, due_at: datetime | None
+) -> None:
+    """By the age of its secret; never earlier than now, and not at all without a schedule."""
+    owner = account(policy=policy(every=every))
+    secret = Secret(id="new", created_at=NOW - timedelta(days=10))
+    value = SecretValue("Pending1234")
+    note = note_of(owner, value, secret, rotation_id="r1", ledger_head="", now=NOW)
+
+    assert note.next_rotation_at == due_at
+    assert note.matches(value)
+
+
+def test_nothing_is_withdrawn_from_another_entry_than_was_seen() -> None:
+    """What was decided on is gone from the sight: Vault is not asked."""
+    observed = Observed(
+        observation=QUIET, current=None, pending=StoredPending(version=0), credential=None
+    )
+
+    with pytest.raises(CheckAndSetLost):
+        Withdraw(field="past").perform(site(observed), ROTATION, cast("Any", None))
+
+
+def test_nothing_is_withdrawn_from_no_entry() -> None:
+    """The rules decide on it only where the entry has the field."""
+    with pytest.raises(AssertionError, match="not there"):
+        Withdraw(field="past").assumed(but(QUIET, current=None), ROTATION, at())
+
+
+def test_a_withdrawal_leaves_the_rotation_at_its_step() -> None:
+    """A deletion that was begun before may still be on its way, and must not be forgotten."""
+    rotation = replace(ROTATION, step=Step.DELETE)
+    step = Withdraw(field="past")
+    entry = step.entry("intent", rotation, **step.target)
+
+    assert step.intent(SEEN, rotation, LATER) == rotation
+    assert (entry.event, entry.step, entry.detail) == ("intent", "withdraw", {"field": "past"})
 
 
 def test_another_value_is_not_verified_whatever_its_note_says() -> None:

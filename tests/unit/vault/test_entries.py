@@ -1,5 +1,7 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -7,7 +9,13 @@ from hypothesis import strategies as st
 
 from rotator.errors import UnexpectedEntry
 from rotator.model import Note, PendingEntry, SecretValue
-from rotator.vault.entries import current_fields, current_of, pending_fields, pending_of
+from rotator.vault.entries import (
+    current_fields,
+    current_of,
+    pending_fields,
+    pending_of,
+    without_previous,
+)
 from tests.support.samples import account
 
 VALUE = SecretValue("Abcdefgh1")
@@ -221,3 +229,101 @@ def test_any_pending_entry_reads_or_is_refused(fields: dict[str, object]) -> Non
 
     assert read.entry is not None
     assert read.value is not None
+
+
+# -- The replaced value beside the current one. --------------------------------------------
+
+OLD = SecretValue("Replaced1")
+BOTH = account("sms-prod", previous_field="past")
+
+
+def kept(**more: object) -> dict[str, Any]:
+    """Return the fields of an entry that keeps a replaced value, with `more` of others."""
+    return current_fields(BOTH, more, VALUE, NOTE.keeping(OLD, "past"), OLD)
+
+
+def test_a_replaced_value_reads_back() -> None:
+    """Its field is known by the note, and nothing of the value is in the note."""
+    fields = kept(sender="a")
+    read = current_of(BOTH, 7, fields)
+
+    assert fields["past"] == OLD.reveal()
+    assert read.previous == OLD
+    assert read.entry.previous == "past"
+    assert not read.entry.is_previous_taken
+    assert read.entry.intact
+    assert OLD.reveal() not in json.dumps(fields["rotator"])
+
+
+def test_a_replaced_value_leaves_alone() -> None:
+    """All else stays, and of the note what is not about it; it may leave again."""
+    fields = kept(sender="a")
+    left = without_previous(current_of(BOTH, 7, fields))
+
+    about = {"previous_field", "previous_check"}
+    note = {name: fact for name, fact in fields["rotator"].items() if name not in about}
+    assert left == {**{n: f for n, f in fields.items() if n != "past"}, "rotator": note}
+    assert without_previous(current_of(BOTH, 8, left)) == left
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"past": "Another12"},
+        {"past": 5},
+        {"past": None},
+        {"rotator": 5},
+        {"rotator": {}},
+    ],
+)
+def test_what_rotator_did_not_write_is_not_removed(change: dict[str, Any]) -> None:
+    """Neither a value that was changed nor one whose note is gone; the field is somebody's."""
+    fields = {**kept(), **change}
+    read = current_of(BOTH, 7, fields)
+
+    assert read.entry.previous is None
+    assert read.entry.is_previous_taken
+    assert without_previous(read).get("past", "") == fields["past"]
+
+
+@pytest.mark.parametrize("name", ["api_secret", "api_key", "rotator", "sender", "", 5, None])
+def test_another_name_in_the_note_does_not_count(name: object) -> None:
+    """The note binds name and value: no other field is taken for it, even with the same value."""
+    fields = kept(sender=OLD.reveal())
+    fields["rotator"] = {**fields["rotator"], "previous_field": name}
+    configured, other = current_of(BOTH, 7, fields), current_of(ACCOUNT, 7, fields)
+
+    assert configured.entry.previous == "past"
+    assert other.entry.previous is None
+    assert configured.entry.intact
+    assert without_previous(other)["sender"] == OLD.reveal()
+
+
+def test_another_configured_name_changes_nothing() -> None:
+    """What the note names is found, whatever the configuration names since."""
+    renamed = account("sms-prod", previous_field="other")
+    read = current_of(renamed, 7, kept())
+
+    assert read.entry.previous == "past"
+    assert not read.entry.is_previous_taken
+    assert current_of(renamed, 7, kept(other="theirs")).entry.is_previous_taken
+
+
+def test_a_name_that_is_the_secrets_by_now_does_not_count() -> None:
+    """Else the current value would leave."""
+    moved = account("sms-prod", secret_field="past", key_field="api_secret")
+
+    assert current_of(moved, 7, kept()).entry.previous is None
+
+
+def test_times_are_for_consumers_alone() -> None:
+    """They are written, and never read back."""
+    note = replace(NOTE, old_valid_until=NOTE.rotated_at, next_rotation_at=NOTE.rotated_at)
+    fields = current_fields(ACCOUNT, {}, VALUE, note)
+    read = current_of(ACCOUNT, 7, fields).entry.note
+
+    assert fields["rotator"]["old_valid_until"] == "2026-11-23T07:28:00Z"
+    assert fields["rotator"]["next_rotation_at"] == "2026-11-23T07:28:00Z"
+    assert read == note
+    assert read is not None
+    assert (read.old_valid_until, read.next_rotation_at) == (None, None)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from rotator.model import GateWait, Step
+from rotator.model.convergence import Convergence
 from rotator.reporting.condition import GONE, STAYS
 from rotator.web.upcoming import Next, next_of
 from tests.support.samples import account
@@ -73,6 +74,16 @@ def test_what_comes_next_is_in_the_future(
         (
             {"last_rotation": replace(LATE, waiting=AT_GATE)},
             "deletion of the old secret waits for gate g",
+            NOW - HOUR,
+        ),
+        (
+            {
+                "last_rotation": replace(
+                    LATE,
+                    waiting=replace(AT_GATE, convergence=Convergence(consumers=7, converged=3)),
+                )
+            },
+            "deletion of the old secret waits for gate g (3 of 7 consumers)",
             NOW - HOUR,
         ),
         (

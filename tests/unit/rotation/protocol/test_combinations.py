@@ -7,8 +7,10 @@ import pytest
 
 from rotator.model import Rotation, Step
 from rotator.rotation.observation import Observation
+from rotator.rotation.steps.bookkeeping import Close
 from rotator.rotation.steps.prepare import Evict
 from rotator.rotation.steps.retire import Delete
+from rotator.rotation.steps.withdraw import Withdraw
 from tests.support.observations import but
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (
@@ -94,6 +96,22 @@ def deletions(rotation: Rotation | None) -> list[tuple[str, Observation]]:
         for action, observation in decisions
         if isinstance(action, Delete | Evict)
     ]
+
+
+@pytest.mark.parametrize("rotation", ROTATIONS)
+def test_no_combination_of_facts_deletes_beside_a_replaced_value(rotation: Rotation | None) -> None:
+    """It leaves Vault's entry first, where a secret would be deleted or a rotation completed."""
+    for observation in OBSERVATIONS:
+        seen = but(observation, rotation=rotation)
+        entry = seen.current.entry
+        kept = but(seen, current=replace(entry, previous="past")) if entry else seen
+        without, action = decided(Facts(observation=seen)), decided(Facts(observation=kept))
+        is_over = isinstance(without, Close) and without.error_code is None
+
+        if isinstance(without, Delete | Evict) or is_over:
+            assert action == Withdraw(field="past")
+        else:
+            assert action == without
 
 
 @pytest.mark.parametrize("rotation", ROTATIONS)
