@@ -192,7 +192,7 @@ UNSIGNED: dict[str, Callable[[dict[str, str]], object]] = {
     "unsigned": dict.clear,
     "another id": lambda headers: headers.update({"webhook-id": "msg_2"}),
     "another time": lambda headers: headers.update({"webhook-timestamp": "1"}),
-    "another key": lambda headers: headers.update(headers_for(keys_in("x" * 24), "m", b"{}", NOW)),
+    "another key": lambda headers: headers.update(headers_for(keys_in("k" * 24), "m", b"{}", NOW)),
     "no signature": lambda headers: headers.pop("webhook-signature"),
 }
 
