@@ -30,12 +30,15 @@ class Servers:
 
 
 @contextmanager
-def servers(vonage: str, vault: str, *, accounts: int = 1) -> Iterator[Servers]:
+def servers(
+    vonage: str, vault: str, *, accounts: int = 1, propagation: str = "0ms"
+) -> Iterator[Servers]:
     """Run `rotator sim` with these latencies (`50ms`) and so many accounts."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.toml"
         command = [*ROTATOR, "sim", "--accounts", str(accounts), "--subaccounts", "0"]
-        command += ["--latency", vonage, "--vault-latency", vault, "--write-config", str(config)]
+        command += ["--latency", vonage, "--vault-latency", vault, "--propagation", propagation]
+        command += ["--write-config", str(config)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             if process.stdout is None:
                 raise RuntimeError

@@ -16,8 +16,9 @@ def verdict(results: Sequence[PassResult]) -> str:
     alive = [each for each in leaked if not is_dead(each)]
     if not leaked:
         return ""
-    dead, plural = len(leaked) - len(alive), "" if len(leaked) == 1 else "s"
-    said = f"{dead} of {len(leaked)} leaked secret{plural} {'is' if dead == 1 else 'are'} dead"
+    dead, total = len(leaked) - len(alive), len(leaked)
+    verb = "is" if 1 in (dead, total) else "are"
+    said = f"{dead} of {total} leaked secret{'' if total == 1 else 's'} {verb} dead"
     if not alive:
         return said
     names = several.listed(f"{each.account} ({_reason(each)})" for each in alive)
@@ -25,12 +26,15 @@ def verdict(results: Sequence[PassResult]) -> str:
 
 
 def is_dead(result: PassResult) -> bool:
-    """Return whether the account's old secret is certainly of no use to anybody."""
-    return result.outcome is Outcome.COMPLETED
+    """Return whether Vonage was seen to refuse the account's old secret, or there was none."""
+    is_done = result.outcome is Outcome.COMPLETED
+    return result.old_secret_dead_at is not None or (is_done and result.old_secret_id is None)
 
 
 def _reason(result: PassResult) -> str:
-    return result.error.code if result.error else result.outcome.value
+    if result.error:
+        return result.error.code
+    return "not proved" if result.outcome is Outcome.COMPLETED else result.outcome.value
 
 
 def command_to_go_on(context: typer.Context, began_at: str | None) -> str:

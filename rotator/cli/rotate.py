@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rotator.application import Application
 
 
-HEADERS = ("account", "outcome", "old secret", "new secret", "vault version", "delete due")
+HEADERS = ("account", "outcome", "old secret", "new secret", "vault version")
 
 
 def results_document(
@@ -50,8 +50,16 @@ def results_document(
     ]
 
 
-def show(results: Sequence[PassResult], delivery: HookDelivery, *, as_json: bool) -> None:
+def show(
+    results: Sequence[PassResult],
+    delivery: HookDelivery,
+    *,
+    as_json: bool,
+    is_leak: bool = False,
+) -> None:
     """Print the results, and failures on standard error.
+
+    Of a leaked secret, the table says since when it is dead, else until when it works.
 
     An account with nothing to do is only printed for a program, and only if a hook has an outcome.
     """
@@ -60,7 +68,9 @@ def show(results: Sequence[PassResult], delivery: HookDelivery, *, as_json: bool
     named = [each for each in results if each in done or delivery.outcomes(each.account)]
     document = results_document(named, delivery)
     if done or as_json:
-        output.show_table(document, HEADERS, [_row(each) for each in done], as_json=as_json)
+        headers = (*HEADERS, "dead since" if is_leak else "delete due")
+        rows = [(*_row(each), _dead_since(each) if is_leak else _due(each)) for each in done]
+        output.show_table(document, headers, rows, as_json=as_json)
     else:
         output.write("nothing to resume")
     output.flush()
@@ -86,15 +96,22 @@ def internal(account: Account, error: Exception) -> PassResult:
 
 
 def _row(result: PassResult) -> output.Row:
-    is_waiting = result.outcome is Outcome.AWAITING_DELETION
     return (
         result.account,
         result.outcome.value,
         output.brief(result.old_secret_id),
         output.brief(result.new_secret_id),
         text.NOTHING if result.vault_version is None else str(result.vault_version),
-        text.moment(result.delete_due_at) if is_waiting else text.NOTHING,
     )
+
+
+def _due(result: PassResult) -> str:
+    is_waiting = result.outcome is Outcome.AWAITING_DELETION
+    return text.moment(result.delete_due_at) if is_waiting else text.NOTHING
+
+
+def _dead_since(result: PassResult) -> str:
+    return text.moment(result.old_secret_dead_at)
 
 
 def carry_out(
@@ -158,7 +175,8 @@ def carry_out(
     return exit_code(results, hook_failed=delivery.has_failed and not hooks_may_fail)
 
 
-#: Requests to Vonage for a rotation up to its grace: list, create, probe.
+#: Requests to Vonage for a rotation up to its grace: list, create, probe. Then come the deletion
+#: and, where that is asked for, its proof.
 _CALLS = 3
 
 
@@ -168,12 +186,14 @@ def _least_seconds(
     """Return how long the rate limit makes a rotation take at the least, on average."""
     if request.reason is None or not accounts:
         return 0.0
-    graces = [
-        account.policy.grace if request.grace is None else request.grace for account in accounts
-    ]
-    deletions = sum(not grace for grace in graces)
-    calls = _CALLS + deletions / len(accounts)
+    calls = sum(_calls(account, request) for account in accounts) / len(accounts)
     return calls / application.settings.vonage.max_requests_per_second
+
+
+def _calls(account: Account, request: Request) -> int:
+    grace = account.policy.grace if request.grace is None else request.grace
+    is_proved = request.reason == "compromised" or account.policy.prove_deletion
+    return _CALLS if grace else _CALLS + 1 + is_proved
 
 
 def _show_run(
@@ -188,7 +208,8 @@ def _show_run(
 
     `left` are accounts that it was interrupted before; they are in the document alone.
     """
-    show([*results, *left] if as_json else results, delivery, as_json=as_json)
+    shown = [*results, *left] if as_json else results
+    show(shown, delivery, as_json=as_json, is_leak=is_leak)
     if is_leak and (said := closing.verdict([*results, *left])):
         (output.say if as_json else output.write)(said)
 

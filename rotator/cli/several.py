@@ -69,7 +69,7 @@ def say_first(lines: Iterable[str], *, level: str = "info") -> None:
 
 
 def in_turn(accounts: Iterable[Account], act: Callable[[Account], Result]) -> list[Result]:
-    """Do it on one account after another.
+    """Act on one account after another.
 
     A ledger that cannot be used is not tried again for the rest: its timeouts would add up.
     """
@@ -90,7 +90,7 @@ def in_turn(accounts: Iterable[Account], act: Callable[[Account], Result]) -> li
 def at_once(
     application: "Application", accounts: Sequence[Account], act: Callable[[Account], Result]
 ) -> list[Result]:
-    """Do it on several accounts at a time, on a parent after those that it manages."""
+    """Act on several accounts at a time, on a parent after those that it manages."""
 
     def attempt(account: Account) -> Result:
         try:

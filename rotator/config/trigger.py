@@ -1,7 +1,7 @@
 """`[trigger]`: an address at which a leak scanner asks for a rotation."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
@@ -9,7 +9,9 @@ from rotator.config import urls
 from rotator.config.errors import InvalidValue
 from rotator.config.types import Duration, File, Table
 from rotator.errors import ConfigError, reason_of
-from rotator.network.signatures import SigningKey, keys_in
+
+if TYPE_CHECKING:
+    from rotator.network.signatures import SigningKey
 
 #: Bytes of a key; a shorter one could be guessed. Source: the specification of Standard Webhooks.
 SHORTEST_KEY = 24
@@ -46,12 +48,14 @@ class TriggerSettings(Table):
     #: Requests that are accepted in an hour.
     max_per_hour: Annotated[int, Field(ge=1, le=10_000)] = 60
 
-    def read_keys(self) -> tuple[SigningKey, ...]:
+    def read_keys(self) -> "tuple[SigningKey, ...]":
         """Read the keys in `secret_file`; none where that is not set.
 
         Raises:
             ConfigError: the file cannot be read, or has a key that is none or too short.
         """
+        from rotator.network.signatures import keys_in  # noqa: PLC0415  # `status` needs no client
+
         if self.secret_file is None:
             return ()
         where = f"trigger.secret_file: {str(self.secret_file)!r}"

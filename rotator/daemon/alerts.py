@@ -12,7 +12,7 @@ from rotator.model.notification import Event
 from rotator.reporting.condition import LATE, Condition
 from rotator.reporting.status import AccountStatus
 from rotator.rotation import window
-from rotator.rotation.observation import with_own_credential
+from rotator.rotation.credentials import with_own_credential
 
 _log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from rotator.errors import Busy, RotatorError
 from rotator.model import DiscoveredSubaccount, SubaccountState
 from rotator.model.account import without_parents
 from rotator.rotation import schedule
-from rotator.rotation.observation import with_own_credential
+from rotator.rotation.credentials import with_own_credential
 
 if TYPE_CHECKING:
     from rotator.rotation.reconciler import Reconciler

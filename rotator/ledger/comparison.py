@@ -19,8 +19,9 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, String, bindparam, select
 
 from rotator.ledger import chain, deletions, tables
+from rotator.ledger.facts import different_holds, hold_in
 from rotator.ledger.mapping import from_row, hold_of, identity_of
-from rotator.ledger.replay import Replay, different_holds, hold_in
+from rotator.ledger.replay import Replay
 from rotator.model import Account, Identity, Rotation, Step
 from rotator.rotation import refusals, schedule
 from rotator.rotation.ports import AccountSummary, NewEntry

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine
 
 from rotator.ledger import chain
 from rotator.ledger.database import run_again, writing
+from rotator.ledger.facts import hold_in
 from rotator.ledger.leases import added, append_to, change, locked
 from rotator.ledger.mapping import hold_of
-from rotator.ledger.replay import hold_in
 from rotator.model import Actor, Hold
 from rotator.rotation.ports import NewEntry
 

@@ -5,15 +5,23 @@ Whatever in a row can lead to a deletion, or have a value removed from Vault, an
 well, so that `rotator.ledger.comparison` can check the rows.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
 from rotator.errors import SecretRejected
 from rotator.ledger.chain import Entry
-from rotator.ledger.mapping import IDENTITY, identity_of
+from rotator.ledger.facts import (
+    Detail,
+    detail_of,
+    hold_in,
+    identity_in,
+    number_in,
+    text_in,
+    time_of,
+)
+from rotator.ledger.mapping import IDENTITY
 from rotator.model import Hold, Identity, Rotation, Step
 from rotator.rotation.ports import REQUESTED
 
@@ -27,7 +35,6 @@ _COMPARED = (
     *(*_IDS, "reason", "predecessor_version", "dead_at", "dead_after"),
     *("abort_code", "outcome", "error_code"),
 )
-Detail = Mapping[str, Any]
 
 
 @dataclass(kw_only=True)
@@ -99,9 +106,9 @@ class RecordedRotation:
         """Return the rotation that an entry with `detail` opens."""
         return cls(
             id=rotation_id,
-            reason=_text(detail, "reason"),
-            predecessor_id=_text(detail, "predecessor_id"),
-            grace_seconds=_number(detail, "grace_seconds"),
+            reason=text_in(detail, "reason"),
+            predecessor_id=text_in(detail, "predecessor_id"),
+            grace_seconds=number_in(detail, "grace_seconds"),
             identity=identity_in(detail),
             # What is recovered may have been sent.
             is_sent=detail.get("reason") == "recovered",
@@ -114,8 +121,8 @@ class RecordedRotation:
             return
         match entry.event:
             case "asked":
-                self.reason = _text(detail, "reason")
-                self.grace_seconds = _number(detail, "grace_seconds")
+                self.reason = text_in(detail, "reason")
+                self.grace_seconds = number_in(detail, "grace_seconds")
             case "intent":
                 self._intend(entry.step, detail)
             case "rejected" | "withdrawn":
@@ -128,7 +135,7 @@ class RecordedRotation:
                 self._stay(entry.step, detail)
             case "aborting":
                 self.steps = frozenset({entry.step})
-                self.abort_code = _text(detail, "code")
+                self.abort_code = text_in(detail, "code")
             case "closed":
                 self._close(detail)
 
@@ -136,7 +143,7 @@ class RecordedRotation:
         """Apply what became of waiting for a gate, or of proving the deletion."""
         self.steps = frozenset({step})
         if "dead_at" in detail:
-            self.dead_at, self.dead_after = _time(detail["dead_at"]), _number(detail, "seconds")
+            self.dead_at, self.dead_after = time_of(detail["dead_at"]), number_in(detail, "seconds")
 
     def _intend(self, step: str | None, detail: Detail) -> None:
         self.steps_before, self.steps = self.steps, frozenset({step})
@@ -145,7 +152,7 @@ class RecordedRotation:
         self.values_generated += step == Step.STAGE
         if step == Step.PUSH:
             self.was_maybe_pushed, self.may_be_pushed = self.may_be_pushed, True
-            self.predecessor_version = _number(detail, "predecessor_version")
+            self.predecessor_version = number_in(detail, "predecessor_version")
 
     def _take_back(self, entry: Entry, detail: Detail) -> None:
         """Apply that an effect certainly did not take place: all is as it was before its intent."""
@@ -155,24 +162,24 @@ class RecordedRotation:
         self.values_generated -= (entry.event, entry.step) == ("withdrawn", Step.STAGE)
         if entry.step == Step.PUSH:
             self.may_be_pushed = self.was_maybe_pushed
-            self.predecessor_version = _number(detail, "predecessor_version")
+            self.predecessor_version = number_in(detail, "predecessor_version")
 
     def _do(self, entry: Entry, detail: Detail) -> None:
         match entry.step:
             case Step.STAGE:
                 self.is_sent = self.is_rejected = False
             case Step.CREATE:
-                self.new_id = _text(detail, "secret_id")
+                self.new_id = text_in(detail, "secret_id")
             case Step.PUSH:
-                self.vault_version = _number(detail, "vault_version")
+                self.vault_version = number_in(detail, "vault_version")
             case Step.VERIFY:
                 self.steps = frozenset({Step.VERIFY})
                 self.is_rough = "verified_at" not in detail
-                self.verified_at = _time(detail.get("verified_at", entry.at))
-                self.grace_seconds = _number(detail, "grace_seconds")
+                self.verified_at = time_of(detail.get("verified_at", entry.at))
+                self.grace_seconds = number_in(detail, "grace_seconds")
                 # The pushed version may have rolled off; a later version has the value and the
                 # note.
-                self.vault_version = _number(detail, "vault_version")
+                self.vault_version = number_in(detail, "vault_version")
             case Step.CLEAR if self.verified_at:
                 # Whether any hook subscribes is configured, and not recorded.
                 self.steps = frozenset({Step.HOOKS, Step.WAIT})
@@ -182,23 +189,23 @@ class RecordedRotation:
     def _learn(self, step: str | None, detail: Detail) -> None:
         match step:
             case Step.OPEN:
-                self.predecessor_id = _text(detail, "predecessor_id")
+                self.predecessor_id = text_in(detail, "predecessor_id")
             case Step.CLEAR:
                 self.steps = frozenset({Step.WAIT})
             case Step.CREATE | Step.PUSH | Step.VERIFY:
                 if "secret_id" in detail:
-                    self.new_id = _text(detail, "secret_id")
+                    self.new_id = text_in(detail, "secret_id")
                 if self.new_id == self.predecessor_id:
                     self.predecessor_id = None
                 if "vault_version" in detail:
-                    self.vault_version = _number(detail, "vault_version")
+                    self.vault_version = number_in(detail, "vault_version")
                 if "verified_at" in detail:
-                    self.verified_at, self.is_rough = _time(detail["verified_at"]), False
+                    self.verified_at, self.is_rough = time_of(detail["verified_at"]), False
 
     def _close(self, detail: Detail) -> None:
-        self.outcome, self.error_code = _text(detail, "outcome"), _text(detail, "code")
+        self.outcome, self.error_code = text_in(detail, "outcome"), text_in(detail, "code")
         if "vault_version" in detail:
-            self.vault_version = _number(detail, "vault_version")
+            self.vault_version = number_in(detail, "vault_version")
         elif self.outcome == "failed":
             self.is_push_known = self.vault_version is not None
 
@@ -281,11 +288,11 @@ class Replay:
             # What becomes of it, its other entries say.
             return
         detail = detail_of(entry)
-        if version := _number(detail, "vault_version"):
+        if version := number_in(detail, "vault_version"):
             self._write(entry.rotation_id, version)
         is_manual = entry.step is None and detail.get("operation") == "delete"
         if is_manual or entry.step in (Step.EVICT, Step.DELETE):
-            self._delete(entry.event, _text(detail, "secret_id"))
+            self._delete(entry.event, text_in(detail, "secret_id"))
         if entry.rotation_id is None:
             self._apply(entry, detail)
             return
@@ -317,13 +324,13 @@ class Replay:
                 self._adopt(entry.event, detail)
 
     def _adopt(self, event: str, detail: Detail) -> None:
-        over = _number(detail, "over")
+        over = number_in(detail, "over")
         if detail.get("operation") != "adopt" or over is None:
             # Older versions did not record what was adopted.
             return
         self.adopted_base_version, self.adopted_id = over, None
         if event == "intent":
-            self.adopted_id = _text(detail, "secret_id")
+            self.adopted_id = text_in(detail, "secret_id")
             for rotation in self.rotations.values():
                 if rotation.outcome is None:
                     rotation.spared |= {self.adopted_id}
@@ -357,64 +364,6 @@ class Replay:
         found = self.rotations.values()
         is_known = any(secret_id in (each.superseded_id, each.orphan_id) for each in found)
         return is_known and secret_id != self.adopted_id
-
-
-def detail_of(entry: Entry) -> Detail:
-    """Return an entry's facts; empty where another program wrote an entry without facts."""
-    try:
-        detail = json.loads(entry.detail)
-    except (TypeError, ValueError, RecursionError):
-        return {}
-    return detail if isinstance(detail, dict) else {}
-
-
-def hold_in(entry: Entry) -> Hold | None:
-    """Return the hold that an entry records; None where it ended one."""
-    at, detail = _time(entry.at), detail_of(entry)
-    if entry.event != "held" or at is None:
-        return None
-    reason, by = str(detail.get("reason")), str(detail.get("by"))
-    return Hold(reason=reason, by=by, at=at, freeze=bool(detail.get("freeze")))
-
-
-def different_holds(*, row_has: Hold | None, entries_have: Hold | None) -> str | None:
-    """Return, in words, how row and entries disagree on a hold; None where they agree."""
-    if _facts(row_has) == _facts(entries_have):
-        return None
-    row, entries = _described(row_has), _described(entries_have)
-    return f"the account's row says that {row}, and the entries say that {entries}"
-
-
-def _facts(hold: Hold | None) -> tuple[str, str, bool] | None:
-    return (hold.reason, hold.by, hold.freeze) if hold else None
-
-
-def _described(hold: Hold | None) -> str:
-    return f"it is held: {hold}" if hold else "nobody holds it"
-
-
-def identity_in(detail: Detail) -> Identity | None:
-    """Return the identity of the account in an entry's facts; None where it is not in them."""
-    columns = {name: _text(detail, name) for name in IDENTITY}
-    return identity_of(columns) if all(columns.values()) else None
-
-
-def _text(detail: Detail, name: str) -> str | None:
-    value = detail.get(name)
-    return value if isinstance(value, str) else None
-
-
-def _number(detail: Detail, name: str) -> int | None:
-    value = detail.get(name)
-    return value if isinstance(value, int) else None
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return at if at.tzinfo else None
 
 
 def _different(name: str, found: object, recorded: object) -> str:

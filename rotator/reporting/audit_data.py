@@ -211,6 +211,7 @@ def _secret(use: SecretUse) -> dict[str, Any]:
         "live": use.is_live,
         "revoked_at": rfc3339(use.revocation.at) if use.revocation else None,
         "revoked_by": use.revocation.by if use.revocation else None,
+        "dead_at": rfc3339(use.revocation.dead_at) if use.revocation else None,
     }
 
 

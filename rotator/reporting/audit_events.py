@@ -27,7 +27,7 @@ _NEEDED = frozenset(
         *("opened", "asked", "intent", "learned", "done", "rejected", "withdrawn", "unknown"),
         *("closed", "refused", "failed", "trouble", "trouble-over", "drift", "drift-over"),
         *("requested", "not-begun", "held", "released", "lease-ended", "forgotten"),
-        *("secret-appeared", "secret-vanished", EXPLAINED),
+        *("secret-appeared", "secret-vanished", EXPLAINED, "dead-after"),
     }
 )
 _UNNEEDED = frozenset({Step.STAGE, Step.PROBE, Step.CLEAR, Step.HOOKS, Step.WAIT, Step.WITHDRAW})
@@ -131,7 +131,7 @@ def revocations_in(
     reading = _Revocations(rotations={each.id: each for each in rotations})
     for event in events:
         reading.read(event)
-    return reading.found
+    return {secret_id: reading.proved(each) for secret_id, each in reading.found.items()}
 
 
 @dataclass(kw_only=True)
@@ -142,6 +142,8 @@ class _Revocations:
     found: dict[str, Revocation] = field(default_factory=dict)
     #: The deletions that were begun and may have taken place, by the secret's id.
     begun: dict[str, AuditEvent] = field(default_factory=dict)
+    #: When Vonage refused the deleted secrets of which that was proved.
+    dead: dict[str, datetime | None] = field(default_factory=dict)
     #: Who asked last for a deletion by hand.
     person: str | None = None
 
@@ -153,10 +155,16 @@ class _Revocations:
             self.person = event.text("by")
         elif event.event in _SIGHTINGS:
             self._see(event)
+        elif event.event == "dead-after":
+            self.dead[event.text("secret_id") or ""] = event.time("dead_at")
         elif is_by_hand or event.step in (Step.EVICT, Step.DELETE):
             self._delete(event, rotation)
         elif rotation and (event.event, event.text("outcome")) == ("closed", "completed"):
             self._complete(event, rotation)
+
+    def proved(self, revocation: Revocation) -> Revocation:
+        """Return a revocation with when Vonage refused the secret, if that was proved."""
+        return replace(revocation, dead_at=self.dead.get(revocation.secret_id))
 
     def _delete(self, event: AuditEvent, rotation: RotationHistory | None) -> None:
         secret_id = event.text("secret_id")

@@ -86,6 +86,8 @@ class Revocation:
     rotation_id: str | None = None
     #: Who asked for it; None where nobody did, or it is not recorded.
     person: str | None = None
+    #: When Vonage was first seen to refuse it; None where that was not proved.
+    dead_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ COLUMNS = (
     "revoked_at",
     "revoked_by",
     "broken_seconds",
+    "dead_at",
 )
 
 #: Prefixes that a spreadsheet would take for a formula, full-width forms included.
@@ -199,7 +200,11 @@ _OUTCOMES = {True: "live", False: "revoked", None: "not known"}
 
 
 def _revocation(revocation: Revocation) -> Row:
-    return {"revoked_at": rfc3339(revocation.at), "revoked_by": revocation.by}
+    return {
+        "revoked_at": rfc3339(revocation.at),
+        "revoked_by": revocation.by,
+        "dead_at": rfc3339(revocation.dead_at),
+    }
 
 
 def _cell(value: object) -> object:

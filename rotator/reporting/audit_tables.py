@@ -117,7 +117,13 @@ def of_account(account: AccountReport) -> Iterator[Table]:
         for rotation in account.rotations
     )
     yield Table(title="Revocations", headers=_REVOCATIONS).with_rows(
-        (moment(each.at), _id(each.secret_id), _revoker(each.by, each.person), each.how)
+        (
+            moment(each.at),
+            _id(each.secret_id),
+            _revoker(each.by, each.person),
+            each.how,
+            moment(each.dead_at),
+        )
         for each in account.revocations
     )
     yield Table(title="Secrets that others made or revoked", headers=_SIGHTINGS).with_rows(
@@ -190,7 +196,7 @@ _ACCOUNTS = (
 )
 _USES = ("Secret", "In use since", "Until", "Age at the end", "Overdue", "Revoked")
 _ROTATIONS = (*("Opened", "Rotation", "Reason", "Old secret", "New secret", "Closed", "Outcome"),)
-_REVOCATIONS = ("Time", "Secret", "By", "How")
+_REVOCATIONS = ("Time", "Secret", "By", "How", "Refused by Vonage")
 _SIGHTINGS = ("First look that showed it", "Secret", "What", "By whom, as Vonage tells")
 _LIVE = ("Secret", "What it is", "First seen", "By whom, as Vonage tells")
 _UNMANAGED = f"{SecretRole.FOREIGN}: an unmanaged live credential that rotator did not make"

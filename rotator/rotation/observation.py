@@ -7,14 +7,11 @@ once more, since it may have been rotated in between.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from rotator.errors import CheckAndSetLost, CredentialRefused, StoreError, UnexpectedEntry
 from rotator.model import (
-    NOTHING_WRITTEN,
     Account,
     Credential,
     CurrentEntry,
@@ -26,57 +23,10 @@ from rotator.model import (
     State,
     Written,
 )
+from rotator.rotation.credentials import own_credential, with_own_credential
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.ports import AccountState, Ledger, Store, StoredCurrent, StoredPending
 from rotator.rotation.session import LONGEST_LOOK
-
-T = TypeVar("T")
-
-
-def own_credential(account: Account, current: StoredCurrent | None) -> Credential | None:
-    """Return the credential that consumers of `account` use; None where Vault has none."""
-    if current is None or current.value is None:
-        return None
-    return Credential(api_key=account.api_key, secret=current.value)
-
-
-def read_own_credential(
-    store: Store, account: Account, written: Written = NOTHING_WRITTEN
-) -> Credential:
-    """Read the credential from Vault, at least as new as what was `written`.
-
-    Raises:
-        CredentialRefused: Vault has none.
-        StoreError: Vault cannot be read.
-    """
-    credential = own_credential(account, store.read_current(account, written))
-    if credential is None:
-        raise CredentialRefused(
-            f"Vault has no secret of {account.name}",
-            hint=f"`rotator adopt {account.name}` puts the current one there",
-        )
-    return credential
-
-
-def with_own_credential(
-    store: Store,
-    account: Account,
-    send: Callable[[Credential], T],
-    written: Written = NOTHING_WRITTEN,
-) -> T:
-    """Send a request that only reads, with the account's own credential.
-
-    A refused credential is read and tried once more, since the account may have been rotated
-    between the two.
-
-    Raises:
-        CredentialRefused: Vault has none, or Vonage does not accept it.
-        StoreError: Vault cannot be read.
-    """
-    try:
-        return send(read_own_credential(store, account, written))
-    except CredentialRefused:
-        return send(read_own_credential(store, account, written))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ from itertools import islice
 from rotator.errors import RotatorError
 from rotator.model import Account, Credential, State
 from rotator.rotation import refusals
+from rotator.rotation.credentials import own_credential
 from rotator.rotation.dependencies import Dependencies
-from rotator.rotation.observation import Observed, list_with, own_credential
+from rotator.rotation.observation import Observed, list_with
 from rotator.rotation.older_versions import older_versions
 from rotator.rotation.ports import Store, StoredCurrent
 from rotator.rotation.steps.bookkeeping import Refuse

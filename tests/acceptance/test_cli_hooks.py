@@ -184,6 +184,28 @@ def test_a_refusal_is_told_once(cli: CliFixture) -> None:
     assert b". Do: " in taken.body
 
 
+def test_an_alert_at_pagerduty_is_resolved_once_it_is_over(cli: CliFixture) -> None:
+    """What triggered it has the key that resolves it, through ledger and outbox."""
+    key = cli.folder / "routing-key"
+    key.write_text("R0ut1ng")
+    with receiving() as receiver:
+        alerts = {"url": receiver.url, "format": "pagerduty", "routing_key_file": str(key)}
+        configure(cli, {"on": ["refused", "drift", "recovered"], **alerts})
+        cli.rotate()
+        foreign = cli.world.vonage.add_secret(cli.account.api_key, "MadeByHand1")
+        refused = cli.run("rotate-now", "account-1")
+        cli.world.vonage.revoke(cli.account.api_key, foreign)
+        done = cli.run("rotate-now", "account-1")
+        events = [json.loads(taken.body) for taken in receiver.taken]
+
+    assert (refused.code, done.code) == (3, 0)
+    assert [event["event_action"] for event in events] == ["trigger", "resolve"]
+    assert {event["dedup_key"] for event in events} == {"rotator: account-1: rotation"}
+    assert {event["routing_key"] for event in events} == {"R0ut1ng"}
+    assert foreign in events[0]["payload"]["summary"]
+    assert "R0ut1ng" not in refused.out + refused.err + done.out + done.err
+
+
 def test_config_check_warns_of_what_cannot_be_called(cli: CliFixture) -> None:
     """The configuration is usable all the same: the program may be elsewhere."""
     configure(cli, {"on": ["pushed"], "command": ["/no/such/program"]})

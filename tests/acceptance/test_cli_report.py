@@ -140,7 +140,7 @@ def test_the_sheet_has_the_promised_columns(cli: CliFixture) -> None:
     assert done.out.splitlines()[0] == (
         "record,account,api_key,from,to,rotation_id,old_secret_id,new_secret_id,reason,outcome,"
         "code,count,age_days,max_age_days,overdue_days,person,text,state,hint,host,because,"
-        "revoked_at,revoked_by,broken_seconds"
+        "revoked_at,revoked_by,broken_seconds,dead_at"
     )
     assert tuple(rows[0]) == COLUMNS
     assert {row["record"] for row in rows} == {

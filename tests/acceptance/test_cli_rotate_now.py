@@ -75,6 +75,21 @@ def test_json_is_one_document_with_the_promised_keys(cli: CliFixture) -> None:
     assert (done.code, done.err) == (0, "")
 
 
+def test_a_leaked_secret_is_proved_dead(cli: CliFixture) -> None:
+    """The document says since when, and the progress says so as well; else nothing is tried."""
+    (plain,) = cli.run("rotate-now", "account-1", "--json").json()
+    before = len(cli.world.vonage.exchanges)
+    (leaked,) = cli.run("rotate-now", "account-1", "--compromised", "--json").json()
+    calls = len(cli.world.vonage.exchanges) - before
+    done = cli.run("rotate-now", "account-1", "--compromised")
+
+    assert (plain["old_secret_dead_at"], plain["dead_after"]) == (None, None)
+    assert leaked["old_secret_dead_at"].endswith("Z")
+    assert leaked["dead_after"] in range(60)
+    assert calls == 5
+    assert "account-1  prove     Vonage refuses the old secret (id " in done.err
+
+
 def test_it_is_a_program_of_its_own(cli: CliFixture) -> None:
     """The console script `rotate-now` takes the global options itself."""
     elsewhere = cli.folder / "elsewhere.toml"

@@ -102,10 +102,17 @@ class Ground:
             server.observers.append(self._watcher(server))
 
     def configure(
-        self, *, grace: str = "0s", propagation_timeout: str = "30s", previous_field: str = ""
+        self,
+        *,
+        grace: str = "0s",
+        propagation_timeout: str = "30s",
+        prove_deletion: bool = False,
+        previous_field: str = "",
     ) -> None:
         """Write the configuration."""
-        text = self.world.config(self.ledger_url, self.folder / "token", grace=grace)
+        token_file = self.folder / "token"
+        policy: dict[str, str | bool] = {"grace": grace, "prove_deletion": prove_deletion}
+        text = self.world.config(self.ledger_url, token_file, **policy)
         kept = f'[[accounts]]\nprevious_field = "{previous_field}"\n'
         text = text.replace("[[accounts]]\n", kept)
         vonage = f'[vonage]\npropagation_timeout = "{propagation_timeout}"\n'

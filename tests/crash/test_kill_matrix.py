@@ -52,6 +52,9 @@ class Scenario:
     def between(self, here: Ground, code: int, /) -> None:
         """Happens before a command that ended with `code` and is not done is run again."""
 
+    def check(self, here: Ground) -> None:
+        """Check what this scenario alone comes to."""
+
     #: How many secrets may be made for an account: a kill never costs one more.
     most_made = 1
 
@@ -61,15 +64,24 @@ class Plain(Scenario):
 
 
 class Grace(Scenario):
-    """One account whose predecessor waits, its value in Vault; a second command deletes it."""
+    """One account whose predecessor waits, its value in Vault; a second command deletes it.
+
+    And it proves that.
+    """
 
     def prepare(self, here: Ground) -> None:
         """Set the grace."""
-        here.configure(grace="1h", previous_field="api_secret_previous")
+        previous_field = "api_secret_previous"
+        here.configure(grace="1h", prove_deletion=True, previous_field=previous_field)
 
     def commands(self) -> list[tuple[str, ...]]:
         """Rotate, then carry on what waits."""
         return [("rotate-now", "account-1"), ("resume",)]
+
+    def check(self, here: Ground) -> None:
+        """The old value was tried after its deletion, from what Vault had of it."""
+        events = [entry.event for entry in here.queries.entries("account-1")]
+        assert events.count("dead-after") == 1
 
     def between(self, here: Ground, _code: int, /) -> None:
         """Let the grace pass."""
@@ -171,6 +183,7 @@ def check(here: Ground, scenario: Scenario) -> None:
         assert (verdict.fault, verdict.has_anchor) == (None, True)
         assert len(here.world.vonage.history(account.api_key)) - 1 <= scenario.most_made
     assert here.leaks() == []
+    scenario.check(here)
 
 
 @pytest.mark.parametrize(("what", "side"), [("request", "after"), ("commit", "before")])

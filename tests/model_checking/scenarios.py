@@ -90,13 +90,12 @@ def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
     return replace(world, begun=BEGIN, **more)
 
 
-def accounts(
+def accounts(  # all by name
     *,
     grace: timedelta = NONE,
     managed_by: str = "",
     on_foreign: OnForeign = OnForeign.REFUSE,
     prove_deletion: bool = False,
-    freezes: tuple[Freeze, ...] = (),
     previous_field: str = "",
 ) -> dict[str, Account]:
     """Return the configured accounts."""
@@ -106,9 +105,7 @@ def accounts(
         vault_path="account",
         pending_path="pending/account",
         previous_field=previous_field,
-        policy=policy(
-            grace=grace, on_foreign=on_foreign, prove_deletion=prove_deletion, freezes=freezes
-        ),
+        policy=policy(grace=grace, on_foreign=on_foreign, prove_deletion=prove_deletion),
     )
     return {"account": one, "parent": replace(one, name="parent", managed_by="")}
 
@@ -533,24 +530,34 @@ PROVED_LATE = Scenario(
 )
 #: What was begun before it is met in it, at whatever step, and what is met in it then after it.
 FREEZE = Freeze(since=when(BEGIN + LATER / 2), until=when(BEGIN + LATER * 3 / 2), reason="audit")
+
+
+def frozen(grace: timedelta = NONE) -> dict[str, Account]:
+    """Return the configured accounts, for which that freeze is configured."""
+    return {
+        name: replace(each, policy=replace(each.policy, freezes=(FREEZE,)))
+        for name, each in accounts(grace=grace).items()
+    }
+
+
 FROZEN = Scenario(
     name="a change freeze",
     worlds=(tidy(freeze=FREEZE),),
-    accounts=accounts(freezes=(FREEZE,)),
+    accounts=frozen(),
     asked=(ASKED, RESUMED),
     bounds=Bounds(faults=0),
 )
 FROZEN_GRACE = Scenario(
     name="a change freeze in which a grace ends, or is cut short",
     worlds=(tidy(freeze=FREEZE),),
-    accounts=accounts(grace=GRACE, freezes=(FREEZE,)),
+    accounts=frozen(GRACE),
     asked=(ASKED, HURRIED),
     bounds=Bounds(faults=0),
 )
 FROZEN_LEAKED = Scenario(
     name="a value that leaked in a change freeze",
     worlds=(tidy(freeze=FREEZE),),
-    accounts=accounts(freezes=(FREEZE,)),
+    accounts=frozen(),
     asked=(ASKED, COMPROMISED),
     bounds=Bounds(faults=0),
 )

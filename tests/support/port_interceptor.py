@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rotator.errors import CredentialRefused
+
 Moment = Literal["before", "after"]
 MOMENTS: tuple[Moment, Moment] = ("before", "after")
 #: Called in the reconciler's thread, to which whatever it raises is raised.
@@ -65,6 +67,14 @@ class PortInterceptor:
         """Pass calls on to `port`."""
         self._name, self._port, self._calls = name, port, calls
 
+    @staticmethod
+    def _answer(target: Any, args: Any, options: Any) -> object:  # noqa: ANN401  # any call's
+        """Return the answer, also if it is a refusal of the credential."""
+        try:
+            return target(*args, **options)
+        except CredentialRefused as refusal:
+            return refusal
+
     def __getattr__(self, method: str) -> Any:  # noqa: ANN401  # of whatever type a property is
         """Return the port's method, intercepted; a property as it is."""
         name, target = f"{self._name}.{method}", getattr(self._port, method)
@@ -79,11 +89,14 @@ class PortInterceptor:
             place = len(calls.names)
             try:
                 calls.reach("before", name, place)
-                result: object = target(*args, **options)
+                result: object = self._answer(target, args, options)
                 calls.reach("after", name, place)
             except BaseException as error:
                 calls.errors.append(error)
                 raise
+            if isinstance(result, CredentialRefused):
+                calls.errors.append(result)
+                raise result
             return result
 
         return call

@@ -14,8 +14,8 @@ from rotator.cli.selection import ChosenNames, chosen
 from rotator.errors import ConfigError, IssuerError, RequestRefused, RotatorError
 from rotator.model import ForwardMethod
 from rotator.reporting.text import NOTHING
+from rotator.rotation.credentials import read_own_credential, with_own_credential
 from rotator.rotation.manual import manual_operation
-from rotator.rotation.observation import read_own_credential, with_own_credential
 
 if TYPE_CHECKING:
     from rotator.application import Application

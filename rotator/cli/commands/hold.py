@@ -101,7 +101,7 @@ def _carry_out(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Do it on each account, write the results and end the command."""
+    """Act on each account, write the results and end the command."""
     with CommandContext.of(context).application(offline=True) as application:
         accounts = selection.accounts(application.settings)
         if selection.is_single:

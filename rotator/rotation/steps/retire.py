@@ -7,7 +7,8 @@ from functools import partial
 
 from rotator.errors import CheckAndSetLost, SecretNotFound
 from rotator.model import GateWait, Rotation, ShutGate, Step
-from rotator.rotation.observation import Observation, own_credential, require_unchanged
+from rotator.rotation.credentials import own_credential
+from rotator.rotation.observation import Observation, require_unchanged
 from rotator.rotation.ports import LastLook, NewEntry
 from rotator.rotation.steps.base import (
     Action,

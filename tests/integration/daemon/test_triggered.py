@@ -17,7 +17,7 @@ from rotator.daemon.triggered import TriggeredPasses
 from rotator.daemon.workers import PassWorkers, WorkerPool
 from rotator.ledger.holds import Holds
 from rotator.ledger.triggers import Triggers
-from rotator.model import Actor, Hold, Outcome, PassResult
+from rotator.model import Actor, Freeze, Hold, Outcome, PassResult
 from rotator.model.trigger import TriggerRequest
 from tests.support.port_interceptor import MOMENTS, Killed, Moment, PortInterceptor
 from tests.support.rotation_fixture import LEASE, NAME, RotationFixture
@@ -175,6 +175,22 @@ def test_a_held_account_is_refused_and_that_is_told(daemon: Daemon) -> None:
     assert [(log["event"], log["by"], log["code"]) for log in logs if "trigger" in log] == [
         ("request refused", "192.0.2.7", "held")
     ]
+
+
+def test_a_change_freeze_stops_all_but_a_leak(daemon: Daemon) -> None:
+    """As by `rotate-now`."""
+    now, plain = daemon.clock.now(), daemon.accounts[NAME]
+    freeze = Freeze(since=now, until=now + timedelta(days=9), reason="sales")
+    daemon.accounts[NAME] = replace(plain, policy=replace(plain.policy, freezes=(freeze,)))
+    daemon.ask("msg_1", compromised=False)
+    [refused] = daemon.poll()
+    daemon.ask("msg_2")
+    [result] = daemon.poll()
+    [declined] = [json.loads(each.detail) for each in daemon.entries() if each.event == "not-begun"]
+
+    assert (refused.outcome, declined["code"]) == (Outcome.REFUSED, "frozen")
+    assert result.outcome is Outcome.COMPLETED
+    assert daemon.opened() == ["compromised"]
 
 
 def test_a_grace_is_not_begun_anew(daemon: Daemon) -> None:

@@ -28,7 +28,12 @@ GRACE = timedelta(hours=24)
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "first": {},
     "later": {"rotated_before": True},
-    "grace": {"rotated_before": True, "grace": GRACE, "previous_field": "api_secret_previous"},
+    "grace": {
+        "rotated_before": True,
+        "grace": GRACE,
+        "prove_deletion": True,
+        "previous_field": "api_secret_previous",
+    },
 }
 #: Longer than anything here takes, in seconds.
 WHILE = 60
@@ -103,6 +108,7 @@ def check(fixture: RotationFixture, created: int) -> None:
     assert seen.ids == {rotation.new_id}
     assert seen.pending is None
     assert len(fixture.history()) == created
+    assert (rotation.dead_at is not None) is fixture.setting.prove_deletion
 
 
 def made(setting: str) -> int:

@@ -8,13 +8,15 @@ from rotator.cli.closing import verdict
 from rotator.errors import StoreSealed
 from rotator.model import Outcome, PassResult
 from rotator.rotation.result import failure, result_of
-from tests.support.samples import account, rotation
+from tests.support.samples import NOW, account, rotation
 
-DEAD = result_of(account("a"), Outcome.COMPLETED, rotation())
+DEAD = result_of(account("a"), Outcome.COMPLETED, rotation(dead_at=NOW))
+#: No older version in Vault has its value any more.
+UNPROVED = replace(DEAD, account="d", old_secret_dead_at=None)
 ALIVE = failure(account("b"), rotation(), StoreSealed())
 WAITING = result_of(account("c"), Outcome.AWAITING_DELETION, rotation())
 #: Consumers had none before.
-FIRST = replace(DEAD, old_secret_id=None)
+FIRST = replace(UNPROVED, old_secret_id=None)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,7 @@ FIRST = replace(DEAD, old_secret_id=None)
         ([DEAD], "1 of 1 leaked secret is dead"),
         ([DEAD, DEAD, FIRST], "2 of 2 leaked secrets are dead"),
         ([FIRST], ""),
+        ([UNPROVED], "0 of 1 leaked secret is dead; 1 is not: d (not proved)"),
         ([DEAD, ALIVE], "1 of 2 leaked secrets is dead; 1 is not: b (vault-sealed)"),
         (
             [replace(ALIVE, old_secret_id=None), WAITING],

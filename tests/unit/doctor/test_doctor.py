@@ -169,7 +169,7 @@ def test_every_secret_file_is_looked_at(
 ) -> None:
     """Whatever holds a secret is looked at, and what is for everyone to read is not."""
     (tmp_path / "ledger-url").write_text(f"sqlite:///{tmp_path}/ledger.db")
-    (tmp_path / "listen-token").write_text("x" * 32)
+    (tmp_path / "listen-token").write_text("t" * 32)
     config = tmp_path / "config.toml"
     config.write_text(BASE.format(vault=vault, auth=auth))
     with Application(load(config, {}), {}) as application:
@@ -181,9 +181,9 @@ def test_every_secret_file_is_looked_at(
 @pytest.mark.parametrize(
     ("content", "verdict", "finding"),
     [
-        ("x" * 24, "ok", "believes what is signed with one key"),
-        (f"{'x' * 24}\n{'y' * 24}", "ok", "believes what is signed with two keys"),
-        ("x" * 23, "failed", "has a key of less than 24 bytes"),
+        ("k" * 24, "ok", "believes what is signed with one key"),
+        (f"{'k' * 24}\n{'y' * 24}", "ok", "believes what is signed with two keys"),
+        ("k" * 23, "failed", "has a key of less than 24 bytes"),
         (None, "failed", "cannot be read: no such file"),
     ],
 )

@@ -8,7 +8,8 @@ import pytest
 
 from rotator.ledger import chain
 from rotator.ledger.comparison import implausible_delays
-from rotator.ledger.replay import Replay, detail_of, hold_in
+from rotator.ledger.facts import detail_of, hold_in
+from rotator.ledger.replay import Replay
 from rotator.model import Rotation, Step
 from rotator.rotation.ports import AccountSummary, NewEntry
 from tests.support.samples import account, policy, rotation

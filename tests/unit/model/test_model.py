@@ -103,7 +103,7 @@ def test_steps_come_in_the_order_of_a_rotation() -> None:
     """The enumeration can be read as the protocol's course."""
     assert [step.value for step in Step] == [
         *("open", "evict", "stage", "create", "probe", "push", "verify", "clear", "hooks"),
-        *("wait", "withdraw", "delete", "complete", "abort"),
+        *("wait", "withdraw", "delete", "prove", "complete", "abort"),
     ]
 
 

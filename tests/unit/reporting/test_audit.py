@@ -7,7 +7,7 @@ import pytest
 
 from rotator.model import State, Step, Trouble
 from rotator.model.rotation import SecretRole
-from rotator.reporting.audit import Report
+from rotator.reporting.audit import AccountReport, Report
 from rotator.reporting.audit_data import document
 from rotator.reporting.audit_events import is_needed
 from rotator.reporting.audit_html import page
@@ -310,6 +310,34 @@ def test_a_revocation_names_who_did_it(deletions: tuple[Any, ...], by: str, how:
     assert [(each.secret_id, each.by, each.how, each.at) for each in report.revocations] == [
         ("s1", by, how, NOW - DAY)
     ]
+
+
+@pytest.mark.parametrize(
+    "deletions",
+    [
+        (deletion("intent"), deletion("done")),
+        (deletion("intent"), deletion("unknown", code="timeout")),
+    ],
+)
+def test_a_revocation_says_since_when_vonage_refuses_the_secret(
+    deletions: tuple[Any, ...],
+) -> None:
+    """If that was proved, whatever the answer to the deletion was; on every surface."""
+    at = "2026-09-30T00:00:07+00:00"
+    proof = entry(NOW - DAY, "dead-after", "prove", rotation="r", secret_id="s1", dead_at=at)
+    plain = made(OPENED, CREATED, VERIFIED, *deletions, CLOSED, summary=seen("s2"))
+    proved = made(OPENED, CREATED, VERIFIED, *deletions, proof, CLOSED, summary=seen("s2"))
+
+    def whole(report: AccountReport) -> Report:
+        return Report(period=PERIOD, made_at=NOW, version="1", accounts=(report,))
+
+    [revocation] = document(whole(proved))["accounts"][0]["revocations"]
+
+    assert [each.dead_at for each in plain.revocations] == [None]
+    assert revocation["dead_at"] == "2026-09-30T00:00:07Z"
+    assert "2026-09-30T00:00:07Z" in sheet(whole(proved))
+    assert "2026-09-30 00:00 UTC" in page(whole(proved))
+    assert is_needed("dead-after", Step.PROVE)
 
 
 @pytest.mark.parametrize(

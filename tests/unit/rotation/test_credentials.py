@@ -4,7 +4,7 @@ import pytest
 
 from rotator.errors import CredentialRefused
 from rotator.model import CurrentEntry, SecretValue
-from rotator.rotation.observation import with_own_credential
+from rotator.rotation.credentials import with_own_credential
 from rotator.rotation.ports import Store, StoredCurrent
 from tests.support.samples import account
 

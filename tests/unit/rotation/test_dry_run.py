@@ -193,3 +193,13 @@ def test_a_plan_has_no_value_and_no_id_that_is_not_known() -> None:
     assert Create() in actions
     assert Push() in actions
     assert NEW_ID not in str([it for it in actions if isinstance(it, Delete)])
+
+
+def test_a_proof_is_planned_where_it_is_wanted() -> None:
+    """After the deletion of a secret that leaked, or where the policy asks for it."""
+    proving = replace(ACCOUNT, policy=replace(ACCOUNT.policy, prove_deletion=True))
+    leaked = Request(reason="compromised", grace=timedelta())
+    plain, by_policy, by_request = planned(), planned(proving), planned(request=leaked)
+
+    assert names(plain)[-2:] == ["Delete", "Close"]
+    assert names(by_policy)[-3:] == names(by_request)[-3:] == ["Delete", "Prove", "Close"]

@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 VIEW = AccountSecrets(
     account=account("a"),
     secrets=(Secret(id="held", created_at=NOW), Secret(id="other", created_at=NOW)),
-    credential=Credential(api_key="a", secret=SecretValue("x")),
+    credential=Credential(api_key="a", secret=SecretValue("Sample-value-1")),
     current=None,
     written=NOTHING_WRITTEN,
     current_secret_id="held",
