@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rotator.ledger.due import due
-from rotator.model import Outcome, PassResult, Step
+from rotator.model import Outcome, PassResult, State, Step
 from rotator.rotation.protocol.after_push import MOST_TRIES
 from rotator.sim import Fault
 from tests.support.rotation_fixture import NAME, RotationFixture, code
@@ -126,7 +126,10 @@ def test_a_secret_that_goes_on_working_is_reported_at_once(tmp_path: Path) -> No
         fixture.restart()
         last = fixture.attempt(reason=None)
 
+        failed = [entry for _, entry in fixture.told if entry.event == "failed"]
         assert (report.outcome, code(report)) == (Outcome.FAILED, "broken-deletion")
+        assert [entry.detail["code"] for entry in failed] == ["broken-deletion"] * 2
+        assert {entry.trouble.state for entry in failed if entry.trouble} == {State.FAILING}
         assert report.exit_code == 1
         assert PATIENCE <= seconds < PATIENCE + 20
         assert rotation is not None
