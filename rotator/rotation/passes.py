@@ -95,6 +95,8 @@ class Pass:
     wait: bool = False
     #: The open rotation as the ledger had it when the pass began.
     remembered: Rotation | None = None
+    #: The rotation that this pass ended, before it went on to another one.
+    ended: Rotation | None = None
     #: The account's ledger state just read; None where it must be read again.
     state: AccountState | None = None
     #: The latest observation, updated with what this pass did since.
@@ -154,6 +156,7 @@ class Pass:
             self._decline(frozen or in_grace(self.account, self.rotation))
         if self.request.reason == "compromised":
             self._commit()
+            self.ended = self.rotation
             self.remembered, self.observed, self.must_observe = None, None, True
             return self._loop(wait=self.wait)
         return outcome

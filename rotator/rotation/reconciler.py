@@ -98,6 +98,9 @@ class Reconciler(Dependencies):
                 result = result_of(account, run.carry_out(), run.rotation)
         except RotatorError as error:
             result = failure(account, run.rotation if run else None, error)
+        if run and run.ended:
+            earlier = result_of(account, Outcome.COMPLETED, run.ended)
+            result = replace(result, earlier=earlier)
         return result, run is not None and run.observed is not None
 
     def _unless_broken(self, account: Account, result: PassResult) -> PassResult:

@@ -76,7 +76,7 @@ class Prove(Check[bool]):
         """Record that Vonage refuses it, or that this cannot be tried."""
         rotation, old_id = replace(rotation, step=self.name), rotation.predecessor_id
         if not result:
-            why = f"no version of {at.account.vault_path} in Vault has its value any more"
+            why = f"no version of {at.account.vault_path} in Vault certainly has its value"
             observation = replace(observation, proof=replace(observation.proof, is_impossible=True))
             entry = self.entry("not-proven", rotation, secret_id=old_id, why=why)
             return observation.with_rotation(rotation), entry

@@ -92,6 +92,35 @@ def test_a_waiting_rotation_is_proved_as_is_the_one_after_it(tmp_path: Path) -> 
 
         assert is_dead(report)
         assert [event for event, _ in proofs(fixture)] == ["dead-after", "dead-after"]
+        assert report.earlier is not None
+        assert is_dead(report.earlier)
+
+
+def test_the_secret_of_the_rotation_before_is_not_passed_over(tmp_path: Path) -> None:
+    """It may be the one that leaked: the result says that its death was not proved."""
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        old = fixture.attempt().old_secret_id
+        destroy_versions(fixture)
+        fixture.restart()
+        report = fixture.attempt(reason="compromised", grace=NONE)
+
+        assert is_dead(report)
+        assert report.earlier is not None
+        assert report.earlier.old_secret_id == old
+        assert report.earlier.outcome is Outcome.COMPLETED
+        assert report.earlier.old_secret_dead_at is None
+
+
+def test_it_is_in_the_result_if_the_rotation_after_it_fails(tmp_path: Path) -> None:
+    """What is done is done."""
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        fixture.world.vonage.faults.add(Fault("status", method="POST", status=403, times=None))
+        report = fixture.attempt(reason="compromised", grace=NONE)
+
+        assert report.outcome is Outcome.FAILED
+        assert report.earlier is not None
+        assert is_dead(report.earlier)
 
 
 def test_a_deletion_that_takes_its_time_is_waited_for(tmp_path: Path) -> None:
