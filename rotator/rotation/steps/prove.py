@@ -13,6 +13,7 @@ from rotator.rotation.steps.base import (
     At,
     Change,
     Check,
+    ObserveAgain,
     Site,
     Sketch,
     StillAccepted,
@@ -39,9 +40,11 @@ class Prove(Check[bool]):
         """List with it, once; return False where nothing has the value any more.
 
         A refusal counts, as Vault's value has just authenticated: Vonage's authentication works.
+        After a pause, that is seen once more.
 
         Raises:
             StillAccepted: Vonage accepts it.
+            ObserveAgain: Vonage refuses Vault's value, too.
         """
         value = site.observed.predecessor or _predecessor(site, rotation)
         if value is None:
@@ -51,6 +54,8 @@ class Prove(Check[bool]):
         try:
             site.issuer.list_secrets(credential, site.account.api_key)
         except CredentialRefused:
+            if site.observed.observation.proof.tries:
+                _check_current(site)
             return True
         raise StillAccepted
 
@@ -90,6 +95,13 @@ class Prove(Check[bool]):
 
     def assumed(self, observation: Observation, rotation: Rotation, at: At) -> bool:
         return True
+
+
+def _check_current(site: Site) -> None:
+    try:
+        site.issuer.list_secrets(site.credential, site.account.api_key)
+    except CredentialRefused:
+        raise ObserveAgain from None
 
 
 def _predecessor(site: Site, rotation: Rotation) -> SecretValue | None:

@@ -290,6 +290,27 @@ def test_a_refusal_does_not_count_while_vonage_refuses_everything(tmp_path: Path
         assert is_dead(proved)
 
 
+def test_a_refusal_after_a_pause_does_not_count_while_vonage_refuses_everything(
+    tmp_path: Path,
+) -> None:
+    """The old value was accepted just before: only its own refusal shows that it is dead."""
+    with RotationFixture(tmp_path, prove_deletion=True) as fixture:
+        linger(fixture)
+        faults = fixture.world.vonage.faults
+        everything = Fault("status", status=401, times=None)
+        fixture.on_event["still-accepted"] = lambda: faults.add(everything)
+        refused = fixture.attempt()
+        found = [event for event, _ in proofs(fixture)]
+        faults.clear()
+        fixture.propagate_in(0)
+        fixture.restart()
+        proved = fixture.resume()
+
+        assert code(refused) == "current-refused"
+        assert found == ["still-accepted"]
+        assert is_dead(proved)
+
+
 def test_a_deletion_whose_answer_was_lost_is_proved(tmp_path: Path) -> None:
     """It counts from its sending, and once the list shows that it took effect."""
     with RotationFixture(tmp_path, prove_deletion=True) as fixture:
