@@ -17,6 +17,7 @@ from rotator.rotation.steps.base import (
     Site,
     Sketch,
     StillAccepted,
+    new_entry,
     timestamp,
 )
 
@@ -132,6 +133,14 @@ class FailedDeletion(Action):
     name = Step.PROVE
 
     secret_id: str
+
+    def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
+        """Record that no proof is awaited any more, as another secret of the account leaked."""
+        rotation = replace(rotation, step=self.name)
+        observation = replace(observation, proof=replace(observation.proof, is_impossible=True))
+        why = "Vonage still accepts it, and another secret that leaked is to be replaced"
+        entry = new_entry("not-proven", self.name, rotation, secret_id=self.secret_id, why=why)
+        return observation.with_rotation(rotation), entry
 
     def error(self) -> BrokenDeletion:
         """Return the error that reports it."""
