@@ -175,7 +175,9 @@ def carry_out(
     _show_run([*recorded, *results, *idle], [], delivery, as_json=as_json, is_leak=is_leak)
     if is_leak:
         _warn_of_other_secrets(application, names)
-    return exit_code(results, hook_failed=delivery.has_failed and not hooks_may_fail)
+    return exit_code(
+        closing.with_earlier(results), hook_failed=delivery.has_failed and not hooks_may_fail
+    )
 
 
 #: Requests to Vonage for a rotation up to its grace: list, create, probe. Then come the deletion

@@ -187,6 +187,21 @@ def test_a_note_that_was_changed_costs_no_other_field(tmp_path: Path, name: str)
         assert after["api_secret"] == fixture.look().value
 
 
+def test_a_value_that_nothing_names_any_more_leaves(tmp_path: Path) -> None:
+    """Its name went from the note and the configuration: the note's hash still finds it."""
+    with RotationFixture(tmp_path, **BOTH) as fixture:
+        fixture.attempt()
+        unnamed = {key: fact for key, fact in note(fixture).items() if key != "previous_field"}
+        fixture.patch(rotator=unnamed)
+        account = fixture.accounts[NAME]
+        fixture.accounts[NAME] = replace(account, previous_field="another")
+        end_grace(fixture)
+        report = fixture.resume()
+
+        assert report.outcome is Outcome.COMPLETED
+        assert FIELD not in fixture.fields()
+
+
 def test_a_value_that_was_changed_by_hand_is_left_alone(tmp_path: Path) -> None:
     """It is not what rotator wrote, so that nobody knows what it is good for."""
     with RotationFixture(tmp_path, **BOTH) as fixture:

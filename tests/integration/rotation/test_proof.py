@@ -111,6 +111,44 @@ def test_the_secret_of_the_rotation_before_is_not_passed_over(tmp_path: Path) ->
         assert report.earlier.old_secret_dead_at is None
 
 
+def test_a_broken_deletion_does_not_keep_a_leaked_secret_alive(tmp_path: Path) -> None:
+    """The one in Vault leaked: it is replaced, though the one before it still works."""
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        leaked = fixture.look().value
+        fixture.restart()
+        fixture.propagate_in(1e9)
+        fixture.calls.plan("before", "store.write_pending", 1, lambda: fixture.propagate_in(0))
+        report = fixture.attempt(reason="compromised", grace=NONE)
+
+        assert fixture.look().value != leaked
+        assert fixture.look().live == {fixture.look().value}
+        assert is_dead(report)
+        assert report.earlier is not None
+        assert report.earlier.outcome is Outcome.FAILED
+        assert report.earlier.exit_code == 1
+        assert code(report.earlier) == "broken-deletion"
+        assert [event for event, _ in proofs(fixture)][:2] == ["still-accepted", "not-proven"]
+        assert "failed" in fixture.events()
+
+
+def test_a_leak_ends_the_wait_for_a_broken_deletion(tmp_path: Path) -> None:
+    """A rotation that is at its proof keeps nobody from replacing the new secret, if that leaks."""
+    with RotationFixture(tmp_path, prove_deletion=True) as fixture:
+        linger(fixture)
+        broken = fixture.attempt()
+        fixture.restart()
+        fixture.clock.advance(hours=1)
+        fixture.calls.plan("before", "store.write_pending", 1, lambda: fixture.propagate_in(0))
+        report = fixture.attempt(reason="compromised", grace=NONE)
+
+        assert code(broken) == "broken-deletion"
+        assert is_dead(report)
+        assert report.old_secret_id == broken.new_secret_id
+        assert report.earlier is not None
+        assert code(report.earlier) == "broken-deletion"
+
+
 def test_it_is_in_the_result_if_the_rotation_after_it_fails(tmp_path: Path) -> None:
     """What is done is done."""
     with RotationFixture(tmp_path, grace=GRACE) as fixture:
@@ -287,6 +325,27 @@ def test_a_refusal_does_not_count_while_vonage_refuses_everything(tmp_path: Path
 
         assert code(refused) == "current-refused"
         assert found == []
+        assert is_dead(proved)
+
+
+def test_a_refusal_after_a_pause_does_not_count_while_vonage_refuses_everything(
+    tmp_path: Path,
+) -> None:
+    """The old value was accepted just before: only its own refusal shows that it is dead."""
+    with RotationFixture(tmp_path, prove_deletion=True) as fixture:
+        linger(fixture)
+        faults = fixture.world.vonage.faults
+        everything = Fault("status", status=401, times=None)
+        fixture.on_event["still-accepted"] = lambda: faults.add(everything)
+        refused = fixture.attempt()
+        found = [event for event, _ in proofs(fixture)]
+        faults.clear()
+        fixture.propagate_in(0)
+        fixture.restart()
+        proved = fixture.resume()
+
+        assert code(refused) == "current-refused"
+        assert found == ["still-accepted"]
         assert is_dead(proved)
 
 
