@@ -156,7 +156,8 @@ class BrokenDeletion(RotatorError):
     code = "broken-deletion"
     default_hint = (
         "whoever has the old secret can still use the account: ask Vonage's support why; rotator "
-        "tries it again by itself until Vonage refuses it, and does not rotate the account before"
+        "tries it again by itself until Vonage refuses it, and does not rotate the account before, "
+        "unless `rotator forget NAME --abandon` ends the rotation"
     )
 
 

@@ -25,6 +25,12 @@ def verdict(results: Sequence[PassResult]) -> str:
     return f"{said}; {len(alive)} {'is' if len(alive) == 1 else 'are'} not: {names}"
 
 
+def with_earlier(results: Sequence[PassResult]) -> list[PassResult]:
+    """Return all results, those of rotations that were ended for another one before its own."""
+    both = ((each.earlier, each) for each in results)
+    return [each for pair in both for each in pair if each]
+
+
 def is_dead(result: PassResult) -> bool:
     """Return whether Vonage was seen to refuse the account's old secret, or there was none."""
     is_done = result.outcome is Outcome.COMPLETED

@@ -61,8 +61,11 @@ def show(
 
     Of a leaked secret, the table says since when it is dead, else until when it works.
 
+    Where a pass ended one rotation and began another, both have a result.
+
     An account with nothing to do is only printed for a program, and only if a hook has an outcome.
     """
+    results = closing.with_earlier(results)
     done = [each for each in results if each.outcome is not Outcome.IDLE]
     failed = [each for each in done if each.error and each.error.code != Stopping.code]
     named = [each for each in results if each in done or delivery.outcomes(each.account)]
@@ -175,7 +178,9 @@ def carry_out(
     _show_run([*recorded, *results, *idle], [], delivery, as_json=as_json, is_leak=is_leak)
     if is_leak:
         _warn_of_other_secrets(application, names)
-    return exit_code(results, hook_failed=delivery.has_failed and not hooks_may_fail)
+    return exit_code(
+        closing.with_earlier(results), hook_failed=delivery.has_failed and not hooks_may_fail
+    )
 
 
 def _interrupted(
@@ -224,7 +229,7 @@ def _show_run(
     """
     shown = [*results, *left] if as_json else results
     show(shown, delivery, as_json=as_json, is_leak=is_leak)
-    if is_leak and (said := closing.verdict([*results, *left])):
+    if is_leak and (said := closing.verdict(closing.with_earlier([*results, *left]))):
         (output.say if as_json else output.write)(said)
 
 

@@ -29,8 +29,10 @@ def redact(text: str) -> str:
 
     Base64 that contains a value is masked whole: of Basic credentials, the api key as well.
     """
+    folded = text.lower()
+    found = [each.reveal() for each in SecretValue.alive() if _is_traced(folded, each)]
     # Longest first, as a shorter value may be a prefix of a longer one.
-    for value in sorted((secret.reveal() for secret in SecretValue.alive()), key=len, reverse=True):
+    for value in sorted(found, key=len, reverse=True):
         if len(value) >= SHORTEST:
             text = masked(text, value)
     return text
@@ -57,14 +59,22 @@ def reveals(text: str) -> bool:
     For text that is recorded or shown as a name, such as an id or a title. A part of a value counts
     if it is too long to be an accident. Case is ignored.
     """
-    return any(_reveals(text.lower(), secret.reveal()) for secret in SecretValue.alive())
+    return any(_reveals(text.lower(), secret) for secret in SecretValue.alive())
 
 
-def _reveals(folded: str, value: str) -> bool:
-    if len(value) < SHORTEST:
-        return folded == value.lower()
+def _reveals(folded: str, secret: SecretValue) -> bool:
+    value = secret.reveal()
+    return folded == value.lower() if len(value) < SHORTEST else _is_traced(folded, secret)
+
+
+def _is_traced(folded: str, secret: SecretValue) -> bool:
+    return any(trace in folded for trace in secret.derived(_traces))
+
+
+def _traces(value: str) -> tuple[str, ...]:
+    """Return, in lower case, everything by which a text may reveal a value."""
     runs = (value[at : at + _RUN] for at in range(len(value) - _RUN + 1))
-    return any(form.lower() in folded for form in (*_spelled(value), *_encoded(value), *runs))
+    return tuple({form.lower() for form in (*_spelled(value), *_encoded(value), *runs)})
 
 
 def _spelled(value: str) -> Iterator[str]:

@@ -214,6 +214,8 @@ class PassResult:
     error: Problem | None = None
     #: Exit code of the process for this account alone.
     exit_code: int = 0
+    #: Of the rotation that the pass ended before: its old secret may have leaked, too.
+    earlier: "PassResult | None" = None
 
 
 class SecretRole(StrEnum):

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import ClassVar, NoReturn
@@ -54,7 +54,7 @@ def whole_id(given: str, listed: Iterable[str]) -> str:
 class SecretValue:
     """A secret's value: masked in every rendering, compared in constant time."""
 
-    __slots__ = ("__weakref__", "_value")
+    __slots__ = ("__weakref__", "_derived", "_value")
 
     #: Every live value by its object's id; weak references keep none of them alive.
     _alive: ClassVar[dict[int, "weakref.ref[SecretValue]"]] = {}
@@ -62,6 +62,7 @@ class SecretValue:
     def __init__(self, value: str) -> None:
         """Wrap `value`."""
         self._value = value
+        self._derived: tuple[str, ...] | None = None
         key, alive = id(self), self._alive
         alive[key] = weakref.ref(self, lambda _gone: alive.pop(key, None))
 
@@ -75,6 +76,15 @@ class SecretValue:
     def reveal(self) -> str:
         """Return the bare value: for a request's body or credential, nothing else."""
         return self._value
+
+    def derived(self, derive: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+        """Return what `derive`, the same at each call, makes of the bare value.
+
+        Made once, and kept no longer than the value: many are looked for in each external text.
+        """
+        if self._derived is None:
+            self._derived = derive(self._value)
+        return self._derived
 
     def digest(self, salt: str) -> str:
         """Return hex SHA-256 of `salt` and the value, to recognise the value later."""

@@ -59,6 +59,7 @@ from rotator.rotation.steps.bookkeeping import Close, Idle, Observe, Refuse
 from rotator.rotation.steps.prepare import Open, asked_again, requested
 from rotator.rotation.steps.prove import FailedDeletion
 from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
+from rotator.rotation.window import LEAKED
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +96,12 @@ class Pass:
     wait: bool = False
     #: The open rotation as the ledger had it when the pass began.
     remembered: Rotation | None = None
+    #: The rotation that this pass ended, before it went on to another one.
+    ended: Rotation | None = None
+    #: Why nothing shows that the old secret of that rotation is dead; None where something does.
+    unproven: RotatorError | None = None
+    #: A secret that leaked is replaced next, whatever becomes of the open rotation's old one.
+    is_urgent: bool = False
     #: The account's ledger state just read; None where it must be read again.
     state: AccountState | None = None
     #: The latest observation, updated with what this pass did since.
@@ -146,14 +153,16 @@ class Pass:
             self.state = replace(self.state, rotation=self.remembered)
             self.session.entries.append(entry)
         was_verified = bool(self.remembered and self.remembered.verified_at)
+        self.is_urgent = was_verified and self.request.reason == LEAKED
         outcome = self._loop(wait=self.wait and not was_verified)
         if self.request.reason is None or not was_verified:
             return outcome
         if outcome is Outcome.AWAITING_DELETION:
             frozen = in_freeze(self.account, self.rotation, self.request, self._at().now)
             self._decline(frozen or in_grace(self.account, self.rotation))
-        if self.request.reason == "compromised":
+        if self.is_urgent:
             self._commit()
+            self.ended, self.is_urgent = self.rotation, False
             self.remembered, self.observed, self.must_observe = None, None, True
             return self._loop(wait=self.wait)
         return outcome
@@ -221,7 +230,7 @@ class Pass:
             case Refuse():
                 self._refuse(step)
             case FailedDeletion():
-                raise step.error()
+                self._report(step, observed)
             case Observe():
                 self._pause()
                 self.must_observe = True
@@ -244,6 +253,15 @@ class Pass:
             case _:
                 message = f"{type(step).__name__} is handled in the loop"
                 raise AssertionError(message)
+
+    def _report(self, step: FailedDeletion, observed: Observed) -> None:
+        """Report a deletion that has no effect; go on only where a leaked secret waits for that."""
+        error = step.error()
+        if not self.is_urgent:
+            raise error
+        self._fail(error)
+        self._learn_from(step, observed)
+        self.unproven = error
 
     def _close(self, step: Close, observed: Observed) -> Outcome:
         self._learn_from(step, observed)
@@ -415,7 +433,7 @@ class Pass:
         self.session.entries.append(entry)
         self.failures = self.pauses = 0
 
-    def _learn_from(self, step: Recording | Close, observed: Observed) -> None:
+    def _learn_from(self, step: Recording | Close | FailedDeletion, observed: Observed) -> None:
         self._learn(observed, *step.done(observed.observation, self._open_rotation(), self._at()))
 
     def _record(self, event: str, trouble: Trouble | None, **detail: str) -> None:

@@ -14,6 +14,7 @@ from rotator.model import (
     PassResult,
     Problem,
     Request,
+    Rotation,
     SecretValue,
     State,
     Trouble,
@@ -98,6 +99,8 @@ class Reconciler(Dependencies):
                 result = result_of(account, run.carry_out(), run.rotation)
         except RotatorError as error:
             result = failure(account, run.rotation if run else None, error)
+        if run and run.ended:
+            result = replace(result, earlier=_ended(account, run.ended, run.unproven))
         return result, run is not None and run.observed is not None
 
     def _unless_broken(self, account: Account, result: PassResult) -> PassResult:
@@ -292,6 +295,13 @@ class Reconciler(Dependencies):
                 self.ledger.release(lease)
             except (LedgerError, LedgerUnusable):
                 log.warning("lease not released; it ends by itself", account=account.name)
+
+
+def _ended(account: Account, rotation: Rotation, unproven: RotatorError | None) -> PassResult:
+    """Return the result of the rotation that a pass ended before another one."""
+    if unproven:
+        return failure(account, rotation, unproven)
+    return result_of(account, Outcome.COMPLETED, rotation)
 
 
 @contextmanager

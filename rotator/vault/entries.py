@@ -96,18 +96,15 @@ def current_of(account: Account, version: int, fields: Fields) -> StoredCurrent:
 def previous_in(
     account: Account, fields: Fields, note: Note | None
 ) -> tuple[str | None, SecretValue | None]:
-    """Find the field with the replaced value: as the note names it, or the configuration.
+    """Find the field with the replaced value by its hash, whatever is configured or named by now.
 
-    Both names are tried, as either may have been changed since. A field that rotator did not write,
-    or that does not hold what rotator wrote, is someone else's.
+    A field that rotator did not write, or that does not hold what rotator wrote, is someone else's.
     """
-    if note is None:
+    if note is None or note.previous_check is None:
         return None, None
-    for name in {note.previous_field, account.previous_field} - {
-        *(account.secret_field, account.key_field, NOTE_FIELD),
-    }:
-        text = _text(fields.get(name or ""))
-        if text and name and note.keeps(previous := SecretValue(text), name):
+    for name in fields.keys() - {account.secret_field, account.key_field, NOTE_FIELD}:
+        text = _text(name) and _text(fields[name])
+        if text and note.keeps(previous := SecretValue(text), name):
             return name, previous
     return None, None
 

@@ -211,13 +211,15 @@ class Trigger:
             raise Refusal(429, "too many requests in an hour", wait=wait) from None
         except RotatorError:
             raise Refusal(503, "the request cannot be recorded now", wait=_LATER) from None
-        _log.warning(
-            "rotation asked for",
-            account=known.account,
-            trigger=known.id,
-            compromised=known.is_compromised,
-            by=request.actor.host,
-        )
+        if known.at == request.at:
+            # Whoever replays it writes no more lines.
+            _log.warning(
+                "rotation asked for",
+                account=known.account,
+                trigger=known.id,
+                compromised=known.is_compromised,
+                by=request.actor.host,
+            )
         document = {
             "id": known.id,
             "account": known.account,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.sim import Fault
+from rotator.sim import Exchange, Fault, Phase
 from tests.support.cli_fixture import CliFixture
 from tests.support.terminal import run_at_terminal
 
@@ -184,6 +184,28 @@ def test_delete_removes_a_foreign_secret_and_records_it(cli: CliFixture) -> None
     assert done.out == f"deleted secret {foreign} of account-1\n"
     assert foreign not in cli.secret_ids()
     assert events(cli) == ["requested", "secret-appeared", "intent", "done"]
+
+
+def test_delete_takes_a_replaced_value_out_of_vault_first(cli: CliFixture) -> None:
+    """In its grace, the old value is beside the new one for consumers that try both."""
+    text = cli.config.read_text()
+    kept = text.replace("[[accounts]]\n", '[[accounts]]\nprevious_field = "past"\n')
+    cli.config.write_text(kept)
+    cli.rotate()
+    beside: list[bool] = []
+    path = cli.account.vault_path
+
+    def watch(phase: Phase, exchange: Exchange) -> None:
+        if exchange.method == "DELETE" and phase == "before":
+            beside.append("past" in (cli.world.vault.read(path) or {}))
+
+    was_kept = "past" in (cli.world.vault.read(path) or {})
+    cli.world.vonage.observers.append(watch)
+    done = cli.run("secrets", "delete", "account-1", cli.secret_ids()[0], "--yes", "--force")
+
+    assert was_kept
+    assert done.code == 0
+    assert beside == [False]
 
 
 def test_delete_when_uncertain_needs_force(cli: CliFixture) -> None:

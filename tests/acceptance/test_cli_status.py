@@ -27,6 +27,7 @@ KEYS = {
     "next_due_at",
     "overdue",
     "hold",
+    "freeze",
     "gate",
     "asked_for",
     "undelivered",

@@ -8,8 +8,8 @@ import pytest
 from rotator.cli.app import command_of
 from tests.acceptance import transcript
 
-#: They run until they are stopped, or need what a simulated account has not: auto-reload.
-NEVER_RIGHT = {"account top-up", "demo", "run", "sim"}
+#: They run until they are stopped, or need what is not simulated: auto-reload, a consumer, a log.
+NEVER_RIGHT = {"account top-up", "demo", "gate audit", "gate http", "run", "sim"}
 
 
 def tried(path: str) -> set[bool]:

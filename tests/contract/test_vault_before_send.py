@@ -12,7 +12,7 @@ from rotator.vault import KvStore
 
 OLD, NEW = SecretValue("Abcdefgh1"), SecretValue("Zyxwvuts9")
 Look = Callable[[], object]
-WRITES = ("write-current", "write-pending", "clear-pending")
+WRITES = ("write-current", "withdraw-previous", "write-pending", "clear-pending")
 
 
 @pytest.fixture
@@ -32,6 +32,7 @@ def writes(
         "write-current": lambda look: store.write_current(
             account, base, NEW, note, before_send=look
         ),
+        "withdraw-previous": lambda look: store.withdraw_previous(account, base, before_send=look),
         "write-pending": lambda look: store.write_pending(
             account, staged, NEW, pending, before_send=look
         ),

@@ -83,6 +83,31 @@ def test_foreign_fields_survive_a_push(
     }
 
 
+def test_a_replaced_value_stays_beside_the_new_one_until_it_is_withdrawn(
+    server: "Server", store: KvStore, account: Account, new: SecretValue, note: Note
+) -> None:
+    """It is found where the note names it; it alone leaves, unless another wrote meanwhile."""
+    server.write(account.vault_path, {"api_secret": OLD.reveal(), "sender": "theirs"})
+    keeping = note.keeping(OLD, "past")
+    store.write_current(account, store.read_base(account), new, keeping)
+    both, pushed = store.read_base(account), server.data(account.vault_path)
+    left, written = store.withdraw_previous(account, both)
+
+    assert (both.previous, both.entry.previous) == (OLD, "past")
+    assert pushed is not None
+    assert pushed["past"] == OLD.reveal()
+    assert left == store.read_current(account)
+    assert written.version == left.entry.version == 3
+    assert left.entry.note == note
+    about = {"previous_field", "previous_check"}
+    told = {name: fact for name, fact in pushed["rotator"].items() if name not in about}
+    rest = {name: value for name, value in pushed.items() if name != "past"}
+    assert server.data(account.vault_path) == {**rest, "rotator": told}
+    assert rest["sender"] == "theirs"
+    with pytest.raises(CheckAndSetLost):
+        store.withdraw_previous(account, both)
+
+
 def test_a_push_leaves_the_metadata_alone(
     server: "Server", store: KvStore, account: Account, new: SecretValue, note: Note
 ) -> None:

@@ -111,8 +111,9 @@ class Ground:
     ) -> None:
         """Write the configuration."""
         token_file = self.folder / "token"
-        policy: dict[str, str | bool] = {"grace": grace, "prove_deletion": prove_deletion}
-        text = self.world.config(self.ledger_url, token_file, **policy)
+        text = self.world.config(
+            self.ledger_url, token_file, grace=grace, prove_deletion=prove_deletion
+        )
         kept = f'[[accounts]]\nprevious_field = "{previous_field}"\n'
         text = text.replace("[[accounts]]\n", kept)
         vonage = f'[vonage]\npropagation_timeout = "{propagation_timeout}"\n'

@@ -43,7 +43,7 @@ class Snapshot:
     #: Values in all versions of the current entry that can be read.
     kept: frozenset[str]
     #: Every value that was ever a secret's.
-    issued: frozenset[str]
+    issued: frozenset[str] = field(compare=False)
 
     @property
     def value(self) -> str:

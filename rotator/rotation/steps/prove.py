@@ -13,9 +13,11 @@ from rotator.rotation.steps.base import (
     At,
     Change,
     Check,
+    ObserveAgain,
     Site,
     Sketch,
     StillAccepted,
+    new_entry,
     timestamp,
 )
 
@@ -39,9 +41,11 @@ class Prove(Check[bool]):
         """List with it, once; return False where nothing has the value any more.
 
         A refusal counts, as Vault's value has just authenticated: Vonage's authentication works.
+        After a pause, that is seen once more.
 
         Raises:
             StillAccepted: Vonage accepts it.
+            ObserveAgain: Vonage refuses Vault's value, too.
         """
         value = site.observed.predecessor or _predecessor(site, rotation)
         if value is None:
@@ -51,6 +55,8 @@ class Prove(Check[bool]):
         try:
             site.issuer.list_secrets(credential, site.account.api_key)
         except CredentialRefused:
+            if site.observed.observation.proof.tries:
+                _check_current(site)
             return True
         raise StillAccepted
 
@@ -76,7 +82,7 @@ class Prove(Check[bool]):
         """Record that Vonage refuses it, or that this cannot be tried."""
         rotation, old_id = replace(rotation, step=self.name), rotation.predecessor_id
         if not result:
-            why = f"no version of {at.account.vault_path} in Vault has its value any more"
+            why = f"no version of {at.account.vault_path} in Vault certainly has its value"
             observation = replace(observation, proof=replace(observation.proof, is_impossible=True))
             entry = self.entry("not-proven", rotation, secret_id=old_id, why=why)
             return observation.with_rotation(rotation), entry
@@ -90,6 +96,13 @@ class Prove(Check[bool]):
 
     def assumed(self, observation: Observation, rotation: Rotation, at: At) -> bool:
         return True
+
+
+def _check_current(site: Site) -> None:
+    try:
+        site.issuer.list_secrets(site.credential, site.account.api_key)
+    except CredentialRefused:
+        raise ObserveAgain from None
 
 
 def _predecessor(site: Site, rotation: Rotation) -> SecretValue | None:
@@ -120,6 +133,14 @@ class FailedDeletion(Action):
     name = Step.PROVE
 
     secret_id: str
+
+    def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
+        """Record that no proof is awaited any more, as another secret of the account leaked."""
+        rotation = replace(rotation, step=self.name)
+        observation = replace(observation, proof=replace(observation.proof, is_impossible=True))
+        why = "Vonage still accepts it, and another secret that leaked is to be replaced"
+        entry = new_entry("not-proven", self.name, rotation, secret_id=self.secret_id, why=why)
+        return observation.with_rotation(rotation), entry
 
     def error(self) -> BrokenDeletion:
         """Return the error that reports it."""

@@ -40,13 +40,19 @@ class Withdraw(Effect[tuple[CurrentEntry, Written]]):
     def perform(
         self, site: Site, rotation: Rotation, look: LastLook
     ) -> tuple[CurrentEntry, Written]:
-        """Write the entry without it over what was seen; nothing else of it changes."""
+        """Write the entry without it over what was seen; nothing else of it changes.
+
+        What this rotation kept there is its predecessor's value, with which the death is proved.
+        """
         observed, base = site.observed, site.observed.current
         if base is None or base.entry != observed.observation.current.entry:
             raise CheckAndSetLost
         observed.current, written = site.store.withdraw_previous(
             site.account, base, before_send=look
         )
+        note = base.entry.note
+        if note and note.rotation_id == rotation.id:
+            observed.predecessor = observed.predecessor or base.previous
         return observed.current.entry, written
 
     def done(

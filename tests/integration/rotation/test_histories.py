@@ -4,6 +4,7 @@ Each seed is one history. What a single fault or actor does is shown elsewhere; 
 """
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import pytest
 from rotator.cli.commands.forget import _forget
 from rotator.errors import LedgerError, RotatorError
 from rotator.ledger.holds import Holds
-from rotator.model import Actor, Hold, OnForeign
+from rotator.model import Actor, Freeze, Hold, OnForeign
 from tests.support import faults
 from tests.support.invariant_monitor import Seen
 from tests.support.port_interceptor import MOMENTS, Killed
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from rotator.application import Application
 
 MISHAPS = sorted(faults.MISHAPS.keys() - faults.SLOW.keys() - {"huge"})
+#: Fields that a replaced value may be kept in; "" for none.
+FIELDS = ("", "api_secret_previous", "another")
 #: Things that happen in one history.
 LENGTH = 30
 FEW, MANY = range(6), range(6, 36)
@@ -43,6 +46,8 @@ class History:
             "grace": timedelta(hours=self.chance.choice([0, 0, 1])),
             "propagation": self.chance.choice([0.0, 0.0, 0.5, 10.0]),
             "on_foreign": self.chance.choice(list(OnForeign)),
+            "previous_field": self.chance.choice(FIELDS),
+            "prove_deletion": self.chance.random() < 0.5,
         }
         self.mishaps = self.chance.choice([0.0, 0.0, 0.1, 0.25])
         self.kills = self.chance.choice([0.0, 0.1, 0.3])
@@ -83,6 +88,9 @@ class History:
             self._move_clock: 2,
             self._let_pass: 3,
             self._drop_pending: 1,
+            self._reconfigure: 3,
+            self._edit_note: 1,
+            self._wait_out: 4,
             self._lose_or_keep: 2,
         }
         (event,) = self.chance.choices([*events], weights=[*events.values()])
@@ -146,6 +154,28 @@ class History:
 
     def _let_pass(self, fixture: RotationFixture) -> None:
         fixture.clock.advance(seconds=self.chance.choice([60, 300, 3700, 86400, 31 * 86400]))
+
+    def _wait_out(self, fixture: RotationFixture) -> None:
+        fixture.clock.advance(hours=2)
+        self._pass(fixture, None)
+
+    def _reconfigure(self, fixture: RotationFixture) -> None:
+        account, now = fixture.accounts[NAME], fixture.clock.now()
+        until = now + timedelta(hours=self.chance.choice([1, 30]))
+        freeze = Freeze(since=now, until=until, reason="year-end")
+        policy = replace(
+            account.policy,
+            prove_deletion=self.chance.random() < 0.5,
+            freezes=self.chance.choice([(), (), (freeze,)]),
+        )
+        field = self.chance.choice(FIELDS)
+        fixture.accounts[NAME] = replace(account, previous_field=field, policy=policy)
+
+    def _edit_note(self, fixture: RotationFixture) -> None:
+        note = fixture.fields().get("rotator")
+        if isinstance(note, dict):
+            name = self.chance.choice(["api_secret", "note", "", None])
+            fixture.patch(rotator={**note, "previous_field": name})
 
     def _drop_pending(self, fixture: RotationFixture) -> None:
         fixture.drop_pending()

@@ -25,6 +25,12 @@ NONE = timedelta()
 BOTH: dict[str, Any] = {"grace": GRACE, "previous_field": FIELD}
 
 
+def destroy_versions(fixture: RotationFixture) -> None:
+    """Destroy all versions of the entry but the newest, as Vault does where it keeps one."""
+    path = fixture.accounts[NAME].vault_path
+    fixture.world.vault.destroy(path, range(1, fixture.world.vault.current_version(path)))
+
+
 def end_grace(fixture: RotationFixture) -> None:
     """Let the grace go by, and end the process."""
     fixture.restart()
@@ -68,6 +74,19 @@ def test_the_old_value_is_beside_the_new_one_until_its_secret_is_deleted(
             "closed complete",
         ]
         assert f'"field":"{FIELD}"' in fixture.entries()[-4].detail
+
+
+def test_a_value_that_leaves_proves_the_death_of_its_secret(tmp_path: Path) -> None:
+    """Vault need not have an older version of the entry for that."""
+    with RotationFixture(tmp_path, **BOTH, prove_deletion=True) as fixture:
+        fixture.attempt()
+        end_grace(fixture)
+        destroy_versions(fixture)
+        report = fixture.resume()
+
+        assert FIELD not in fixture.fields()
+        assert report.outcome is Outcome.COMPLETED
+        assert report.old_secret_dead_at is not None
 
 
 def test_it_costs_no_call_to_vonage(tmp_path: Path) -> None:
@@ -166,6 +185,21 @@ def test_a_note_that_was_changed_costs_no_other_field(tmp_path: Path, name: str)
         assert after["team"] == "sms"
         assert after["api_key"] == fixture.accounts[NAME].api_key
         assert after["api_secret"] == fixture.look().value
+
+
+def test_a_value_that_nothing_names_any_more_leaves(tmp_path: Path) -> None:
+    """Its name went from the note and the configuration: the note's hash still finds it."""
+    with RotationFixture(tmp_path, **BOTH) as fixture:
+        fixture.attempt()
+        unnamed = {key: fact for key, fact in note(fixture).items() if key != "previous_field"}
+        fixture.patch(rotator=unnamed)
+        account = fixture.accounts[NAME]
+        fixture.accounts[NAME] = replace(account, previous_field="another")
+        end_grace(fixture)
+        report = fixture.resume()
+
+        assert report.outcome is Outcome.COMPLETED
+        assert FIELD not in fixture.fields()
 
 
 def test_a_value_that_was_changed_by_hand_is_left_alone(tmp_path: Path) -> None:

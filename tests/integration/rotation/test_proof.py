@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rotator.ledger.due import due
-from rotator.model import Outcome, PassResult, Step
+from rotator.model import Outcome, PassResult, State, Step
 from rotator.rotation.protocol.after_push import MOST_TRIES
 from rotator.sim import Fault
 from tests.support.rotation_fixture import NAME, RotationFixture, code
@@ -92,6 +92,73 @@ def test_a_waiting_rotation_is_proved_as_is_the_one_after_it(tmp_path: Path) -> 
 
         assert is_dead(report)
         assert [event for event, _ in proofs(fixture)] == ["dead-after", "dead-after"]
+        assert report.earlier is not None
+        assert is_dead(report.earlier)
+
+
+def test_the_secret_of_the_rotation_before_is_not_passed_over(tmp_path: Path) -> None:
+    """It may be the one that leaked: the result says that its death was not proved."""
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        old = fixture.attempt().old_secret_id
+        destroy_versions(fixture)
+        fixture.restart()
+        report = fixture.attempt(reason="compromised", grace=NONE)
+
+        assert is_dead(report)
+        assert report.earlier is not None
+        assert report.earlier.old_secret_id == old
+        assert report.earlier.outcome is Outcome.COMPLETED
+        assert report.earlier.old_secret_dead_at is None
+
+
+def test_a_broken_deletion_does_not_keep_a_leaked_secret_alive(tmp_path: Path) -> None:
+    """The one in Vault leaked: it is replaced, though the one before it still works."""
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        leaked = fixture.look().value
+        fixture.restart()
+        fixture.propagate_in(1e9)
+        fixture.calls.plan("before", "store.write_pending", 1, lambda: fixture.propagate_in(0))
+        report = fixture.attempt(reason="compromised", grace=NONE)
+
+        assert fixture.look().value != leaked
+        assert fixture.look().live == {fixture.look().value}
+        assert is_dead(report)
+        assert report.earlier is not None
+        assert report.earlier.outcome is Outcome.FAILED
+        assert report.earlier.exit_code == 1
+        assert code(report.earlier) == "broken-deletion"
+        assert [event for event, _ in proofs(fixture)][:2] == ["still-accepted", "not-proven"]
+        assert "failed" in fixture.events()
+
+
+def test_a_leak_ends_the_wait_for_a_broken_deletion(tmp_path: Path) -> None:
+    """A rotation that is at its proof keeps nobody from replacing the new secret, if that leaks."""
+    with RotationFixture(tmp_path, prove_deletion=True) as fixture:
+        linger(fixture)
+        broken = fixture.attempt()
+        fixture.restart()
+        fixture.clock.advance(hours=1)
+        fixture.calls.plan("before", "store.write_pending", 1, lambda: fixture.propagate_in(0))
+        report = fixture.attempt(reason="compromised", grace=NONE)
+
+        assert code(broken) == "broken-deletion"
+        assert is_dead(report)
+        assert report.old_secret_id == broken.new_secret_id
+        assert report.earlier is not None
+        assert code(report.earlier) == "broken-deletion"
+
+
+def test_it_is_in_the_result_if_the_rotation_after_it_fails(tmp_path: Path) -> None:
+    """What is done is done."""
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        fixture.world.vonage.faults.add(Fault("status", method="POST", status=403, times=None))
+        report = fixture.attempt(reason="compromised", grace=NONE)
+
+        assert report.outcome is Outcome.FAILED
+        assert report.earlier is not None
+        assert is_dead(report.earlier)
 
 
 def test_a_deletion_that_takes_its_time_is_waited_for(tmp_path: Path) -> None:
@@ -126,7 +193,10 @@ def test_a_secret_that_goes_on_working_is_reported_at_once(tmp_path: Path) -> No
         fixture.restart()
         last = fixture.attempt(reason=None)
 
+        failed = [entry for _, entry in fixture.told if entry.event == "failed"]
         assert (report.outcome, code(report)) == (Outcome.FAILED, "broken-deletion")
+        assert [entry.detail["code"] for entry in failed] == ["broken-deletion"] * 2
+        assert {entry.trouble.state for entry in failed if entry.trouble} == {State.FAILING}
         assert report.exit_code == 1
         assert PATIENCE <= seconds < PATIENCE + 20
         assert rotation is not None
@@ -255,6 +325,27 @@ def test_a_refusal_does_not_count_while_vonage_refuses_everything(tmp_path: Path
 
         assert code(refused) == "current-refused"
         assert found == []
+        assert is_dead(proved)
+
+
+def test_a_refusal_after_a_pause_does_not_count_while_vonage_refuses_everything(
+    tmp_path: Path,
+) -> None:
+    """The old value was accepted just before: only its own refusal shows that it is dead."""
+    with RotationFixture(tmp_path, prove_deletion=True) as fixture:
+        linger(fixture)
+        faults = fixture.world.vonage.faults
+        everything = Fault("status", status=401, times=None)
+        fixture.on_event["still-accepted"] = lambda: faults.add(everything)
+        refused = fixture.attempt()
+        found = [event for event, _ in proofs(fixture)]
+        faults.clear()
+        fixture.propagate_in(0)
+        fixture.restart()
+        proved = fixture.resume()
+
+        assert code(refused) == "current-refused"
+        assert found == ["still-accepted"]
         assert is_dead(proved)
 
 

@@ -192,7 +192,7 @@ UNSIGNED: dict[str, Callable[[dict[str, str]], object]] = {
     "unsigned": dict.clear,
     "another id": lambda headers: headers.update({"webhook-id": "msg_2"}),
     "another time": lambda headers: headers.update({"webhook-timestamp": "1"}),
-    "another key": lambda headers: headers.update(headers_for(keys_in("x" * 24), "m", b"{}", NOW)),
+    "another key": lambda headers: headers.update(headers_for(keys_in("k" * 24), "m", b"{}", NOW)),
     "no signature": lambda headers: headers.pop("webhook-signature"),
 }
 
@@ -264,3 +264,20 @@ def test_what_cannot_be_recorded_is_not_accepted(
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "15"
     assert "/var/lib" not in answer.text
+
+
+def test_a_socket_of_this_machine_has_no_address(scanner: Scanner, tmp_path: Path) -> None:
+    """The record says so; a proxy beside the daemon may be whoever asks."""
+    listening = ListenAddress(text=f"unix:{tmp_path / 'trigger.sock'}").listen()
+    server = Server(scanner.trigger, listening)
+    server.start()
+    transport = httpx.HTTPTransport(uds=str(tmp_path / "trigger.sock"))
+    with httpx.Client(base_url="http://trigger", transport=transport, timeout=60) as client:
+        scanner.client.close()
+        scanner.client = client
+        answer = scanner.ask(LEAK)
+    server.stop()
+
+    assert server.join(time.monotonic() + 60)
+    assert answer.status_code == 202
+    assert [entry["from"] for entry in scanner.entries()] == ["a socket of this machine"]

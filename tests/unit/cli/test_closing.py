@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rotator.cli.closing import verdict
+from rotator.cli.closing import verdict, with_earlier
 from rotator.errors import StoreSealed
 from rotator.model import Outcome, PassResult
 from rotator.rotation.result import failure, result_of
@@ -36,6 +36,14 @@ FIRST = replace(UNPROVED, old_secret_id=None)
 def test_what_is_not_dead_is_named(results: list[PassResult], said: str) -> None:
     """Whatever did not come to its end counts as alive."""
     assert verdict(results) == said
+
+
+def test_each_secret_that_a_pass_replaced_counts() -> None:
+    """The rotation that waited in its grace and was ended first had one, too."""
+    both = with_earlier([replace(DEAD, earlier=UNPROVED), FIRST])
+
+    assert [each.account for each in both] == ["d", "a", "d"]
+    assert verdict(both) == "1 of 2 leaked secrets is dead; 1 is not: d (not proved)"
 
 
 def test_a_sentence_names_the_first_only() -> None:

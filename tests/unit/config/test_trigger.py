@@ -55,7 +55,7 @@ def test_what_would_let_anybody_in_is_refused(
     ("content", "why"),
     [
         (b"", "is empty"),
-        (b"x" * 23, "has a key of less than 24 bytes"),
+        (b"k" * 23, "has a key of less than 24 bytes"),
         (b"whsec_eHh4", "has a key of less than 24 bytes"),
         (b"whsec_no base64", "has a key that is not base64"),
         (b"\xff" * 24, "is not UTF-8"),

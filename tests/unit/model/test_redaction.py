@@ -1,14 +1,14 @@
 import base64
 import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.model import SecretValue
+from rotator.model import SecretValue, redaction
 from rotator.model.redaction import MASK, escaped, printable, printable_lines, redact, reveals
 
 PLAIN, ODD = "Hunter2Hunter2", 'a"b\\c dé/+&%\n\N{SNOWMAN}Z9'
@@ -103,6 +103,24 @@ def test_what_is_made_from_a_value_is_known(value: str, echo: str) -> None:
     assert reveals(ECHOES[echo](value))
     assert not reveals("3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10")
     assert secret.reveal() == value
+
+
+def test_a_value_is_spelled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a thousand live values, spelling each for each text would take most of the time."""
+    spelled: list[str] = []
+    spell = redaction._spelled
+
+    def count(value: str) -> Iterator[str]:
+        spelled.append(value)
+        return spell(value)
+
+    monkeypatch.setattr(redaction, "_spelled", count)
+    secrets = [SecretValue(f"Hunter2Hunter{number}") for number in range(3)]
+    for _ in range(5):
+        assert not reveals("3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10")
+        assert redact("nothing to see") == "nothing to see"
+
+    assert [spelled.count(each.reveal()) for each in secrets] == [1, 1, 1]
 
 
 def test_a_short_value_is_known_by_itself_alone() -> None:

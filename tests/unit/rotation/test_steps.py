@@ -425,6 +425,7 @@ def test_a_failed_deletion_names_the_secret() -> None:
     assert error.code == "broken-deletion"
     assert "old" in error.message
     assert "support" in (error.hint or "")
+    assert "--abandon" in (error.hint or "")
 
 
 def test_a_cleared_rotation_waits_if_it_is_verified() -> None:

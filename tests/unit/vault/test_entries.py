@@ -288,13 +288,16 @@ def test_what_rotator_did_not_write_is_not_removed(change: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("name", ["api_secret", "api_key", "rotator", "sender", "", 5, None])
 def test_another_name_in_the_note_does_not_count(name: object) -> None:
-    """The note binds name and value: no other field is taken for it, even with the same value."""
-    fields = kept(sender=OLD.reveal())
+    """The note binds name and value: no other field is taken for it, even with the same value.
+
+    Nor does the name in the configuration.
+    """
+    fields = kept(sender=OLD.reveal()) | {"\ud800": OLD.reveal()}
     fields["rotator"] = {**fields["rotator"], "previous_field": name}
     configured, other = current_of(BOTH, 7, fields), current_of(ACCOUNT, 7, fields)
 
     assert configured.entry.previous == "past"
-    assert other.entry.previous is None
+    assert other.entry.previous == "past"
     assert configured.entry.intact
     assert without_previous(other)["sender"] == OLD.reveal()
 
