@@ -82,6 +82,9 @@ def freeze_problems(
         elif table.until - table.since > MOST:
             hint = "`rotator hold --all --reason TEXT` pauses accounts until somebody releases them"
             yield place.problem("to", f"is more than {MOST.days} days after from", hint)
+        if not table.accounts:
+            hint = "name some, or leave the key out for all accounts"
+            yield place.problem("accounts", "is empty, so nothing would be frozen", hint)
         for pattern in table.accounts:
             is_matched = any(fnmatchcase(name, pattern) for name in accounts)
             if not is_matched and not is_discovering:

@@ -48,6 +48,10 @@ class TriggerSettings(Table):
     #: Requests that are accepted in an hour.
     max_per_hour: Annotated[int, Field(ge=1, le=10_000)] = 60
 
+    def is_at(self, address: str) -> bool:
+        """Return whether it listens at `address`; each port 0 is another one."""
+        return bool(self.listen) and self.listen == address and not address.endswith(":0")
+
     def read_keys(self) -> "tuple[SigningKey, ...]":
         """Read the keys in `secret_file`; none where that is not set.
 
@@ -62,7 +66,8 @@ class TriggerSettings(Table):
         try:
             keys = keys_in(self.secret_file.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ConfigError(f"{where} cannot be read: {reason_of(error)}") from None
+            hint = "create the file, and let rotator's user read it"
+            raise ConfigError(f"{where} cannot be read: {reason_of(error)}", hint=hint) from None
         except UnicodeDecodeError:
             raise ConfigError(f"{where} is not UTF-8", hint=HOW_TO_MAKE_A_KEY) from None
         except ValueError as error:

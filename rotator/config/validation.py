@@ -139,6 +139,11 @@ class Document:
         daemon = self._top(DaemonSettings, "daemon")
         trigger = self._top(TriggerSettings, "trigger")
         telemetry = self._top(TelemetrySettings, "telemetry")
+        if daemon and trigger and trigger.is_at(daemon.listen):
+            what = f"{trigger.listen!r} is that of daemon.listen"
+            hint = "the trigger needs an address of its own"
+            place = self._place("trigger")
+            self.problems.append(place.problem("listen", what, hint))
 
         accounts = self._list(AccountTable, "accounts", policy)
         if self._tables.get("accounts", []) == []:

@@ -15,8 +15,7 @@ def checks(application: Application) -> Iterator[CheckResult]:
     try:
         count = len(settings.read_keys())
     except ConfigError as error:
-        hint = error.hint or "create the file, and let rotator's user read it"
-        yield bad("trigger", settings.listen, error.message, hint)
+        yield bad("trigger", settings.listen, error.message, error.hint or "")
     else:
         keys = "two keys, as while one is replaced" if count > 1 else "one key"
         yield fine("trigger", settings.listen, f"believes what is signed with {keys}")

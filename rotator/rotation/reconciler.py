@@ -72,7 +72,7 @@ class Reconciler(Dependencies):
         """
         self.observer.pass_started(account.name)
         if request.reason == LEAKED and (freeze := freeze_at(account.policy, self.now())):
-            log.warning("change freeze passed", account=account.name, reason=freeze.reason)
+            log.info("change freeze passed", account=account.name, reason=freeze.reason)
         result: PassResult | None = None
         try:
             result, has_looked = self._attempt(account, request, wait=wait, claimed=claimed)

@@ -62,4 +62,5 @@ def test_who_asks_is_refused_and_a_leaked_secret_is_not(cli: CliFixture) -> None
     assert "code=frozen" in history
     assert leaked.code == 0
     assert "warning: goes through the change freeze of 1 account, until" in leaked.err
+    assert leaked.err.count("change freeze") == 1
     assert not cli.world.violations()

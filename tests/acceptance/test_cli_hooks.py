@@ -218,6 +218,20 @@ def test_config_check_warns_of_what_cannot_be_called(cli: CliFixture) -> None:
     )
 
 
+def test_config_check_warns_of_a_trigger_without_a_key(cli: CliFixture) -> None:
+    """A daemon would not start; the key may be for it alone to read."""
+    trigger = '[trigger]\nlisten = "127.0.0.1:0"\nsecret_file = "no-key"'
+    configure(cli, {"on": ["pushed"], "command": ["/bin/true"]})
+    cli.config.write_text(f"{cli.config.read_text()}\n{trigger}\n")
+    done = cli.run("config", "check")
+
+    assert done.code == 0
+    assert done.err == (
+        f"warning: trigger.secret_file: '{cli.folder / 'no-key'}' cannot be read: no such file or "
+        "directory\nhint: create the file, and let rotator's user read it\n"
+    )
+
+
 def test_what_waits_for_no_consumer_is_warned_of(cli: CliFixture) -> None:
     """By `config check` and `doctor`, in a line with the page that helps; neither fails for it."""
     bare = cli.run("config", "check"), cli.run("doctor", "--json")

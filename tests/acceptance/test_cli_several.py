@@ -146,8 +146,8 @@ def test_what_vault_has_is_adopted_for_all_that_have_it(cli: CliFixture) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--all",), "one value is of one account"),
-        (("--all", "--from-file", "-"), "one value is of one account"),
+        (("--all",), "a value belongs to one account"),
+        (("--all", "--from-file", "-"), "a value belongs to one account"),
         (("a", "b", "--from-vault", "--secret-id", "x"), "--secret-id belongs to one account"),
         (("--from-vault",), "no account is named"),
     ],

@@ -57,7 +57,7 @@ def adopt(
         raise ConfigError("--from-file and --from-vault are both given", hint="give one of them")
     if not selection.is_single and (secret_id is not None or not from_vault):
         raise ConfigError(
-            "--secret-id belongs to one account" if secret_id else "one value is of one account",
+            "--secret-id belongs to one account" if secret_id else "a value belongs to one account",
             hint="name one account; several are adopted with --from-vault alone",
         )
     acting = actor_of(actor, reason)

@@ -4,16 +4,15 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from rotator.cli import output
 from rotator.cli.context import CommandContext, json_option
+from rotator.errors import ConfigError
 from rotator.reporting.text import moment
-
-if TYPE_CHECKING:
-    from rotator.model.notification import Hook
 
 
 def check(context: typer.Context) -> None:
@@ -23,9 +22,18 @@ def check(context: typer.Context) -> None:
 
     settings = CommandContext.of(context).configured(is_strict=True)
     for hook in settings.hooks:
-        if (found := fault(hook)) and not _is_hidden(hook):
+        files = (hook.url_file, hook.secret_file, hook.routing_key_file)
+        if (found := fault(hook)) and not _is_hidden(*files):
             output.say(f"warning: hook {hook.name}: {found[0]}", level="warning")
             output.say(f"hint: {found[1]}", level="warning")
+    trigger = settings.trigger
+    try:
+        if trigger.listen:
+            trigger.read_keys()
+    except ConfigError as error:
+        if not _is_hidden(trigger.secret_file):
+            output.say(f"warning: {error.message}", level="warning")
+            output.say(f"hint: {error.hint}", level="warning")
     if names := consumers.unawaited(settings):
         output.say(f"warning: {consumers.warning(names)}", level="warning")
     for freeze in settings.freezes:
@@ -36,12 +44,11 @@ def check(context: typer.Context) -> None:
     output.write(f"ok: {count} account{'' if count == 1 else 's'}")
 
 
-def _is_hidden(hook: "Hook") -> bool:
-    """Return whether a hook's files are in a place that this process may not read.
+def _is_hidden(*files: Path | None) -> bool:
+    """Return whether files are in a place that this process may not read.
 
     systemd shows a unit's credentials only to the service, not to the process that reloads it.
     """
-    files = (hook.url_file, hook.secret_file, hook.routing_key_file)
     return any(not os.access(path.parent, os.X_OK) for path in files if path)
 
 

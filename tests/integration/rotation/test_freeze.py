@@ -72,7 +72,7 @@ def test_what_an_operator_asks_for_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_leaked_secret_goes_through(tmp_path: Path) -> None:
-    """The old one is deleted at once, and the log warns."""
+    """The old one is deleted at once, and the log says so."""
     with RotationFixture(tmp_path, grace=GRACE, **FROZEN) as fixture:
         begin(fixture)
         report = fixture.attempt(reason="compromised", grace=timedelta())

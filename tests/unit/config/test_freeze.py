@@ -91,6 +91,7 @@ def test_what_is_shown_is_read_again(read: Read) -> None:
         ("reason", '" "', "is not one line of 1 to 200 printable characters"),
         ("reason", '"a\\nb"', "is not one line of 1 to 200 printable characters"),
         ("accounts", '["sns"]', "'sns' matches no account, did you mean sms?"),
+        ("accounts", "[]", "freeze[0].accounts: is empty, so nothing would be frozen"),
         ("accounts", '"sms"', "freeze[0].accounts: 'sms' is not a list of strings"),
         ("until", "2026-12-18T17:00:00Z", "freeze[0].until: unknown key"),
     ],

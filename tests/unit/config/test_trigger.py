@@ -52,6 +52,28 @@ def test_what_would_let_anybody_in_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("page", "trigger", "kind"),
+    [
+        ("127.0.0.1:9471", "127.0.0.1:9471", "one"),
+        ("unix:/run/rotator.sock", "unix:/run/rotator.sock", "one"),
+        ("127.0.0.1:0", "127.0.0.1:0", "two"),
+        ("127.0.0.1:9470", "127.0.0.1:9471", "two"),
+        ("", "127.0.0.1:9471", "two"),
+    ],
+)
+def test_it_has_an_address_of_its_own(
+    read: Read, refuse: Refuse, page: str, trigger: str, kind: str
+) -> None:
+    """Where the page listens, a daemon could not."""
+    tables = f'[daemon]\nlisten = "{page}"\n[trigger]\nlisten = "{trigger}"\nsecret_file = "k"\n'
+    if kind == "one":
+        error = refuse(VAULT + SMS + tables)
+        assert f"trigger.listen: {trigger!r} is that of daemon.listen" in error.message
+    else:
+        assert read(VAULT + SMS + tables).trigger.listen == trigger
+
+
+@pytest.mark.parametrize(
     ("content", "why"),
     [
         (b"", "is empty"),
@@ -73,3 +95,4 @@ def test_a_key_that_could_be_guessed_is_refused(
     with pytest.raises(ConfigError, match=why) as caught:
         trigger.read_keys()
     assert "trigger.secret_file" in caught.value.message
+    assert caught.value.hint
