@@ -26,6 +26,9 @@ from rotator.model import NEVER, Account, DiscoveredSubaccount, Policy
 from rotator.model.notification import Hook
 from rotator.model.times import format_duration, rfc3339
 
+#: Names of accounts in a hint.
+_MOST_NAMES = 20
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -72,7 +75,9 @@ class Settings:
         if name in known:
             return known[name]
         meant = closest(name, known)
-        hint = f"did you mean {meant}?" if meant else f"configured are {', '.join(known)}"
+        names = [*known][:_MOST_NAMES]
+        more = f" and {len(known) - len(names)} more" if len(known) > len(names) else ""
+        hint = f"did you mean {meant}?" if meant else f"configured are {', '.join(names)}{more}"
         raise UnknownAccount(f"no account {name!r} is configured", hint=hint)
 
     def children(self, name: str) -> tuple[Account, ...]:

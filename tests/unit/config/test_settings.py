@@ -113,6 +113,20 @@ def test_unknown_account_is_named_with_the_closest(read: Read, name: str, hint: 
     assert caught.value.hint == hint
 
 
+def test_a_fleet_is_not_listed_to_its_end(read: Read) -> None:
+    """The first names show how accounts are called here."""
+    fleet = [
+        f'[[accounts]]\nname = "sms-{number:02}"\napi_key = "aaaa{number:04}"\n'
+        f'vault_path = "sms/{number}"\n'
+        for number in range(30)
+    ]
+    with pytest.raises(UnknownAccount) as caught:
+        read(VAULT + "".join(fleet)).account("voice")
+
+    assert (caught.value.hint or "").startswith("configured are sms-00, sms-01, ")
+    assert (caught.value.hint or "").endswith(", sms-19 and 10 more")
+
+
 def test_children_are_those_managed(read: Read) -> None:
     """`children` gives the accounts that name the parent, and none for the others."""
     managed = 'managed_by = "parent"\n'
