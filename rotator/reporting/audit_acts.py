@@ -56,12 +56,17 @@ class _Acts:
     awaited: dict[str, int] = field(default_factory=dict)
     #: Where the newest request for a rotation stands, until its outcome is read.
     rotating: int | None = None
+    #: Where each request through the trigger stands: several may be one rotation.
+    triggered: dict[str, int] = field(default_factory=dict)
 
     def read(self, event: AuditEvent) -> None:
         """Apply the next entry."""
         operation = event.text("operation") or ""
         if event.event == "requested" or event.event in _ACTS:
             self._add(_act(event), awaited=True)
+        elif (place := self.triggered.get(event.text("trigger") or "")) is not None:
+            is_done = event.event == "carried-out"
+            self._end(place, event, "done" if is_done else event.text("outcome"))
         elif event.event == "not-begun":
             self._end(self.awaited.pop(operation, None), event, event.text("outcome"))
         elif _is_outcome(event):
@@ -82,6 +87,8 @@ class _Acts:
             self.awaited[act.operation] = place
         if act.operation == _ROTATE:
             self.rotating = place
+        if trigger := act.facts.get("trigger"):
+            self.triggered[str(trigger)] = place
 
     def _end(self, place: int | None, event: AuditEvent, outcome: str | None) -> None:
         """Apply the outcome of the act at `place`."""

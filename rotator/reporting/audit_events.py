@@ -26,7 +26,7 @@ _NEEDED = frozenset(
     {
         *("opened", "asked", "intent", "learned", "done", "rejected", "withdrawn", "unknown"),
         *("closed", "refused", "failed", "trouble", "trouble-over", "drift", "drift-over"),
-        *("requested", "not-begun", "held", "released", "lease-ended", "forgotten"),
+        *("requested", "carried-out", "not-begun", "held", "released", "lease-ended", "forgotten"),
         *("secret-appeared", "secret-vanished", EXPLAINED, "dead-after"),
     }
 )

@@ -221,3 +221,21 @@ def test_an_operation_by_hand_that_was_refused_says_so() -> None:
 
     assert (act.outcome, act.code, act.facts) == ("refused", "unsafe-delete", {"secret_id": "s2"})
     assert report.manual_actions == ()
+
+
+def test_requests_that_are_one_rotation_have_each_their_outcome() -> None:
+    """A leak is reported several times; what is refused is one request of them."""
+    names = ("a", "b", "c")
+    asked = {"operation": "rotate", "reason": "compromised", "by": "trigger"}
+    refused = {"operation": "rotate", "outcome": "refused", "code": "held"}
+    report = made(
+        *(entry(NOW - DAY, "requested", trigger=name, **asked) for name in names),
+        entry(NOW - DAY, "opened", "open", rotation="r", reason="compromised"),
+        entry(NOW - DAY, "done", "verify", rotation="r"),
+        entry(NOW - DAY, "carried-out", rotation="r", trigger="a"),
+        entry(NOW - DAY, "not-begun", trigger="b", **refused),
+        entry(NOW - DAY, "carried-out", rotation="r", trigger="c"),
+    )
+
+    outcomes = [(act.facts["trigger"], act.outcome, act.code) for act in report.acts]
+    assert outcomes == [("a", "done", None), ("b", "refused", "held"), ("c", "done", None)]
