@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, RotatorError
 from rotator.model import Account, Outcome, PassResult, Request, Rotation
 from rotator.rotation import schedule
 from rotator.rotation.ports import AccountSummary
-from rotator.rotation.result import result_of
+from rotator.rotation.result import failure, result_of
 
 BeforeOption = Annotated[
     str | None,
@@ -77,6 +77,29 @@ def remainder(
         elif summary.current_since is None or summary.current_since < before + schedule.MOMENT:
             found.accounts.append(account)
     return found
+
+
+def interrupted(
+    accounts: Sequence[Account],
+    summaries: Iterable[AccountSummary],
+    began_at: datetime,
+    error: RotatorError,
+) -> tuple[list[PassResult], list[PassResult]]:
+    """Return what a run that began at `began_at` has completed, by the ledger, and what is left.
+
+    The last step of a pass may be done although the pass itself was ended by `error`.
+    """
+    done, left = [], []
+    for account, summary in zip(accounts, summaries, strict=True):
+        rotation = summary.last_rotation
+        if rotation and rotation.opened_at < began_at:
+            rotation = None
+        if rotation and rotation.closed_at and _is_made_since(summary, began_at):
+            done.append(result_of(account, Outcome.COMPLETED, rotation))
+        else:
+            is_open = rotation and rotation.closed_at is None
+            left.append(failure(account, rotation if is_open else None, error))
+    return done, left
 
 
 def _is_asked_for(rotation: Rotation, request: Request) -> bool:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rotator import descriptors
-from rotator.cli import closing, output, parallel, progress, several
+from rotator.cli import before, closing, output, parallel, progress, several
 from rotator.cli.context import CommandContext, LogLevel
 from rotator.cli.hook_delivery import HookDelivery
 from rotator.cli.signals import Interrupted
@@ -147,6 +147,7 @@ def carry_out(
     delivery = HookDelivery(application)
     resumption = Request(reason=None, takes_over=request.takes_over)
     done: dict[str, PassResult] = {}
+    began_at = datetime.now(UTC)
     least = _least_seconds(application, accounts, request)
     live = not is_talkative
     try:
@@ -165,8 +166,10 @@ def carry_out(
         if len(accounts) > 1:
             stopping = Stopping(hint=f"`{again}` goes on")
             stop.message = f"interrupted; nothing is lost, {stopping.hint}"
-            left = [failure(each, None, stopping) for each in accounts if each.name not in done]
-            _show_run([*recorded, *done.values()], left, delivery, as_json=as_json, is_leak=is_leak)
+            ended = [each for each in accounts if each.name not in done]
+            also_done, left = _interrupted(application, ended, began_at, stopping)
+            made = [*recorded, *done.values(), *also_done]
+            _show_run(made, left, delivery, as_json=as_json, is_leak=is_leak)
         raise
     results = [done[name] for name in names]
     others = [account for account in also if account.name not in names]
@@ -178,6 +181,17 @@ def carry_out(
     return exit_code(
         closing.with_earlier(results), hook_failed=delivery.has_failed and not hooks_may_fail
     )
+
+
+def _interrupted(
+    application: "Application", accounts: Sequence[Account], began_at: datetime, error: RotatorError
+) -> tuple[list[PassResult], list[PassResult]]:
+    """Return what passes that were ended have completed all the same, and what is left."""
+    try:
+        known = application.ledger.reader.accounts([account.name for account in accounts])
+    except RotatorError:
+        return [], [failure(account, None, error) for account in accounts]
+    return before.interrupted(accounts, known, began_at, error)
 
 
 #: Requests to Vonage for a rotation up to its grace: list, create, probe. Then come the deletion

@@ -110,6 +110,44 @@ def test_a_rotation_that_was_cut_off_after_its_push_is_only_completed(cli: CliFi
     assert set(made(cli).values()) == {1}
 
 
+def test_what_is_interrupted_in_its_last_step_is_dead_all_the_same(cli: CliFixture) -> None:
+    """The step is completed, and counts; of another one in progress, the document has the ids."""
+
+    def proves(exchange: Exchange) -> bool:
+        deleted = [seen for seen in cli.world.vonage.exchanges if seen.method == "DELETE"]
+        return exchange.method == "GET" and len(deleted) == 3
+
+    def deletes(exchange: Exchange) -> bool:
+        return exchange.method == "DELETE"
+
+    dead = cli.signalled(signal.SIGINT, proves, *LEAK)
+    deleted = cli.signalled(signal.SIGINT, deletes, *LEAK, "--json")
+
+    assert "3 of 5 leaked secrets are dead; 2 are not: " in dead.out
+    assert Counter(line.split()[1] for line in dead.out.splitlines()[1:-1]) == {"completed": 3}
+    opened = [each for each in json.loads(deleted.out) if each["rotation_id"]]
+    assert [(each["outcome"], each["old_secret_dead_at"]) for each in opened] == [("busy", None)]
+    assert opened[0]["old_secret_id"]
+    assert opened[0]["new_secret_id"]
+
+
+def test_what_goes_on_announces_no_new_loss(cli: CliFixture) -> None:
+    """The secret that an interrupted run brought to Vault stays: the question leaves it out."""
+
+    def deletes(exchange: Exchange) -> bool:
+        return exchange.method == "DELETE"
+
+    cut_off = cli.signalled(signal.SIGINT, deletes, *LEAK)
+    command = shlex.split(cut_off.err.rpartition("nothing is lost, `")[2].partition("`")[0])
+    (api_key,) = made(cli)
+    (account,) = [each for each in cli.world.accounts if each.api_key == api_key]
+    asked = cli.answered("n\n", *LEAK[:-1], *command[-2:])
+
+    assert "rotate these 5 accounts without a grace? [y/N]: " in asked.err
+    assert asked.err.count(" is deleted as soon as a new one is in Vault") == 4
+    assert f"{account.name}: " not in asked.err
+
+
 def test_a_parent_and_its_children(cli: CliFixture) -> None:
     """`--parent` leaves other accounts alone, and comes to the parent last."""
     parent, other, *children = cli.world.accounts

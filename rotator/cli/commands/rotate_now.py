@@ -108,7 +108,7 @@ def rotate_now(
         elif sys.stderr.isatty():
             _warn_of_consumers(application, accounts)
         if request.grace == timedelta() and len(accounts) > 1 and sys.stdin.isatty() and not yes:
-            several.say_first(_losses(application, accounts, request))
+            several.say_first(_losses(application, accounts, request, left.resumed))
             prompts.confirm(f"rotate these {len(accounts)} accounts without a grace?")
         raise typer.Exit(
             rotate.carry_out(
@@ -172,19 +172,24 @@ def _require_fitting(grace: timedelta | None, accounts: list[Account]) -> None:
 
 
 def _losses(
-    application: "Application", accounts: list[Account], request: Request
+    application: "Application", accounts: list[Account], request: Request, resumed: set[str]
 ) -> "Iterator[str]":
-    """Yield in words which secrets stop working now, by the ledger."""
+    """Yield in words which secrets stop working now, by the ledger.
+
+    Of those named in `resumed`, the secret in Vault was made since, and stays.
+    """
+    now = datetime.now(UTC)
     names = [account.name for account in accounts]
     for account, summary in zip(accounts, application.ledger.reader.accounts(names), strict=True):
         rotation = summary.last_rotation
         opened = rotation if rotation and rotation.closed_at is None else None
         until = window.deletion_at(account.policy, opened) if opened else None
         replaced = opened.predecessor_id if opened and not until else summary.current_id
-        if opened and until and opened.predecessor_id:
+        if opened and until and opened.predecessor_id and not opened.deleted_at:
             which = _named(opened.predecessor_id, SecretRole.PREDECESSOR)
-            yield f"{account.name}: {which} loses its grace, which lasts until {text.moment(until)}"
-        if not until or request.reason == "compromised":
+            lost = f"loses its grace, which lasts until {text.moment(until)}"
+            yield f"{account.name}: {which} {lost if until > now else 'is deleted'}"
+        if not until or (request.reason == "compromised" and account.name not in resumed):
             which = _named(replaced, SecretRole.CURRENT)
             yield f"{account.name}: {which} is deleted as soon as a new one is in Vault"
 
