@@ -11,8 +11,9 @@ while it was open), `intent`, `done`, `rejected` (the server said no: certainly 
 released the account meanwhile, or the last look took too long), `learned` (an observation showed
 that the effect took place), `aborting`, `closed`; of a deleted secret `still-accepted` (Vonage
 accepts its value), `dead-after` (it no longer does) and `not-proven` (nothing has its value any
-more); and of its gates `gate-shut`, `gates-open` and `gates-skipped`. An adoption and what an
-operator does by hand have `intent`, `done` and the like, too.
+more, or another secret that leaked is replaced first); and of its gates `gate-shut`, `gates-open`
+and `gates-skipped`. An adoption and what an operator does by hand have `intent`, `done` and the
+like, too.
 
 Events of an account: `requested` (a person asked for something, whatever becomes of it), `refused`
 (an operator must decide), `failed` (a pass ended in an error), `trouble` (an observation showed

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from rotator.errors import CheckAndSetLost, SecretNotFound
-from rotator.model import GateWait, Rotation, ShutGate, Step
+from rotator.model import LONGEST_WINDOW_WAIT, GateWait, Rotation, ShutGate, Step
 from rotator.rotation.credentials import own_credential
 from rotator.rotation.observation import Observation, require_unchanged
 from rotator.rotation.ports import LastLook, NewEntry
@@ -59,7 +59,9 @@ class Wait(Action):
             return self._for_gate(self.gate, observation, rotation, now)
         if not rotation.verified_at:
             # The rotation cannot go on before a window opens.
-            rotation = replace(rotation, waiting=GateWait(retry_at=self.until))
+            # A time beyond the longest wait would count as one from a wrong clock.
+            retry_at = min(self.until, now + LONGEST_WINDOW_WAIT)
+            rotation = replace(rotation, waiting=GateWait(retry_at=retry_at))
             return observation.with_rotation(rotation), None
         # The pending entry was seen to be gone: nothing is left to do but wait.
         rotation = replace(rotation, step=self.name)

@@ -449,6 +449,16 @@ def test_a_rotation_seen_to_be_cleared_waits() -> None:
     assert (entry.event, entry.step) == ("learned", Step.CLEAR)
 
 
+@pytest.mark.parametrize(("days", "waited"), [(14, 14), (60, 15)])
+def test_a_long_wait_is_recorded_as_one_that_a_clock_may_tell(days: int, waited: int) -> None:
+    """A change freeze may last for longer: what would wait for its end is looked at once before."""
+    observation, _ = Wait(until=NOW + timedelta(days=days)).done(SEEN, ROTATION, NOW)
+    waiting = of(observation).waiting
+
+    assert waiting is not None
+    assert waiting.retry_at == NOW + timedelta(days=waited)
+
+
 def test_a_deleted_secret_is_listed_no_more() -> None:
     """Nor does it matter whether Vonage had listed anything."""
     delete = Delete(secret_id="old")
