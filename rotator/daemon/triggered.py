@@ -71,6 +71,7 @@ class TriggeredPasses:
             raise
         if is_over:
             ledger.writer.release(lease)
+            self._settle_others(request)
             return failure(account, None, Busy("another rotation has carried the request out"))
         result = None
         try:
@@ -80,7 +81,17 @@ class TriggeredPasses:
             is_tried = result is None or result.outcome is not Outcome.BUSY
             if is_tried and not self.stopping.is_set():
                 self._settle(request, result, has_failed=result is None or result.error is not None)
+        self._settle_others(request)
         return result
+
+    def _settle_others(self, request: TriggerRequest) -> None:
+        """Record which other requests for the account a rotation has carried out.
+
+        Otherwise each would be looked at by a poll of its own, and seem to wait until then.
+        """
+        for other in self.application.ledger.triggers.pending(self.now()):
+            if other.account == request.account and not self.stopping.is_set():
+                self._settle(other)
 
     def _settle(
         self, request: TriggerRequest, result: PassResult | None = None, *, has_failed: bool = False
