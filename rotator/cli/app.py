@@ -118,7 +118,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         "gate.audit",
         "'/var/log/vault/audit.log*' --account sms-prod",
         "'/var/log/vault/audit.log*' --within 8d --ignore backup --account sms-prod",
-        "/var/log/vault/audit.log --mount secret --path vonage/sms-prod --vault-version 5",
+        "./audit.log --mount secret --path vonage/sms-prod --vault-version 5",
     ),
     "config check": ("config.check", ""),
     "config show": ("config.show", "", "--json"),
