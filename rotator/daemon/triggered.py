@@ -96,17 +96,21 @@ class TriggeredPasses:
     def _settle(
         self, request: TriggerRequest, result: PassResult | None = None, *, has_failed: bool = False
     ) -> bool:
-        """Record what became of a request, by the result of its pass; return whether it is over."""
+        """Record what became of a request, by the result of its pass; return whether it is over.
+
+        A leak is not over because the account is held: it is replaced once that is released.
+        """
         error = result.error if result and result.outcome is Outcome.REFUSED else None
+        is_put_off = request.is_compromised and error is not None and error.code == "held"
         is_over = self.application.ledger.triggers.settle(
             request,
-            refusal=error.code if error else None,
+            refusal=error.code if error and not is_put_off else None,
             has_failed=has_failed,
             now=self.now(),
         )
         if error:
             _log.warning(
-                "request refused",
+                "request put off" if is_put_off else "request refused",
                 account=request.account,
                 trigger=request.id,
                 by=request.actor.host,

@@ -25,6 +25,8 @@ from rotator.rotation import window
 
 #: Code of what should have happened long ago.
 LATE = "late"
+#: Code of a change freeze.
+FROZEN = "frozen"
 #: What becomes of the old secret while anything is wrong; what, if someone else revoked it.
 STAYS = "the old secret stays until what is wrong is mended"
 GONE = "the old secret is gone already; the rotation completes at the end of its grace"
@@ -52,8 +54,8 @@ class Condition:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody should look at it."""
-        return self.state.needs_attention or self.code is not None
+        """Whether somebody should look at it; a change freeze is planned, and ends by itself."""
+        return self.code != FROZEN and (self.state.needs_attention or self.code is not None)
 
     def document(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -161,7 +163,7 @@ class AccountConditions(AccountTimes):
         until = window.thaws_at(self.account.policy, self.now)
         return Condition(
             state=State.HELD,
-            code="frozen",
+            code=FROZEN,
             why=f"a change freeze is on until {moment(until)}: {freeze.reason}",
             since=freeze.since,
             next_try_at=until,

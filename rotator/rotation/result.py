@@ -99,7 +99,7 @@ def in_freeze(
         return None
     until = window.thaws_at(account.policy, now)
     return Refused(
-        f"a change freeze is on until {until:%Y-%m-%d %H:%M:%S} UTC: {freeze.reason}",
+        f"a change freeze is on until {until:%Y-%m-%d %H:%M} UTC: {freeze.reason}",
         code="frozen",
         hint="nothing was begun; `--compromised` goes through it, if the secret leaked",
     )

@@ -166,7 +166,7 @@ def test_what_another_process_is_at_is_left_to_it(daemon: Daemon) -> None:
 def test_a_held_account_is_refused_and_that_is_told(daemon: Daemon) -> None:
     """An operator must decide; the request is over, and who asked is in the record."""
     Holds(daemon.database).put(NAME, Hold(reason="audit", by="ann", at=daemon.clock.now()))
-    daemon.ask()
+    daemon.ask(compromised=False)
     with capture_logs() as logs:
         [result] = daemon.poll()
     known = {"trigger": "msg_1", "code": "held"}
@@ -177,6 +177,20 @@ def test_a_held_account_is_refused_and_that_is_told(daemon: Daemon) -> None:
     assert [(log["event"], log["by"], log["code"]) for log in logs if "trigger" in log] == [
         ("request refused", "192.0.2.7", "held")
     ]
+
+
+def test_a_leak_of_a_held_account_waits_for_its_release(daemon: Daemon) -> None:
+    """Whoever reported it was told that it is dealt with."""
+    holds, ann = Holds(daemon.database), Actor(by="ann", host="desk", because=None)
+    holds.put(NAME, Hold(reason="audit", by="ann", at=daemon.clock.now()))
+    daemon.ask()
+    [put_off] = daemon.poll()
+    holds.lift(NAME, actor=ann, now=daemon.clock.now())
+    daemon.clock.sleep(3600)
+    [result] = daemon.poll()
+
+    assert (put_off.outcome, result.outcome) == (Outcome.REFUSED, Outcome.COMPLETED)
+    assert (daemon.opened(), last(daemon)[0]) == (["compromised"], "carried-out")
 
 
 def test_a_change_freeze_stops_all_but_a_leak(daemon: Daemon) -> None:

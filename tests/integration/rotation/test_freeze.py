@@ -63,7 +63,7 @@ def test_what_an_operator_asks_for_is_refused(tmp_path: Path) -> None:
         assert refused.exit_code == 3
         assert refused.error is not None
         assert refused.error.message == (
-            f"a change freeze is on until {FREEZE.until:%Y-%m-%d %H:%M:%S} UTC: holidays"
+            f"a change freeze is on until {FREEZE.until:%Y-%m-%d %H:%M} UTC: holidays"
         )
         assert asked == 0
         assert (state.trouble, state.failures) == (None, 0)
