@@ -1,5 +1,6 @@
 """Runs passes on accounts: the common part of `rotate-now` and `resume`."""
 
+import gc
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,9 @@ from rotator.rotation.result import failure, result_of
 if TYPE_CHECKING:
     from rotator.application import Application
 
+
+#: With more accounts than these, garbage is collected on the way, as often as that.
+_FEW, _UNTIL_COLLECTED = 20, 2_000
 
 HEADERS = ("account", "outcome", "old secret", "new secret", "vault version")
 
@@ -336,5 +340,10 @@ def _attempt(  # half by name
             return internal(account, error)
 
     descriptors.raise_limit()
+    if len(accounts) > _FEW:
+        # What a finished pass leaves behind has secret values, which each text is searched for.
+        # What is there now stays, so that looking for garbage costs little.
+        gc.freeze()
+        gc.set_threshold(_UNTIL_COLLECTED)
     concurrency = descriptors.passes_at_once(application.settings.daemon.concurrency)
     parallel.run(accounts, attempt, concurrency=concurrency, cancel=cancel, results=results)

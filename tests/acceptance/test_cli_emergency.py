@@ -3,6 +3,8 @@
 import json
 import shlex
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from rotator.sim import Exchange, Fault
 from tests.support.cli_fixture import CliFixture
 
+ROOT = Path(__file__).parents[2]
 LEAK = ("rotate-now", "--all", "--compromised", "--yes")
 
 
@@ -167,3 +170,23 @@ def test_a_time_without_an_offset_is_bad_input(cli: CliFixture) -> None:
     assert done.code == 2
     assert "--before: '2026-11-30T02:41:25' has no time zone" in done.err
     assert not made(cli)
+
+
+def test_finished_passes_leave_no_values_behind(tmp_path: Path, sqlite_template: Path) -> None:
+    """Each text is searched for the values in memory: of a whole fleet, that would take long."""
+    code = (
+        "import atexit; from rotator.cli.main import main; from rotator.model import SecretValue;"
+        "atexit.register(lambda: print(len(SecretValue.alive()))); main()"
+    )
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=60) as cli:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *LEAK],
+            env={"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(cli.config)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    *_, verdict, alive = done.stdout.splitlines()
+    assert verdict == "60 of 60 leaked secrets are dead"
+    assert int(alive) < 60
