@@ -1,11 +1,15 @@
 """What the daemon serves over HTTP, each at an address of its own: the page and the trigger."""
 
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rotator.application import Application
 from rotator.daemon.health import Health
 from rotator.errors import AddressTaken, ConfigError
+
+if TYPE_CHECKING:
+    from rotator.web.listener import ListenAddress
+    from rotator.web.server import Server
 
 
 class Listener(Protocol):
@@ -23,6 +27,26 @@ class Listener(Protocol):
 
     def close(self, deadline: float) -> bool:
         """Stop; return whether all requests ended by `deadline` (monotonic seconds)."""
+
+
+class AddressServer:
+    """The address that a listener has, and the server there; neither until it serves."""
+
+    def __init__(self) -> None:
+        """Listen nowhere yet."""
+        self._address: ListenAddress | None = None
+        self._server: Server | None = None
+
+    def close(self, deadline: float) -> bool:
+        """Stop; return whether all requests ended by `deadline` (monotonic seconds)."""
+        address, self._address = self._address, None
+        server, self._server = self._server, None
+        if address:
+            address.leave()
+        if server is None:
+            return True
+        server.stop()
+        return server.join(deadline)
 
 
 class Listeners:

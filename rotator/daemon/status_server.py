@@ -9,6 +9,7 @@ import structlog
 from rotator import own_version
 from rotator.application import Application, Observers
 from rotator.daemon.health import Health, Heartbeat
+from rotator.daemon.listeners import AddressServer
 from rotator.daemon.outages import Outages
 from rotator.model import SecretValue
 from rotator.telemetry.vitals import Vitals
@@ -17,23 +18,20 @@ if TYPE_CHECKING:
     from rotator.vault import VaultSession
     from rotator.web.access import AccessControl
     from rotator.web.app import WebApp
-    from rotator.web.listener import ListenAddress
-    from rotator.web.server import Server
-
-
 _log = structlog.get_logger(__name__)
 
 #: Components in the metrics; not the page, as nobody could read that it is down.
 _SHOWN = ("ledger", "vault", "vonage")
 
 
-class StatusServer:
+class StatusServer(AddressServer):
     """Serves the daemon's status page and metrics; nothing until `show`."""
 
     def __init__(
         self, heartbeat: Heartbeat, health: Health, outages: Outages, observers: Observers
     ) -> None:
         """Store what is to be shown; the metrics join `observers` once they are served."""
+        super().__init__()
         self._heartbeat = heartbeat
         self._health = health
         self._outages = outages
@@ -42,9 +40,7 @@ class StatusServer:
         self._configured_at = datetime.now(UTC)
         self._is_newer_refused = False
         self._app: WebApp | None = None
-        self._address: ListenAddress | None = None
         self._access: AccessControl | None = None
-        self._server: Server | None = None
 
     def show(self, application: Application) -> None:
         """Show the accounts of `application`, at the address in its settings, from now on.
@@ -88,17 +84,6 @@ class StatusServer:
             token_expires_at=vault.token_expires_at if vault else None,
             token_lifetime=vault.token_lifetime if vault else None,
         )
-
-    def close(self, deadline: float) -> bool:
-        """Stop serving; return whether all requests ended by `deadline` (monotonic seconds)."""
-        server, self._server, self._access = self._server, None, None
-        if self._address:
-            self._address.leave()
-            self._address = None
-        if server is None:
-            return True
-        server.stop()
-        return server.join(deadline)
 
     def _ready_app(self) -> "WebApp":
         if self._app is None:

@@ -7,24 +7,22 @@ import structlog
 
 from rotator.application import Application
 from rotator.daemon.health import LogThrottle
+from rotator.daemon.listeners import AddressServer
 from rotator.network.signatures import SigningKey
 
 if TYPE_CHECKING:
-    from rotator.web.listener import ListenAddress
-    from rotator.web.server import Server
     from rotator.web.trigger import Refusal, Trigger
 
 _log = structlog.get_logger(__name__)
 
 
-class TriggerServer:
+class TriggerServer(AddressServer):
     """Serves the trigger; nothing until `show`."""
 
     def __init__(self) -> None:
         """Listen nowhere yet."""
+        super().__init__()
         self._trigger: Trigger | None = None
-        self._address: ListenAddress | None = None
-        self._server: Server | None = None
         self._throttle = LogThrottle()
 
     def show(self, application: Application) -> None:
@@ -47,17 +45,6 @@ class TriggerServer:
         """Take requests for the accounts of `application`; keys and address stay the same."""
         if self._trigger:
             self._trigger.application = application
-
-    def close(self, deadline: float) -> bool:
-        """Stop listening; return whether all requests ended by `deadline` (monotonic seconds)."""
-        server, self._server, self._trigger = self._server, None, None
-        if self._address:
-            self._address.leave()
-            self._address = None
-        if server is None:
-            return True
-        server.stop()
-        return server.join(deadline)
 
     def _listen(self, application: Application, keys: tuple[SigningKey, ...]) -> None:
         from rotator.web.listener import ListenAddress, url_of  # noqa: PLC0415  # only where it listens

@@ -332,7 +332,7 @@ def test_a_wrong_rule_is_found(
 
 
 def with_a_look_back(*arguments: object, **named: object) -> Action:
-    """Tell everyone once more of a value that was not the first to be generated."""
+    """Notify everyone once more of a value that was not the first to be generated."""
     action, rotation = _decided(arguments, named)
     is_pushed = rotation is not None and rotation.vault_version is not None
     return Notify() if is_pushed and rotation and rotation.values_generated else action

@@ -98,8 +98,7 @@ def skips_gates(rotation: Rotation, request: Request) -> bool:
 
 def wants_proof(account: Account, rotation: Rotation, request: Request) -> bool:
     """Return whether the predecessor's value is tried until Vonage refuses it."""
-    is_leaked = "compromised" in (rotation.reason, request.reason)
-    return account.policy.prove_deletion or is_leaked
+    return account.policy.prove_deletion or skips_gates(rotation, request)
 
 
 def gate_retry_at(rotation: Rotation, gate: ShutGate, now: datetime) -> datetime:

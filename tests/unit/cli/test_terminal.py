@@ -18,7 +18,7 @@ ROWS = [
 
 @pytest.fixture(autouse=True)
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a terminal without colours, whose width each test sets."""
+    """Set up a terminal without colours, whose width each test sets."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
