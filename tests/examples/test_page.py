@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # pre-commit brings it
+import yaml
 
 from rotator.config import parse_duration
 from tests.examples.conftest import EXAMPLES, PAGE

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml  # type: ignore[import-untyped]  # pre-commit brings it
+import yaml
 
 OPS = Path(__file__).parents[2] / "ops"
 

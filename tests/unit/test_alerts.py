@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # pre-commit brings it
+import yaml
 
 from rotator.model import Account, State, Step
 from rotator.reporting.gauges import AccountGauges
