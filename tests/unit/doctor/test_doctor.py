@@ -258,3 +258,25 @@ def test_a_wrong_clock_is_described_as_people_do(date: str, finding: str) -> Non
     found = clock_check("vault", date, datetime(2026, 11, 23, 7, 28, tzinfo=UTC))
 
     assert (found.verdict, found.finding) == (Verdict.FAILED, finding)
+
+
+def test_a_file_that_is_read_through_its_group_alone_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Kubernetes mounts a Secret: it belongs to root, and rotator's group may read it."""
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef\n")
+    token.chmod(0o440)
+    group = token.stat().st_gid
+    verdicts = []
+    for user, groups in ((10001, [group]), (10001, [group + 1]), (0, [group])):
+        monkeypatch.setattr("os.geteuid", lambda user=user: user)
+        monkeypatch.setattr("os.getegid", lambda: group + 2)
+        monkeypatch.setattr("os.getgroups", lambda groups=groups: groups)
+        verdicts.append(files._check("daemon.listen_token_file", token).verdict)
+    token.chmod(0o460)
+    monkeypatch.setattr("os.getgroups", lambda: [group])
+    monkeypatch.setattr("os.geteuid", lambda: 10001)
+
+    assert verdicts == [Verdict.OK, Verdict.WARNING, Verdict.WARNING]
+    assert files._check("daemon.listen_token_file", token).verdict is Verdict.FAILED
