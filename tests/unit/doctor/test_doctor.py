@@ -1,6 +1,8 @@
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -260,23 +262,25 @@ def test_a_wrong_clock_is_described_as_people_do(date: str, finding: str) -> Non
     assert (found.verdict, found.finding) == (Verdict.FAILED, finding)
 
 
-def test_a_file_that_is_read_through_its_group_alone_is_fine(
+def test_the_group_of_a_file_on_a_read_only_mount_is_fine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Kubernetes mounts a Secret: it belongs to root, and rotator's group may read it."""
+    """Kubernetes mounts a Secret for rotator's group; others may not read it there, either."""
     token = tmp_path / "token"
     token.write_text("0123456789abcdef\n")
-    token.chmod(0o440)
-    group = token.stat().st_gid
-    verdicts = []
-    for user, groups in ((10001, [group]), (10001, [group + 1]), (0, [group])):
-        monkeypatch.setattr("os.geteuid", lambda user=user: user)
-        monkeypatch.setattr("os.getegid", lambda: group + 2)
-        monkeypatch.setattr("os.getgroups", lambda groups=groups: groups)
-        verdicts.append(files._check("daemon.listen_token_file", token).verdict)
-    token.chmod(0o460)
-    monkeypatch.setattr("os.getgroups", lambda: [group])
-    monkeypatch.setattr("os.geteuid", lambda: 10001)
+    verdicts = {}
+    for flags in (0, os.ST_RDONLY):
+        monkeypatch.setattr("os.statvfs", lambda _path, flags=flags: SimpleNamespace(f_flag=flags))
+        for mode in (0o400, 0o440, 0o444):
+            token.chmod(mode)
+            verdict = files._check("daemon.listen_token_file", token).verdict
+            verdicts[bool(flags), mode] = verdict
 
-    assert verdicts == [Verdict.OK, Verdict.WARNING, Verdict.WARNING]
-    assert files._check("daemon.listen_token_file", token).verdict is Verdict.FAILED
+    assert verdicts == {
+        (False, 0o400): Verdict.OK,
+        (False, 0o440): Verdict.WARNING,
+        (False, 0o444): Verdict.FAILED,
+        (True, 0o400): Verdict.OK,
+        (True, 0o440): Verdict.OK,
+        (True, 0o444): Verdict.FAILED,
+    }
