@@ -34,8 +34,9 @@ def commands(page: Path) -> Iterator[list[str]]:
     """Yield the rotator commands of a page's shell blocks, without the command's own name."""
     for block in blocks(page):
         for line in block.splitlines():
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["rotator"]:
+            # Only a line of rotator's is whole by itself: others may go on over several.
+            if line.startswith("rotator "):
+                words = shlex.split(line, comments=True)
                 # What stands behind is the shell's.
                 ends = [words.index(mark) for mark in (">", "|", "&&", ";") if mark in words]
                 yield words[1 : min(ends, default=len(words))]
