@@ -142,6 +142,12 @@ lock: $(VENV)/dependencies.stamp ## resolve the dependencies anew into the lock 
 		--output-file requirements-otel.lock pyproject.toml
 	$(PIP_COMPILE) --extra postgres --extra otel --extra dev --constraint requirements-otel.lock \
 		--constraint requirements-build.lock --output-file requirements-dev.lock pyproject.toml
+	$(MAKE) sbom
+
+# The licences are what the installed packages declare, so that a changed lock is installed first.
+.PHONY: sbom
+sbom: $(VENV)/project.stamp ## write the bill of materials of requirements.lock anew
+	$(BIN)/python -m docs.sbom
 
 .PHONY: clean
 clean: ## remove the environments and everything built or cached
