@@ -129,6 +129,11 @@ wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel ou
 	venv/bin/rotator --config config.toml report --offline --output report.html; \
 	test -s ledger.db -a -s report.html
 
+# One more revision of the same version: make deb REVISION=2
+.PHONY: deb
+deb: $(VENV)/project.stamp ## the Debian package, in build/deb
+	@PYTHON=$(BIN)/python ops/debian/build $(REVISION)
+
 # A lock keeps its pins unless told otherwise: make lock UPGRADE=--upgrade
 .PHONY: lock
 lock: export CUSTOM_COMPILE_COMMAND := make lock
