@@ -134,6 +134,16 @@ wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel ou
 deb: $(VENV)/project.stamp ## the Debian package, in build/deb
 	@PYTHON=$(BIN)/python ops/debian/build $(REVISION)
 
+# What is released is what was tried, and everything was: a test that is skipped here fails.
+.PHONY: release-check
+release-check: export RELEASE := $(CURDIR)/build/release
+release-check: $(VENV)/project.stamp deb image ## build what is released into build/release; install and use each part
+	rm -rf $(RELEASE)
+	$(BIN)/python -m build --no-isolation --outdir $(RELEASE) .
+	cp build/deb/*.deb build/image/*.tar ops/sbom.cdx.json $(RELEASE)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/packages
+	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
+
 # A lock keeps its pins unless told otherwise: make lock UPGRADE=--upgrade
 .PHONY: lock
 lock: export CUSTOM_COMPILE_COMMAND := make lock
