@@ -96,6 +96,11 @@ def test_the_configuration_reference_is_up_to_date() -> None:
         assert all(f"`{key}`" in text or f"{table}.{key}" in TABLES for key in fields_of(model))
 
 
+def test_the_schema_of_the_configuration_is_up_to_date() -> None:
+    """Who changes a key or its rules writes the schema anew: python -m docs.configuration."""
+    assert configuration.SCHEMA.read_text() == configuration.schema_text()
+
+
 def test_the_page_of_commands_is_up_to_date() -> None:
     """Who changes a transcript writes the page anew: python -m docs.commands."""
     text = commands_page.PAGE.read_text()
