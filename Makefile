@@ -129,6 +129,16 @@ wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel ou
 	venv/bin/rotator --config config.toml report --offline --output report.html; \
 	test -s ledger.db -a -s report.html
 
+# What is released is what was tried, and everything was: a test that is skipped here fails.
+.PHONY: release-check
+release-check: export RELEASE := $(CURDIR)/build/release
+release-check: $(VENV)/project.stamp deb image ## build what is released into build/release; install and use each part
+	rm -rf $(RELEASE)
+	$(BIN)/python -m build --no-isolation --outdir $(RELEASE) .
+	cp build/deb/*.deb build/image/*.tar ops/sbom.cdx.json $(RELEASE)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/packages
+	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
+
 # A lock keeps its pins unless told otherwise: make lock UPGRADE=--upgrade
 .PHONY: lock
 lock: export CUSTOM_COMPILE_COMMAND := make lock
@@ -142,6 +152,12 @@ lock: $(VENV)/dependencies.stamp ## resolve the dependencies anew into the lock 
 		--output-file requirements-otel.lock pyproject.toml
 	$(PIP_COMPILE) --extra postgres --extra otel --extra dev --constraint requirements-otel.lock \
 		--constraint requirements-build.lock --output-file requirements-dev.lock pyproject.toml
+	$(MAKE) sbom
+
+# The licences are what the installed packages declare, so that a changed lock is installed first.
+.PHONY: sbom
+sbom: $(VENV)/project.stamp ## write the bill of materials of requirements.lock anew
+	$(BIN)/python -m docs.sbom
 
 .PHONY: clean
 clean: ## remove the environments and everything built or cached

@@ -23,7 +23,7 @@ from rotator.model import State
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {name: command_of(name) for name in ("rotator", "rotate-now")}
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("ops/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("ops/*.md")])
 
 
 def blocks(page: Path) -> list[str]:
