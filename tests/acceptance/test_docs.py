@@ -34,8 +34,10 @@ def blocks(page: Path) -> list[str]:
 def commands(page: Path) -> Iterator[list[str]]:
     """Yield the rotator commands of a page's shell blocks, without the command's own name."""
     for block in blocks(page):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", "").splitlines():
             words = shlex.split(line, comments=True)
+            if words[:1] == ["kubectl"] and "--" in words:
+                words = words[words.index("--") + 1 :]
             if words[:1] == ["rotator"]:
                 # What stands behind is the shell's.
                 ends = [words.index(mark) for mark in (">", "|", "&&", ";") if mark in words]
