@@ -120,6 +120,7 @@ wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel ou
 	test -s venv/share/man/man1/rotator.1; \
 	venv/bin/rotate-now --help >/dev/null; \
 	venv/bin/rotator --config init.toml init; \
+	cmp "$$(sed -n 's/^#:schema //p' init.toml)" "$(CURDIR)/docs/config.schema.json"; \
 	venv/bin/rotator --config init.toml config check; \
 	printf '%s\n' '[vault]' 'address = "http://127.0.0.1:8200"' \
 		'[ledger]' "url = \"sqlite:///$$outside/ledger.db\"" \
