@@ -36,6 +36,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "doctor": ("doctor.doctor", "", "--all", "--json"),
     "run": ("run.run", ""),
+    "health": ("health.health", ""),
     "rotate-now": (
         "rotate_now.rotate_now",
         "sms-prod",
