@@ -130,6 +130,7 @@ def test_a_release_is_whole(released: Path) -> None:
         SDIST,
         f"rotator_{VERSION}-1_amd64.deb",
         f"rotator-{VERSION}-image.tar",
+        "requirements.lock",
         "sbom.cdx.json",
     }
 
