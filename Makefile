@@ -134,7 +134,7 @@ wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel ou
 release-check: export RELEASE := $(CURDIR)/build/release
 release-check: $(VENV)/project.stamp deb image ## build what is released into build/release; install and use each part
 	rm -rf $(RELEASE)
-	$(BIN)/python -m build --no-isolation --outdir $(RELEASE) .
+	env --unset=SOURCE_DATE_EPOCH $(BIN)/python -m build --no-isolation --outdir $(RELEASE) .
 	cp build/deb/*.deb build/image/*.tar ops/sbom.cdx.json requirements.lock $(RELEASE)
 	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/packages
 	cd $(RELEASE) && sha256sum -- * >SHA256SUMS

@@ -33,7 +33,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(folder)
     target = tmp_path_factory.mktemp("built")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(target), str(ROOT)]
-    subprocess.run(command, capture_output=True, check=True)
+    environment = {name: os.environ[name] for name in os.environ if name != "SOURCE_DATE_EPOCH"}
+    subprocess.run(command, env=environment, capture_output=True, check=True)
     return target
 
 
