@@ -150,7 +150,7 @@ release-check: export RELEASE := $(CURDIR)/build/release
 release-check: $(VENV)/project.stamp deb image ## build what is released into build/release; install and use each part
 	rm -rf $(RELEASE)
 	env --unset=SOURCE_DATE_EPOCH $(BIN)/python -m build --no-isolation --outdir $(RELEASE) .
-	cp build/deb/*.deb build/image/*.tar ops/sbom.cdx.json requirements.lock $(RELEASE)
+	cp build/deb/*.deb build/image/rotator-*.tar ops/sbom.cdx.json requirements.lock $(RELEASE)
 	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/packages
 	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
 

@@ -1,6 +1,7 @@
 """What is published: sdist and wheel, the same bytes wherever they are built, and complete."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,6 @@ import trove_classifiers
 from packaging.metadata import Metadata
 
 from docs import release
-from tests.support.installed import rotate
 
 ROOT = Path(__file__).parents[2]
 VERSION = release.version_of((ROOT / "pyproject.toml").read_text())
@@ -101,26 +101,31 @@ def test_the_wheel_holds_what_an_installation_needs_and_nothing_else(built: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [WHEEL, SDIST])
-def test_it_rotates_in_a_clean_place(released: Path, tmp_path: Path, name: str) -> None:
-    """Installed into an empty environment beside the lock's packages alone, each rotates."""
+def test_the_sdist_rotates_in_a_clean_place(released: Path, tmp_path: Path) -> None:
+    """Built into an empty environment, beside the packages of the locks alone, it rotates."""
     EnvBuilder(with_pip=True).create(tmp_path / "venv")
     binaries = tmp_path / "venv" / "bin"
     pip = [str(binaries / "python"), "-m", "pip", "--quiet", "install"]
-    locks = [
-        f"--requirement={ROOT / each}" for each in ("requirements.lock", "requirements-build.lock")
-    ]
+    locks = [f"--requirement={ROOT / each}.lock" for each in ("requirements", "requirements-build")]
     for arguments in (
         ["--require-hashes", *locks],
-        ["--no-deps", "--no-build-isolation", str(released / name)],
+        ["--no-deps", "--no-build-isolation", str(released / SDIST)],
     ):
         done = subprocess.run([*pip, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    program = str(binaries / "rotator")
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    rotator = [str(binaries / "rotator"), "--config", str(tmp_path / "simulated.toml")]
+    simulators = [*rotator[:1], "sim", "--accounts", "1", "--write-config", rotator[2]]
+    with subprocess.Popen(simulators, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        command = [*rotator, "rotate-now", "account-1", "--grace", "0s", "--json"]
+        rotated = subprocess.run(command, capture_output=True, text=True, check=False)
+        process.terminate()
+    version = subprocess.run([*rotator, "--version"], capture_output=True, text=True, check=True)
 
     assert version.stdout == f"rotator {VERSION}\n"
-    assert rotate([program], str(tmp_path))["outcome"] == "completed"
+    assert rotated.returncode == 0, rotated.stderr
+    assert [each["outcome"] for each in json.loads(rotated.stdout)] == ["completed"]
 
 
 @pytest.mark.slow
@@ -130,7 +135,7 @@ def test_a_release_is_whole(released: Path) -> None:
         WHEEL,
         SDIST,
         f"rotator_{VERSION}-1_amd64.deb",
-        f"rotator-{VERSION}-image.tar",
+        f"rotator-{VERSION}.docker.tar",
         "requirements.lock",
         "sbom.cdx.json",
     }
@@ -140,7 +145,7 @@ def test_a_release_is_whole(released: Path) -> None:
 def test_the_packages_name_this_version(released: Path) -> None:
     """The Debian package and the image say which version they are."""
     package = released / f"rotator_{VERSION}-1_amd64.deb"
-    image = f"docker-archive:{released / f'rotator-{VERSION}-image.tar'}"
+    image = f"docker-archive:{released / f'rotator-{VERSION}.docker.tar'}"
     label = '{{ index .Labels "org.opencontainers.image.version" }}'
     answers = [
         subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
