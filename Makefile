@@ -139,6 +139,11 @@ wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel ou
 	venv/bin/rotator --config config.toml report --offline --output report.html; \
 	test -s ledger.db -a -s report.html
 
+# One more revision of the same version: make deb REVISION=2
+.PHONY: deb
+deb: $(VENV)/project.stamp ## the Debian package, in build/deb
+	@PYTHON=$(BIN)/python ops/debian/build $(REVISION)
+
 # What is released is what was tried, and everything was: a test that is skipped here fails.
 .PHONY: release-check
 release-check: export RELEASE := $(CURDIR)/build/release

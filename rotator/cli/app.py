@@ -36,6 +36,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "doctor": ("doctor.doctor", "", "--all", "--json"),
     "run": ("run.run", ""),
+    "health": ("health.health", ""),
     "rotate-now": (
         "rotate_now.rotate_now",
         "sms-prod",
@@ -122,6 +123,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "config check": ("config.check", ""),
     "config show": ("config.show", "", "--json"),
+    "config schema": ("config.schema", "> config.schema.json"),
     "db current": ("db.current", ""),
     "db upgrade": ("db.upgrade", ""),
     "db copy": (
@@ -159,7 +161,11 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "file '/run/*/vonage.env' --account sms-prod",
         "audit '/var/log/vault/audit.log*' --account sms-prod",
     ),
-    "config": ("The configuration: check it, show what is in effect.", "check", "show --json"),
+    "config": (
+        "The configuration: check it, show what is in effect, help editors with it.",
+        "check",
+        "show --json",
+    ),
     "db": ("The ledger's schema, and a copy of the ledger elsewhere.", "current", "upgrade"),
 }
 
