@@ -13,7 +13,8 @@ import pytest
 
 from tests.acceptance.service import until
 from tests.booted.host import UNIT, Host, host
-from tests.booted.machine import Machine, why_not
+from tests.booted.machine import CHECKOUT, Machine, why_not
+from tests.booted.pages import shell
 from tests.support.commands import ROOT
 
 #: The first test to boot a machine downloads what it is made of.
@@ -32,6 +33,7 @@ _SOURCES = (
 )
 #: Of files and folders that hold what is compiled, and nothing of the project.
 _IGNORED = "__pycache__"
+_OLD = "/usr/local/bin/rotator"
 _MIGRATION = '''
 """Of a later version."""
 
@@ -77,7 +79,7 @@ def test_debian_s_checks_find_nothing_that_is_not_explained(package: Path) -> No
     if shutil.which("lintian") is None:
         pytest.skip("needs lintian")
     checking = ["lintian", "--no-cfg", "--allow-root", "--display-info", "--fail-on=info"]
-    done = subprocess.run([*checking, package], capture_output=True, text=True, check=False)
+    done = subprocess.run([*checking, str(package)], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -88,7 +90,7 @@ def later(package: Path, folder: Path) -> Path:
     The module that names the revision has the same length and time as before.
     """
     tree, built = folder / "tree", folder / "later.deb"
-    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
+    subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(tree)], check=True)
     control = tree / "DEBIAN" / "control"
     control.write_text(control.read_text().replace("\nVersion: ", "\nVersion: 1:"))
     [installed] = tree.glob("usr/lib/rotator/lib/python3*/site-packages/rotator")
@@ -101,14 +103,14 @@ def later(package: Path, folder: Path) -> Path:
     assert f'HEAD = "{newest}"' in text
     schema.write_text(text.replace(f'HEAD = "{newest}"', 'HEAD = "9999"'))
     os.utime(schema, ns=(times.st_atime_ns, times.st_mtime_ns))
-    building = ["dpkg-deb", "-Znone", "--root-owner-group", "--build", str(tree), str(built)]
-    subprocess.run(building, check=True, capture_output=True)
+    building = ["dpkg-deb", "-Znone", "--root-owner-group", "--build"]
+    subprocess.run([*building, str(tree), str(built)], check=True, capture_output=True)
     return built
 
 
 @pytest.fixture
 def bare(package: Path, tmp_path: Path) -> Iterator[Host]:
-    """Yield a machine that never had rotator; in `/root` are the package and a later one."""
+    """Yield a machine with the package and a later one in `/root`."""
     if reason := why_not():
         pytest.skip(reason)
 
@@ -130,11 +132,16 @@ def history(host: Host) -> list[dict[str, object]]:
 def test_it_is_installed_upgraded_removed_and_purged(bare: Host) -> None:
     """Nothing starts by itself; an upgrade goes on with the open rotation; the record stays.
 
-    The upgrade restarts what runs, and has the ledger's schema upgraded.
+    The upgrade restarts what runs, and has the ledger's schema upgraded. What a checkout has
+    installed takes the package's place until it is removed as the page says.
     """
     machine = bare.machine
+    machine.run(f"cp {CHECKOUT}/systemd/{UNIT} /etc/systemd/system; ln -s /bin/true {_OLD}")
     installed = machine.run("dpkg -i /root/first.deb")
-    assert "take" not in installed.stdout
+    assert f"place of the package's: /etc/systemd/system/{UNIT}\n" in installed.stdout
+    assert f"{_OLD} takes the place of /usr/bin/rotator" in installed.stdout
+    removing, _, starting = shell(INSTALL, "Debian package")[1].strip().rpartition("\n")
+    machine.run(removing)
     assert "rotator " in machine.told("cd / && rotator --version && rotate-now --help >/dev/null")
     assert machine.told("dpkg --verify rotator") == ""
     assert machine.told("dpkg-query -f '${Conffiles}' -W rotator").split()[0::3] == [
@@ -149,7 +156,7 @@ def test_it_is_installed_upgraded_removed_and_purged(bare: Host) -> None:
     bare.set_up()
     bare.configure(grace="1d")
     machine.run("rotator config check && rotator doctor --json")
-    machine.run(f"systemctl enable --now {UNIT} rotator-rotate-now@account-1.timer")
+    machine.run(f"{starting}; systemctl enable --now rotator-rotate-now@account-1.timer")
     until(lambda: '"phase": "waiting"' in machine.told("rotator status --json"))
     before, pid = history(bare), bare.shows("MainPID")
     machine.run("dpkg -i /root/later.deb")
