@@ -149,6 +149,7 @@ def test_it_is_installed_upgraded_removed_and_purged(bare: Host) -> None:
     ]
     for path in ("bash-completion/completions", "zsh/vendor-completions", "man/man1"):
         assert machine.told(f"ls -L /usr/share/{path} | grep -c rotat") == "2"
+    machine.run("test -s $(sed -n 's/^#:schema //p' /etc/rotator/config.toml)")
     assert "accounts: none" in machine.run("rotator config check", check=False).stderr
     assert (bare.shows("UnitFileState"), bare.shows("ActiveState")) == ("disabled", "inactive")
     assert "/usr/lib/rotator/bin/rotator" in bare.shows("ExecStart")
