@@ -23,6 +23,11 @@ _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 _BASE = "debian:bookworm-slim"
 #: Containers need no group of their own, nor higher limits than this process has.
 _LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
+#: How docs/install.md runs the image.
+HARDENED = (
+    *("--read-only", "--tmpfs=/tmp:noexec,nosuid,nodev", "--cap-drop=all"),
+    "--security-opt=no-new-privileges",
+)
 #: How long a command or a build may take on a busy machine, in seconds.
 _PATIENCE, _LONG = 120, 800
 
@@ -95,10 +100,7 @@ def inspected() -> dict[str, Any]:
 
 def started(*options: str, command: tuple[str, ...] = ()) -> list[str]:
     """Return the arguments that run the image as docs/install.md does."""
-    return [
-        *("run", "--read-only", "--tmpfs=/tmp:noexec,nosuid,nodev", "--cap-drop=all"),
-        *("--security-opt=no-new-privileges", *_LIMITS, *options, image(), *command),
-    ]
+    return ["run", *HARDENED, *_LIMITS, *options, image(), *command]
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.packages import containers
+
 ROOT = Path(__file__).parents[2]
 OPS = ROOT / "ops"
 
@@ -45,6 +47,33 @@ def test_the_image_is_pinned_and_runs_without_root() -> None:
         assert (ROOT / lock).exists()
     for kept in (each.removeprefix("!") for each in context if each.startswith("!")):
         assert list(ROOT.glob(kept)), kept
+
+
+@pytest.mark.parametrize("builder", ["podman", "buildah", "docker"])
+def test_the_image_is_built_by_whichever_builder_works(tmp_path: Path, builder: str) -> None:
+    """Only docker, whose own format has the health check, does not know the option for it."""
+    for each in ("podman", "buildah", "docker"):
+        (tmp_path / each).write_text(f"#!/bin/sh\ntest {each} = {builder}\n")
+        (tmp_path / each).chmod(0o755)
+    done = subprocess.run(
+        ["make", "--dry-run", "--directory", ROOT, "image"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text = done.stdout.replace("\\\n", "")
+    [build] = re.findall(r"^BUILDAH_ISOLATION=chroot (\w+) build(.*)", text, re.MULTILINE)
+
+    assert build[0] == builder
+    assert ("--format=docker" in build[1]) is (builder != "docker")
+
+
+def test_the_image_is_tried_as_the_documents_run_it() -> None:
+    """With a read-only root and no privileges, by podman as by compose."""
+    page = (ROOT / "docs" / "install.md").read_text()
+
+    assert [each for each in containers.HARDENED if each not in page] == []
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
