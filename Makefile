@@ -124,6 +124,7 @@ deb: $(VENV)/project.stamp ## the Debian package, in build/deb
 CONTAINER ?= $(shell for each in podman buildah docker; do \
 	$$each info >/dev/null 2>&1 && echo $$each && break; done)
 IMAGE_VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE_LABEL = org.opencontainers.image
 IMAGE_ARCHIVE = build/image/rotator-$(IMAGE_VERSION).docker.tar
 .PHONY: image
 image: ## the container image, and its archive in build/image
@@ -131,10 +132,10 @@ image: ## the container image, and its archive in build/image
 	@mkdir -p build/image
 	BUILDAH_ISOLATION=chroot $(CONTAINER) build \
 		$(if $(filter docker,$(notdir $(firstword $(CONTAINER)))),,--format=docker) $(IMAGE_OPTIONS) \
-		--build-arg VERSION=$(IMAGE_VERSION) \
-		--build-arg REVISION="$$(git diff --quiet HEAD && git rev-parse HEAD)" \
-		--build-arg CREATED="$$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
-		--build-arg SOURCE="$(SOURCE)" \
+		--label $(IMAGE_LABEL).version=$(IMAGE_VERSION) \
+		--label $(IMAGE_LABEL).revision="$$(git diff --quiet HEAD && git rev-parse HEAD)" \
+		--label $(IMAGE_LABEL).created="$$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+		$(if $(SOURCE),--label $(IMAGE_LABEL).source=$(SOURCE)) \
 		--file ops/Containerfile --tag rotator:$(IMAGE_VERSION) .
 	@rm -f build/image/rotator-*.tar
 	@case "$(notdir $(firstword $(CONTAINER)))" in \

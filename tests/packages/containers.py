@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,15 @@ def engine() -> list[str] | str:
 
 
 @cache
+def asked_at() -> datetime:
+    """Return when this process first asked for the image, which is built then."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@cache
 def image() -> str:
     """Return the name of the image; what is released, where that is to be tried."""
+    asked_at()
     podman = engine()
     assert isinstance(podman, list)
     with _locked():
