@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,26 @@ def test_the_image_is_pinned_and_runs_without_root() -> None:
         assert (ROOT / lock).exists()
     for kept in (each.removeprefix("!") for each in context if each.startswith("!")):
         assert list(ROOT.glob(kept)), kept
+
+
+def test_the_image_has_all_that_the_wheel_is_made_of() -> None:
+    """A build of the image sees what .dockerignore lets through, and no test sees that at once."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    taken = {
+        *wheel["only-include"],
+        *wheel["force-include"],
+        *wheel["shared-data"],
+        *wheel["sbom-files"],
+        *project["project"]["license-files"],
+        project["project"]["readme"],
+    }
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    context = [ROOT / line[1:] for line in lines if line.startswith("!")]
+
+    assert {
+        each for each in taken if not any((ROOT / each).is_relative_to(kept) for kept in context)
+    } == set()
 
 
 @pytest.mark.parametrize("builder", ["podman", "buildah", "docker"])
