@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def _installed() -> Path:
     return Path(str(resources.files("rotator"))) / _NAME
 
 
+@cache
 def keys() -> dict[tuple[str, str], ExampleKey]:
     """Return the keys of the example by table and name, those in comments included."""
     found: dict[tuple[str, str], ExampleKey] = {}

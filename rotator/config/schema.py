@@ -27,8 +27,6 @@ _DRAFT = "http://json-schema.org/draft-07/schema#"
 
 Schema = dict[str, Any]
 
-_EXPLAINED = example.keys()
-
 
 class _Generator(GenerateJsonSchema):
     """Pydantic's schemas, without what TOML lacks."""
@@ -78,7 +76,7 @@ def _key(path: str, key: str, field: FieldInfo, generated: Schema) -> Schema:
         found = generated["$defs"][reference.rpartition("/")[2]]
     rules = {name: found[name] for name in found if name not in ("title", "default", "description")}
     is_of_policy = key in PolicyTable.model_fields
-    known = _EXPLAINED["policy" if is_of_policy else path, key]
+    known = example.keys()["policy" if is_of_policy else path, key]
     given = known.value.isoformat() if isinstance(known.value, datetime) else known.value
     default = default_of(path, key, field)
     if default is not None:

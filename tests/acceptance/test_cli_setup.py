@@ -191,6 +191,7 @@ def test_config_show_is_a_configuration_with_the_same_effect(cli: CliFixture) ->
     copy.write_text(shown.out)
     assert load(copy, {}).shown() == load(cli.config, {}).shown() == as_json.json()
     assert tomllib.loads(shown.out)["policy"]["grace"] == "0s"
+    assert objections(tomllib.loads(shown.out)) == []
 
 
 def test_db_upgrade_makes_the_ledger(cli: CliFixture) -> None:

@@ -106,9 +106,10 @@ def test_what_only_config_check_can_see_is_tested(words: str) -> None:
     assert any(words in file.read_text() for file in files if file != Path(__file__))
 
 
-def test_configurations_of_the_documentation_are_accepted() -> None:
-    """Each block of a page has only what the schema knows, beside the account that it lacks."""
+def test_configurations_of_documentation_and_packages_are_accepted() -> None:
+    """Each has only what the schema knows, beside the account that it may lack."""
     blocks = [block for page in PAGES for block in BLOCK.findall(page.read_text())]
+    blocks += [file.read_text() for file in (ROOT / "ops").rglob("*.toml")]
     account = tomllib.loads(SMS)
     judged = {block: objections(account | tomllib.loads(block)) for block in blocks}
 
