@@ -35,10 +35,11 @@ class Host:
     # -- Setting up. -----------------------------------------------------------------------
 
     def install(self) -> None:
-        """Install the units and a token, as README has it."""
+        """Install the units and a token."""
         self.machine.run(
             "install -d -m 0755 /etc/rotator && "
-            f"install -m 0644 {CHECKOUT}/systemd/* {CHECKOUT}/ops/rotator-* /etc/systemd/system/ && "
+            f"cd {CHECKOUT} && "
+            "install -m 0644 systemd/* ops/rotator-* /etc/systemd/system/ && "
             "systemctl daemon-reload && "
             "ln -sf /opt/rotator/bin/rotator /opt/rotator/bin/rotate-now /usr/local/bin/"
         )
