@@ -1,5 +1,6 @@
 """`install-units`: systemd's units, for the installation that the command belongs to."""
 
+import os
 import stat
 import subprocess
 import sysconfig
@@ -62,7 +63,9 @@ def place(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 @needs_systemd
 def test_the_units_run_this_installation(place: Place) -> None:
     """All that come with rotator, under any umask readable, and such as systemd takes."""
+    before = os.umask(0o077)
     code, out, err = place.install()
+    os.umask(before)
     services = [str(place.units / path.name) for path in SHIPPED if "@" not in path.name]
     verified = subprocess.run(
         ["systemd-analyze", "verify", *services], capture_output=True, text=True, check=False
@@ -213,15 +216,25 @@ def test_an_installation_in_a_home_is_refused(
     assert f"could not run {place.program}: {place.program.parents[1]} is hidden" in refused(place)
 
 
-def test_an_interpreter_in_a_home_is_refused(place: Place) -> None:
-    """A virtual environment needs it, as one that uv keeps in root's home."""
+@pytest.mark.parametrize(
+    "target",
+    [
+        "home/python3.13",  # as one that uv keeps for root
+        "link/python3.13",  # in a folder by another name
+        "home/python",  # by a link that leads out again
+    ],
+)
+def test_an_interpreter_in_a_home_is_refused(place: Place, target: str) -> None:
+    """A virtual environment needs it, and every link on the way to it."""
     home = place.folder / "home"
-    home.mkdir()
-    (home / "python3.13").touch(mode=0o755)
-    (home / "python3").symlink_to("python3.13")
-    place.program.with_name("python").symlink_to(home / "python3")
+    for folder in home, place.folder / "elsewhere":
+        folder.mkdir(mode=0o755)
+        (folder / "python3.13").touch(mode=0o755)
+    (place.folder / "link").symlink_to(home)
+    (home / "python").symlink_to(place.folder / "elsewhere" / "python3.13")
+    place.program.with_name("python").symlink_to(place.folder / target)
 
-    assert f"could not run {home}/python3.13: {home} is hidden" in refused(place)
+    assert f"python3.13: {home} is hidden from the service's user" in refused(place)
 
 
 @pytest.mark.parametrize("closed", ["rotator", "rotator/bin/rotator", "rotator/lib/module.py"])

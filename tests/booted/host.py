@@ -35,7 +35,7 @@ class Host:
     # -- Setting up. -----------------------------------------------------------------------
 
     def install(self) -> None:
-        """Install the units and a token, as README has it."""
+        """Install the units and a token."""
         self.machine.run(
             "install -d -m 0755 /etc/rotator && "
             f"cd {CHECKOUT} && install -m 0644 systemd/* ops/rotator-* /etc/systemd/system/ && "
