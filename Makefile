@@ -114,31 +114,6 @@ soak-sqlite soak-postgresql: soak-%: $(VENV)/project.stamp
 reliability: $(VENV)/project.stamp ## write what the suites counted last into docs/reliability.md
 	$(BIN)/python bench/reliability.py
 
-# Alembic's migrations are found inside the wheel only if it carries them, so a ledger is made
-# where no checkout is near.
-.PHONY: wheel-test
-wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel outside the checkout
-	@set -eu; \
-	outside=$$(mktemp -d); trap 'rm -rf "$$outside"' EXIT; \
-	$(BIN)/python -m build --no-isolation --outdir "$$outside/dist" .; \
-	$(BIN)/python -m venv "$$outside/venv"; \
-	"$$outside/venv/bin/python" $(PIP_INSTALL) --require-hashes -r requirements.lock; \
-	"$$outside/venv/bin/python" $(PIP_INSTALL) --no-deps "$$outside"/dist/*.whl; \
-	cd "$$outside"; \
-	venv/bin/python -m pip check; \
-	venv/bin/rotator --version; \
-	test -s venv/share/man/man1/rotator.1; \
-	venv/bin/rotate-now --help >/dev/null; \
-	venv/bin/rotator --config init.toml init; \
-	venv/bin/rotator --config init.toml config check; \
-	printf '%s\n' '[vault]' 'address = "http://127.0.0.1:8200"' \
-		'[ledger]' "url = \"sqlite:///$$outside/ledger.db\"" \
-		'[[accounts]]' 'name = "a"' 'api_key = "abcd1234"' 'vault_path = "a"' >config.toml; \
-	venv/bin/rotator --config config.toml db upgrade; \
-	venv/bin/rotator --config config.toml db current; \
-	venv/bin/rotator --config config.toml report --offline --output report.html; \
-	test -s ledger.db -a -s report.html
-
 # One more revision of the same version: make deb REVISION=2
 .PHONY: deb
 deb: $(VENV)/project.stamp ## the Debian package, in build/deb

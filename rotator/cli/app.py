@@ -25,6 +25,7 @@ _ID = "3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10"
 #: Each command's function in `rotator.cli.commands`, and the examples at the end of its help.
 _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "init": ("init.init", ""),
+    "install-units": ("install_units.install_units", "", "--to ./units"),
     "adopt": (
         "adopt.adopt",
         "sms-prod",
