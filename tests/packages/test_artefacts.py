@@ -101,6 +101,7 @@ def test_the_wheel_holds_what_an_installation_needs_and_nothing_else(built: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_sdist_rotates_in_a_clean_place(released: Path, tmp_path: Path) -> None:
     """Built into an empty environment, beside the packages of the locks alone, it rotates."""
     EnvBuilder(with_pip=True).create(tmp_path / "venv")
