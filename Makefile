@@ -64,6 +64,10 @@ coverage: $(VENV)/project.stamp ## the same suites with branch coverage; the cor
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100
 
+.PHONY: versions
+versions: $(VENV)/project.stamp ## the suites that matter, against each version of what rotator needs
+	$(BIN)/python -m bench.versions $(PRODUCTS)
+
 .PHONY: lint
 lint: $(VENV)/project.stamp types ## style, formatting, types and import rules
 	$(BIN)/ruff check
