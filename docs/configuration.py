@@ -1,10 +1,10 @@
 """Writes the configuration reference: `python -m docs.configuration` writes configuration.md.
 
 Keys, kinds and defaults are those of the settings model; what a key means is said once, in
-`config.example.toml`, from which this takes it.
+`config.example.toml`, from which this takes it. config.schema.json is the same for editors.
 """
 
-import re
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,38 +15,48 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from rotator.config.accounts import DEFAULT_POLICY
+from rotator.config import example
 from rotator.config.loader import overrides
+from rotator.config.schema import default_of, schema
 from rotator.config.types import fields_of
 from rotator.config.validation import LISTS, TABLES
 from rotator.model.times import format_duration
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"
+#: Whose policy a table of each kind sets.
+_OWN_POLICY = {"accounts": "this account", "discover": "these subaccounts"}
+SCHEMA = ROOT / "docs" / "config.schema.json"
 
 
 def page(text: str) -> str:
-    """Return the page anew: its tables; what stands above them stays as it is."""
+    """Return the page anew: its tables; the introduction above them stays as it is."""
     variables = {path: name for name, path in overrides().items()}
-    meanings = _meanings((ROOT / "config.example.toml").read_text())
-    parts = [text.partition("## ")[0].rstrip() + "\n"]
+    explained = example.keys()
+    parts = [text.partition("\n## `")[0].rstrip() + "\n"]
     for table, model in TABLES.items():
         title = f"[[{table}]]" if table in LISTS else f"[{table}]"
         parts.append(f"## `{title}`\n")
-        if table == "accounts":
-            parts.append("Any key of `[policy]` can also be set here, for this account alone.\n")
+        if table in _OWN_POLICY:
+            whose = _OWN_POLICY[table]
+            parts.append(f"Any key of `[policy]` can also be set here, for {whose} alone.\n")
         parts.append("| key | kind | default | meaning |\n|---|---|---|---|")
         for key, field in fields_of(model).items():
-            is_of_policy = table == "accounts" and key in TABLES["policy"].model_fields
+            is_of_policy = table in _OWN_POLICY and key in TABLES["policy"].model_fields
             if is_of_policy or f"{table}.{key}" in TABLES:
                 continue
             variable = variables.get((table, key))
-            meaning = meanings.get((table, key), "")
+            meaning = explained[table, key].meaning
             named = f"{meaning} `${variable}`" if variable else meaning
             cells = (f"`{key}`", _kind(field), _default(table, key, field), named)
             parts.append(f"| {' | '.join(map(_cell, cells))} |")
         parts.append("")
     return "\n".join(parts).rstrip() + "\n"
+
+
+def schema_text() -> str:
+    """Return the schema as `rotator config schema` prints it."""
+    return json.dumps(schema(), indent=2) + "\n"
 
 
 def _cell(text: str) -> str:
@@ -90,11 +100,7 @@ def _named(annotation: type) -> str:
 
 
 def _default(table: str, key: str, field: FieldInfo) -> str:
-    if table == "policy":
-        return _text(getattr(DEFAULT_POLICY, key))
-    if table == "ledger" and key == "url":
-        return "`sqlite:////var/lib/rotator/ledger.db`"
-    return "required" if field.is_required() else _text(field.get_default())
+    return "required" if field.is_required() else _text(default_of(table, key, field))
 
 
 def _text(value: object) -> str:
@@ -113,22 +119,6 @@ def _text(value: object) -> str:
             return ""
 
 
-def _meanings(example: str) -> dict[tuple[str, str], str]:
-    """Return the comment above each key of the example, by table and key."""
-    found: dict[tuple[str, str], str] = {}
-    table, comment = "", [""]
-    for line in example.splitlines():
-        if header := re.fullmatch(r"#?\[+([a-z.]+)\]+", line):
-            table, comment = header[1], []
-        elif key := re.match(r"#?([a-z_]+) = ", line):
-            found.setdefault((table, key[1]), " ".join(comment))
-            comment = []
-        elif line.startswith("# "):
-            comment.append(line.removeprefix("# "))
-        else:
-            comment = []
-    return found
-
-
 if __name__ == "__main__":
     PAGE.write_text(page(PAGE.read_text()))
+    SCHEMA.write_text(schema_text())

@@ -1,6 +1,6 @@
 """Writes the manual page: `python -m docs.manual` writes rotator.1 from what `--help` knows.
 
-The exit codes, which no command's help has, are README's.
+The exit codes, which no command's help has, are those of commands.md.
 """
 
 import re
@@ -123,8 +123,8 @@ def _examples(epilog: str) -> Iterator[str]:
 
 
 def _exit_codes() -> dict[str, str]:
-    readme = (ROOT / "README.md").read_text()
-    listed = re.search(r"^Exit codes: (.*?)\.", readme, re.MULTILINE)
+    commands = (ROOT / "docs" / "commands.md").read_text()
+    listed = re.search(r"^Exit codes: (.*?)\.", commands, re.MULTILINE)
     return dict(part.split(" ", 1) for part in listed[1].split(", ")) if listed else {}
 
 

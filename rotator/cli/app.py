@@ -25,6 +25,7 @@ _ID = "3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10"
 #: Each command's function in `rotator.cli.commands`, and the examples at the end of its help.
 _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "init": ("init.init", ""),
+    "install-units": ("install_units.install_units", "", "--to ./units"),
     "adopt": (
         "adopt.adopt",
         "sms-prod",
@@ -36,6 +37,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "doctor": ("doctor.doctor", "", "--all", "--json"),
     "run": ("run.run", ""),
+    "health": ("health.health", ""),
     "rotate-now": (
         "rotate_now.rotate_now",
         "sms-prod",
@@ -122,6 +124,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "config check": ("config.check", ""),
     "config show": ("config.show", "", "--json"),
+    "config schema": ("config.schema", "> config.schema.json"),
     "db current": ("db.current", ""),
     "db upgrade": ("db.upgrade", ""),
     "db copy": (
@@ -159,7 +162,11 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "file '/run/*/vonage.env' --account sms-prod",
         "audit '/var/log/vault/audit.log*' --account sms-prod",
     ),
-    "config": ("The configuration: check it, show what is in effect.", "check", "show --json"),
+    "config": (
+        "The configuration: check it, show what is in effect, help editors with it.",
+        "check",
+        "show --json",
+    ),
     "db": ("The ledger's schema, and a copy of the ledger elsewhere.", "current", "upgrade"),
 }
 

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from rotator.config.errors import ConfigProblem, InvalidValue, Located, Location, did_you_mean
 from rotator.config.freezes import FreezeTable, freezes_of
 from rotator.config.sections import VaultSettings, VonageSettings
 from rotator.config.types import (
+    CRON_FORM,
     HOW_TO_WRITE,
+    POSITIVE,
     ApiKey,
+    Duration,
     FieldName,
     Name,
     OptionalFieldName,
@@ -23,6 +26,7 @@ from rotator.config.types import (
     VaultPath,
     cron_expression,
     duration,
+    form,
     member_of,
 )
 from rotator.model import NEVER, Account, OnForeign, Policy
@@ -72,6 +76,9 @@ def _windows(value: object) -> tuple[str, ...]:
     return tuple(texts)
 
 
+_WINDOW_FORM = r"\s*([A-Za-z,-]+\s+)?[0-9]{2}:[0-5][0-9]-[0-9]{2}:[0-5][0-9]\s*|\s*"
+_WINDOW = {"type": "string", "pattern": f"^({_WINDOW_FORM})$"}
+
 _HOW_TO_WRITE_WINDOWS = 'write "sun 02:00-05:00" or "mon-fri 22:00-04:00", or a list of these'
 
 
@@ -99,20 +106,34 @@ def _every(value: object) -> timedelta | str:
 
 
 class PolicyTable(Table):
-    """`[policy]`, and the same keys in an account: None where the key is missing."""
+    """`[policy]`: how secrets are rotated.
 
-    every: Annotated[timedelta | Literal["never"] | None, BeforeValidator(_every)] = None
-    cron: Annotated[str | None, AfterValidator(cron_expression)] = None
-    timezone: Annotated[str | None, AfterValidator(_timezone)] = None
-    jitter: Annotated[timedelta | None, BeforeValidator(duration)] = None
-    grace: Annotated[timedelta | None, BeforeValidator(duration)] = None
-    max_age: Annotated[timedelta | None, BeforeValidator(duration)] = None
+    An account and a discovery rule have the same keys. None where a key is missing.
+    """
+
+    every: Annotated[
+        timedelta | Literal["never"] | None, BeforeValidator(_every), form(f"{NEVER}|{POSITIVE}")
+    ] = None
+    cron: Annotated[str | None, AfterValidator(cron_expression), form(CRON_FORM)] = None
+    timezone: Annotated[str | None, AfterValidator(_timezone), form("[A-Za-z0-9._+/-]+")] = None
+    jitter: Duration | None = None
+    grace: Duration | None = None
+    max_age: Duration | None = None
     length: Annotated[int | None, Field(ge=MIN_LENGTH, le=MAX_LENGTH)] = None
     on_foreign: Annotated[OnForeign | None, member_of(OnForeign)] = None
-    window: Annotated[tuple[str, ...] | None, BeforeValidator(_windows)] = None
+    window: Annotated[
+        tuple[str, ...] | None,
+        BeforeValidator(_windows),
+        WithJsonSchema({"anyOf": [_WINDOW, {"type": "array", "items": _WINDOW}]}),
+    ] = None
     prove_deletion: bool | None = None
     #: None: the balance is not checked. No account has more than a billion.
-    min_balance: Annotated[Decimal | None, BeforeValidator(_euros), Field(ge=0, le=10**9)] = None
+    min_balance: Annotated[
+        Decimal | None,
+        BeforeValidator(_euros),
+        Field(ge=0, le=10**9),
+        WithJsonSchema({"type": "number", "minimum": 0, "maximum": 10**9}),
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """Return the policy keys that this table sets, with their values."""

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from rotator.config import types
 from rotator.config.accounts import (
@@ -24,6 +24,7 @@ from rotator.config.types import (
     FieldName,
     OptionalFieldName,
     Patterns,
+    form,
     written_as,
 )
 from rotator.model import Account, DiscoveredSubaccount, Policy
@@ -42,12 +43,20 @@ def _pattern(check: Callable[[str], str], text: str) -> str:
     return text.strip("/") if start or len(checked) < len(sample) else text
 
 
-VaultPattern = Annotated[str, AfterValidator(partial(_pattern, types.vault_path))]
+def _pattern_form(other: str) -> WithJsonSchema:
+    """Return the form of a pattern: the placeholders, and `other` characters."""
+    return form(rf"({other}|\{{parent\}})*\{{api_key\}}({other}|\{{(api_key|parent)\}})*")
+
+
+VaultPattern = Annotated[
+    str, AfterValidator(partial(_pattern, types.vault_path)), _pattern_form(r"[^{}?#%\\\x00-\x1f]")
+]
 NamePattern = Annotated[
     str,
     AfterValidator(
         partial(_pattern, partial(written_as, ACCOUNT_NAME, "does not give an account name"))
     ),
+    _pattern_form("[a-z0-9._-]"),
 ]
 
 

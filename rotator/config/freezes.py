@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from rotator.config.errors import ConfigProblem, InvalidValue, Located, did_you_mean
-from rotator.config.types import Patterns, Table
+from rotator.config.types import Patterns, Table, form
 from rotator.model import Freeze
 from rotator.model.actor import LONGEST
 
@@ -40,7 +40,24 @@ def _reason(text: str) -> str:
     return text
 
 
-Instant = Annotated[datetime, BeforeValidator(_instant)]
+_REASON_FORM = rf"\s*\S([^\x00-\x1f]{{0,{LONGEST - 2}}}\S)?\s*"
+
+#: A text of ISO 8601 with a time and an offset.
+_TEXT = r"^2[0-9]{3}-?(W[0-9]{2}(-?[0-9])?|[0-9]{2}-?[0-9]{2}).[0-9:.,]+(Z|[+-][0-9:.]+)$"
+
+#: A date-time of TOML is a text of that format to a validator of JSON.
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time", "pattern": "^2"},
+                {"type": "string", "pattern": _TEXT},
+            ]
+        }
+    ),
+]
 
 
 class FreezeTable(Table):
@@ -48,9 +65,9 @@ class FreezeTable(Table):
 
     since: Instant = Field(alias="from")
     until: Instant = Field(alias="to")
-    reason: Annotated[str, AfterValidator(_reason)]
+    reason: Annotated[str, AfterValidator(_reason), form(_REASON_FORM)]
     #: Patterns for the names of accounts, of which one must match.
-    accounts: Patterns = ("*",)
+    accounts: Annotated[Patterns, Field(json_schema_extra={"minItems": 1})] = ("*",)
 
     def freezes(self, name: str) -> bool:
         """Return whether it applies to the account of that name."""

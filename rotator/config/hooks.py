@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from rotator.config import urls
 from rotator.config.errors import ConfigProblem, InvalidValue, Located, Location, did_you_mean
-from rotator.config.types import File, Table, Timeout, member_of, written_as
+from rotator.config.types import File, Table, Timeout, form, member_of, written_as
 from rotator.model import CLOCK
 from rotator.model.notification import Event, Hook, WebhookFormat
 
 #: `test` is sent to every hook that an operator tries.
-_EVENTS = [event for event in Event if event is not Event.TEST]
+EVENTS = [event for event in Event if event is not Event.TEST]
 
 
 def _events(value: object) -> list[Event]:
-    known = f"known are {', '.join(_EVENTS)}"
+    known = f"known are {', '.join(EVENTS)}"
     if not isinstance(value, list) or not value:
         raise InvalidValue("is not a list of events", hint=known)
     for item in value:
-        if item not in _EVENTS:
-            meant = did_you_mean(item, _EVENTS) if isinstance(item, str) else ""
+        if item not in EVENTS:
+            meant = did_you_mean(item, EVENTS) if isinstance(item, str) else ""
             raise InvalidValue(f"has an unknown event{meant}", hint=known)
     return [Event(item) for item in value]
 
@@ -42,24 +42,38 @@ def _command(command: list[str]) -> list[str]:
 
 
 _NO_HOOK_NAME = "is not a hook name: at most 64 letters, digits, . _ -, the first a letter or digit"
-_hook_name = partial(written_as, r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", _NO_HOOK_NAME)
+_NAME_FORM = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_hook_name = partial(written_as, _NAME_FORM, _NO_HOOK_NAME)
 
 #: Where PagerDuty takes events, other than those of accounts in its European region.
 _PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 #: Events that are no alerts, which PagerDuty would show for ever.
-_NO_ALERTS = frozenset({Event.PUSHED, Event.COMPLETED})
+NO_ALERTS = frozenset({Event.PUSHED, Event.COMPLETED})
 
-HookUrl = Annotated[str, AfterValidator(urls.hook_url)]
+HookUrl = Annotated[str, AfterValidator(urls.hook_url), form(urls.HOOK_FORM)]
+
+_WORD = {"type": "string", "pattern": r"^[^\x00]*$"}
+_COMMAND = WithJsonSchema(
+    {
+        "type": "array",
+        "items": [_WORD | {"pattern": r"^/[^\x00]*$"}],
+        "additionalItems": _WORD,
+        "minItems": 1,
+    }
+)
+_ON = WithJsonSchema(
+    {"type": "array", "items": {"type": "string", "enum": list(EVENTS)}, "minItems": 1}
+)
 
 
 class HookTable(Table):
     """`[[hooks]]`: a command or a webhook that is called for events, or asked as a gate."""
 
     #: None: derived from the command or the URL.
-    name: Annotated[str | None, AfterValidator(_hook_name)] = None
-    on: Annotated[list[Event], BeforeValidator(_events)]
+    name: Annotated[str | None, AfterValidator(_hook_name), form(_NAME_FORM)] = None
+    on: Annotated[list[Event], BeforeValidator(_events), _ON]
     #: None: see `url` and `url_file`.
-    command: Annotated[list[str] | None, AfterValidator(_command)] = None
+    command: Annotated[list[str] | None, AfterValidator(_command), _COMMAND] = None
     url: HookUrl | None = None
     #: A file whose only line is the URL, for a URL that contains a token.
     url_file: File = None
@@ -150,7 +164,7 @@ def _alert_problems(place: Location, table: HookTable) -> Iterator[ConfigProblem
     if not table.routing_key_file:
         hint = "name the file that contains the integration key of a service's Events API v2"
         yield place.problem("routing_key_file", 'is required by format "pagerduty"', hint)
-    if others := [event for event in table.on if event in _NO_ALERTS]:
+    if others := [event for event in table.on if event in NO_ALERTS]:
         what = (
             f'has {" and ".join(others)}, and format "pagerduty" is for what is wrong, and its end'
         )

@@ -6,7 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from rotator.config import types, urls
 from rotator.config.errors import ConfigProblem, InvalidValue, Location, did_you_mean
@@ -19,6 +26,7 @@ from rotator.config.types import (
     Timeout,
     VaultPath,
     WebUrl,
+    form,
 )
 from rotator.errors import ConfigError, reason_of
 from rotator.model import SecretValue
@@ -58,11 +66,22 @@ def _auth_mount(text: str | None) -> str | None:
 
 
 class VaultAuthSettings(Table):
-    """`[vault.auth]`: how rotator logs in to Vault. `AUTH_METHODS` says which keys go together."""
+    """`[vault.auth]`: how rotator logs in to Vault.
 
-    method: Annotated[str, AfterValidator(_method)] = "token"
+    `AUTH_METHODS` says which keys go together.
+    """
+
+    method: Annotated[
+        str,
+        AfterValidator(_method),
+        WithJsonSchema({"type": "string", "enum": list(AUTH_METHODS)}),
+    ] = "token"
     #: Mount of the auth method; None for its default, the method's name.
-    mount: Annotated[str | None, AfterValidator(_auth_mount)] = None
+    mount: Annotated[
+        str | None,
+        AfterValidator(_auth_mount),
+        form(f"/*|{types.VAULT_PATH_FORM}", **{"not": {"pattern": "^/*auth/*($|/)"}}),
+    ] = None
     #: None: $VAULT_TOKEN is read at login.
     token_file: File = None
     role_id_file: File = None
@@ -81,9 +100,13 @@ class VaultAuthSettings(Table):
 class VaultSettings(Table):
     """`[vault]`: how to reach Vault, and where the entries are."""
 
-    address: WebUrl
+    address: Annotated[WebUrl, form(f"|{urls.WEB_FORM}")]
     #: "" for the root namespace.
-    namespace: Annotated[str, AfterValidator(types.namespace)] = ""
+    namespace: Annotated[
+        str,
+        AfterValidator(types.namespace),
+        form(f"/*|{types.VAULT_PATH_FORM}", **{"not": {"pattern": " "}}),
+    ] = ""
     #: Mount of a KV version 2 engine.
     mount: VaultPath = "secret"
     pending_prefix: VaultPath = "rotator/pending"
@@ -153,6 +176,9 @@ def _listen(text: str, info: ValidationInfo) -> str:
 #: A host in a Host header, without a port (RFC 1123, RFC 9110 section 7.2).
 _HOST = r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*|\[[0-9a-f:.]+\]"
 
+_HOST_ITEM = {"type": "string", "pattern": r"^([A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]\.*)$"}
+_HOST_TEXT = {"type": "string", "pattern": r"^[A-Za-z0-9_.:\[\],\s-]*$"}
+
 _HOW_TO_WRITE_HOSTS = 'write ["rotator.example.com"]: names alone, without scheme and port'
 
 
@@ -182,9 +208,13 @@ class DaemonSettings(Table):
     #: A file whose only line is the token for readers of the page; None: no token is required.
     listen_token_file: File = None
     #: HOST:PORT or unix:/PATH of the status page and metrics; "" for none.
-    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9470"
+    listen: Annotated[str, AfterValidator(_listen), form(urls.LISTEN_FORM)] = "127.0.0.1:9470"
     #: Other host names in requests for the page; a request with the token may use any.
-    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_hosts),
+        WithJsonSchema({"anyOf": [_HOST_TEXT, {"type": "array", "items": _HOST_ITEM}]}),
+    ] = ()
 
     def read_listen_token(self) -> SecretValue | None:
         """Read the token in `listen_token_file`; None where that is not set.
@@ -230,9 +260,11 @@ class LedgerSettings(Table):
     #: A file whose only line is the URL, for a URL with a password.
     url_file: File = None
     #: None where `url_file` contains it; `read_url` returns the effective one.
-    url: Annotated[str | None, AfterValidator(_ledger_url)] = Field(
-        default_factory=lambda given: None if given.get("url_file") else _SQLITE_DEFAULT
-    )
+    url: Annotated[
+        str | None,
+        AfterValidator(_ledger_url),
+        form(urls.LEDGER_FORM, **{"not": {"pattern": urls.NO_LEDGER_FORM}}),
+    ] = Field(default_factory=lambda given: None if given.get("url_file") else _SQLITE_DEFAULT)
     #: Whether the schema is upgraded at start.
     auto_upgrade: bool = True
 
@@ -260,7 +292,9 @@ class TelemetrySettings(Table):
     """`[telemetry]`: where traces are sent."""
 
     #: An OpenTelemetry collector's base URL for OTLP over HTTP; "" for none.
-    otlp_endpoint: Annotated[str, AfterValidator(urls.collector_url)] = ""
+    otlp_endpoint: Annotated[
+        str, AfterValidator(urls.collector_url), form(f"|{urls.SERVER_FORM}")
+    ] = ""
 
 
 def ledger_at(url: str | None, url_file: Path | None) -> LedgerSettings:

@@ -103,7 +103,7 @@ class Settings:
             "hooks": [_hook_shown(hook) for hook in self.hooks],
             "freeze": [_all_shown(freeze.model_dump(by_alias=True)) for freeze in self.freezes],
         }
-        shown = {name: _shown(getattr(self, name)) for name in names}
+        shown = {name: shown_value(getattr(self, name)) for name in names}
         return shown | {name: tables for name, tables in lists.items() if tables}
 
 
@@ -129,7 +129,8 @@ def _hook_shown(hook: Hook) -> dict[str, Any]:
     return _all_shown({key: value for key, value in vars(hook).items() if value != ()})
 
 
-def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
+def shown_value(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
+    """Return a value as the file may have it, in JSON's types."""
     match value:
         case timedelta():
             return format_duration(value)
@@ -154,4 +155,4 @@ def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
 
 
 def _all_shown(values: dict[str, object]) -> dict[str, Any]:
-    return {key: _shown(value) for key, value in values.items() if value is not None}
+    return {key: shown_value(value) for key, value in values.items() if value is not None}

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from rotator.config import urls
 from rotator.config.errors import InvalidValue
-from rotator.config.types import Duration, File, Table
+from rotator.config.types import POSITIVE, Duration, File, Table, form
 from rotator.errors import ConfigError, reason_of
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ class TriggerSettings(Table):
     #: A file with the key by which requests are signed, or with two while it is being replaced.
     secret_file: File = None
     #: HOST:PORT or unix:/PATH; "" for none.
-    listen: Annotated[str, AfterValidator(_listen)] = ""
+    listen: Annotated[str, AfterValidator(_listen), form(urls.LISTEN_FORM)] = ""
     #: How far a request's time may be from this machine's.
-    tolerance: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = (
-        timedelta(minutes=5)
-    )
+    tolerance: Annotated[
+        Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1)), form(POSITIVE)
+    ] = timedelta(minutes=5)
     #: Requests that are accepted in an hour.
     max_per_hour: Annotated[int, Field(ge=1, le=10_000)] = 60
 

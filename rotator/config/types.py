@@ -12,7 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic.fields import FieldInfo
 
 from rotator.config import urls
@@ -63,6 +71,15 @@ class PathContext:
         if not value:
             raise InvalidValue(f"needs ${name}, which is not set", hint="write the path out")
         return value
+
+
+def form(pattern: str, **rules: object) -> WithJsonSchema:
+    """Return what an editor checks of a text: a whole pattern, and other keywords of JSON Schema.
+
+    It is never stricter than the validator beside it. The pattern means the same in Python, Rust
+    and JavaScript: it has no lookaround, no named groups and no flags.
+    """
+    return WithJsonSchema({"type": "string", "pattern": f"^({pattern})$", **rules})
 
 
 def around(info: ValidationInfo) -> PathContext:
@@ -161,24 +178,46 @@ def _field_name(text: str) -> str:
     return text
 
 
-Duration = Annotated[timedelta, BeforeValidator(duration)]
+#: A duration of at least 1s.
+POSITIVE = "0*[1-9][0-9]*[dhms]"
 
-Positive = Annotated[Duration, Field(ge=timedelta(seconds=1))]
+Duration = Annotated[timedelta, BeforeValidator(duration), form("[0-9]{1,12}[dhms]")]
 
-Timeout = Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))]
+Positive = Annotated[Duration, Field(ge=timedelta(seconds=1)), form(POSITIVE)]
+
+Timeout = Annotated[
+    Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5)), form(POSITIVE)
+]
 
 Patience = Annotated[Duration, Field(ge=timedelta(), le=timedelta(minutes=10))]
 
-File = Annotated[Path | None, BeforeValidator(file_path)]
+_KNOWN_VARIABLE = rf"\$({CREDENTIALS}|\{{{CREDENTIALS}\}})"
 
-WebUrl = Annotated[str, AfterValidator(urls.web_url)]
+File = Annotated[
+    Path | None,
+    BeforeValidator(file_path),
+    form(rf"|~|(~/|{_KNOWN_VARIABLE}|[^$~])({_KNOWN_VARIABLE}|[^$])*"),
+]
 
-VaultPath = Annotated[str, AfterValidator(vault_path)]
+WebUrl = Annotated[str, AfterValidator(urls.web_url), form(urls.WEB_FORM)]
 
-FieldName = Annotated[str, AfterValidator(_field_name)]
+#: Segments between slashes, the last not ending with a dot.
+VAULT_PATH_FORM = "/*({0}+/)*{0}*{1}/*".format(r"[^?#%\\/\x00-\x1f]", r"[^?#%\\/.\x00-\x1f]")
+_DOTS = {"pattern": r"(^|/)\.\.?(/|$)"}
+
+VaultPath = Annotated[str, AfterValidator(vault_path), form(VAULT_PATH_FORM, **{"not": _DOTS})]
+
+_FIELD_NAME_FORM = r"[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*"
+_NOTE = {"const": "rotator"}
+
+FieldName = Annotated[str, AfterValidator(_field_name), form(_FIELD_NAME_FORM, **{"not": _NOTE})]
 
 #: Likewise; "" for none.
-OptionalFieldName = Annotated[str, AfterValidator(lambda text: _field_name(text) if text else text)]
+OptionalFieldName = Annotated[
+    str,
+    AfterValidator(lambda text: _field_name(text) if text else text),
+    form(f"|{_FIELD_NAME_FORM}", **{"not": _NOTE}),
+]
 
 ACCOUNT_NAME = r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9_-])?"
 
@@ -194,6 +233,7 @@ Name = Annotated[
             "the first a letter or digit, the last no dot",
         )
     ),
+    form(ACCOUNT_NAME),
 ]
 
 ApiKey = Annotated[
@@ -201,6 +241,7 @@ ApiKey = Annotated[
     AfterValidator(
         partial(written_as, API_KEY, "is not an API key: at most 64 letters and digits")
     ),
+    form(API_KEY),
 ]
 
 
@@ -229,6 +270,10 @@ class Table(BaseModel):
         # Commands without a configuration need not wait for its validators.
         defer_build=True,
     )
+
+
+#: Five fields of the characters that occur in them.
+CRON_FORM = r"\s*([0-9A-Za-z*,/#-]+\s+){4}[0-9A-Za-z*,/#-]+\s*"
 
 
 def cron_expression(text: str) -> str:

@@ -10,17 +10,30 @@ _LOOPBACK_4 = ipaddress.ip_network("127.0.0.0/8")
 _LOOPBACK_6 = ipaddress.ip_address("::1")
 _HIGHEST_PORT = 65535
 
-_LISTEN = re.compile(r"(?P<host>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_NAME_OR_ADDRESS = r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])"
+_LISTEN = re.compile(rf"(?P<host>{_NAME_OR_ADDRESS}):(?P<port>[0-9]{{1,5}})")
 # The kernel takes 107 bytes.
 _SOCKET = re.compile(r"unix:/[!-~]{1,106}")
 _SQLITE = re.compile(r"sqlite:///(?P<path>[^?#]+)")
-_POSTGRESQL = re.compile(
-    r"postgresql(?:\+psycopg)?://"
-    r"(?:[^:/@]*(?::[^@]*)?@)?"  # user, password: as SQLAlchemy reads them
-    r"(?:\[[0-9A-Fa-f:.]+\]|[^:/@?#\[\]]*)(?::[0-9]{1,5})?"  # host, port; none for a socket
+_SCHEME = r"postgresql(?:\+psycopg)?://"
+_DATABASE = (
+    r"(?:\[[0-9A-Fa-f:.]+\]|[^:/@?#\[\]\x00-\x1f]*)(?::[0-9]{1,5})?"  # host; none for a socket
     r"/[^/?#@]+"  # database
     r"(?:\?[^#]*)?"
 )
+# User, password: as SQLAlchemy reads them.
+_POSTGRESQL = re.compile(rf"{_SCHEME}(?:[^:/@]*(?::[^@]*)?@)?{_DATABASE}")
+
+# What an editor checks; see `types.form`. A scheme may have capitals.
+_HTTP, _HTTPS = "[Hh][Tt][Tt][Pp]", "[Hh][Tt][Tt][Pp][Ss]"
+_LOCAL = r"(127\.[0-9.]+|[Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]|\[[0:.]+1\])"
+_ORIGIN = f"({_HTTPS}://{_NAME_OR_ADDRESS}|{_HTTP}://{_LOCAL})(:[0-9]+)?"
+WEB_FORM = f"{_ORIGIN}(/[^@?#\\s]*)?"
+HOOK_FORM = f"{_ORIGIN}([/?][^#]*)?"
+SERVER_FORM = f"({_HTTP}|{_HTTPS})://{_NAME_OR_ADDRESS}(:[0-9]+)?(/[^@?#\\s]*)?"
+LISTEN_FORM = f"|{_SOCKET.pattern}|{_NAME_OR_ADDRESS}:[0-9]{{1,5}}"
+NO_LEDGER_FORM = "^sqlite:///:memory:$|[?&][^=&]*[Pp][Aa][Ss][Ss][Ww]"
+LEDGER_FORM = f"sqlite:///[^?#]+|{_SCHEME}(?:[^:/@]*@)?{_DATABASE}"
 
 
 def web_url(text: str) -> str:
@@ -50,7 +63,7 @@ def _server(text: str) -> SplitResult:
         raise InvalidValue(
             "has a user name, query or fragment", hint="give scheme, host and port alone"
         )
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", _host(parts)):
+    if not re.fullmatch(_NAME_OR_ADDRESS, _host(parts)):
         raise InvalidValue("names no host", hint="write https://HOST:PORT")
     if parts.scheme not in {"http", "https"}:
         raise InvalidValue("is not an https URL", hint="write https://HOST:PORT")

@@ -218,7 +218,10 @@ class Document:
             return model.model_validate(raw, context=self._context)
         except ValidationError as error:
             self.problems.extend(
-                _problem(detail, place) for detail in error.errors(include_url=False)
+                _problem(detail, place)
+                for detail in error.errors(include_url=False)
+                # The default depends on a key with a problem of its own.
+                if detail["type"] != "default_factory_not_called"
             )
         return None
 

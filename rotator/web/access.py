@@ -30,15 +30,21 @@ _WRONG_HOST = (
 )
 #: Answers made at once, and requests admitted in total; beyond that, clients are told to retry.
 _AT_ONCE, _MOST_REQUESTS = 6, 64
+#: The same limit for probes, which are answered one at a time.
+_MOST_PROBES = 16
 #: Always answered at once: it only shows that the process is alive.
 HEALTH_PATH = "/healthz"
+#: Answered without the token and by any host name, as the kubelet asks by a pod's address. They
+#: only contain what anybody who can reach the page may know.
+PROBE_PATHS = (HEALTH_PATH, "/readyz")
+_PROBE_METHODS = ("GET", "HEAD")
 
 
 class AccessControl:
     """Admits requests for this host and, if a token is set, only with the token.
 
     A request with the token may use any host name: a web page whose own name resolves to this
-    machine does not know the token.
+    machine does not know the token. Probes need neither.
     """
 
     def __init__(
@@ -51,6 +57,8 @@ class AccessControl:
     ) -> None:
         """Protect `app`."""
         self._app = RequestLimit(app)
+        # Probes take no turn of the pages, as anybody may send them.
+        self._probes = RequestLimit(app, at_once=1, most=_MOST_PROBES)
         self._address = address
         #: May be replaced at any time.
         self.token = token
@@ -65,15 +73,16 @@ class AccessControl:
                 _add_headers(message)
             await send(message)
 
-        refusal = self._refusal(Headers(scope=scope), scope["path"])
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        is_probe = scope["path"] in PROBE_PATHS and scope["method"] in _PROBE_METHODS
+        app = self._probes if is_probe else self._refusal(Headers(scope=scope)) or self._app
+        await app(scope, receive, send_with_headers)
 
-    def _refusal(self, headers: Headers, path: str) -> Response | None:
+    def _refusal(self, headers: Headers) -> Response | None:
         if self.token and self._has_token(headers.get("authorization", "")):
             return None
         if not self._address.is_meant_by(headers.get("host", ""), self.allowed_hosts):
             return PlainTextResponse(_WRONG_HOST, 421)
-        if self.token and path != HEALTH_PATH:
+        if self.token:
             challenge = {"WWW-Authenticate": 'Bearer realm="rotator", Basic realm="rotator"'}
             return PlainTextResponse("a token is required\n", 401, headers=challenge)
         return None
@@ -111,10 +120,13 @@ class RequestLimit:
     An answer is passed on once it is complete, so that a slow reader occupies no turn.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self, app: ASGIApp, *, at_once: int = _AT_ONCE, most: int = _MOST_REQUESTS
+    ) -> None:
         """Pass requests to `app`, whose answers are short."""
         self._app = app
-        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._at_once = asyncio.Semaphore(at_once)
+        self._most = most
         self._count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +134,7 @@ class RequestLimit:
         if scope["path"] == HEALTH_PATH:
             await self._app(scope, receive, send)
             return
-        if self._count >= _MOST_REQUESTS:
+        if self._count >= self._most:
             later = {"Retry-After": "5"}
             refusal = PlainTextResponse("too many requests at once\n", 503, headers=later)
             await refusal(scope, receive, send)

@@ -28,6 +28,7 @@ from rotator.reporting.verification import verify_ledger
 from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.metrics import Metrics
 from rotator.web import views
+from rotator.web.access import PROBE_PATHS
 from rotator.web.daemons import daemons_view, own_banners
 from rotator.web.overview import Filter, Overview, OverviewPage
 from rotator.web.templates import AT_REST, AT_WORK, files, rendered
@@ -47,8 +48,8 @@ CHECKED = 1_000
 _MOVING = (State.ROTATING, State.DUE)
 #: How long the timeline is reused, in seconds: its counts are the page's slowest query.
 _TIMELINE_CACHED = 15.0
-#: How long a result about Vault is reused, in seconds: not every probe causes a request.
-_VAULT_CACHED = 3.0
+#: How long a result about ledger and Vault is reused, in seconds: not every probe uses them.
+_READINESS_CACHED = 3.0
 #: How long to wait for Vault, in seconds: a probe is repeated anyway.
 _VAULT_SECONDS = 2.0
 #: Browsers may cache a file whose URL contains its version.
@@ -202,9 +203,8 @@ class WebApp:
         found = files().get(request.path_params["name"])
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        return Response(
-            found.content, media_type=found.media_type, headers={"Cache-Control": _CACHE_FOREVER}
-        )
+        headers = {"Cache-Control": _CACHE_FOREVER}
+        return Response(found.content, media_type=found.media_type, headers=headers)
 
     def _status(self, _request: Request) -> Response:
         now, data = datetime.now(UTC), self._data
@@ -218,8 +218,9 @@ class WebApp:
         return PlainTextResponse("the scheduler is not running\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _readyz(self, _request: Request) -> Response:
+        # The codes, not the messages, which contain addresses and paths: anybody may ask.
         states = self._data.readiness()
-        is_ready = all(state == "ok" for state in states.values())
+        is_ready = set(states.values()) == {"ok"}
         code = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
         return Json({"ready": is_ready, **states}, code)
 
@@ -230,8 +231,7 @@ class WebApp:
     def _http_error(self, request: Request, error: Exception) -> Response:
         code = getattr(error, "status_code", HTTPStatus.NOT_FOUND)
         what = "there is no such page" if code == HTTPStatus.NOT_FOUND else "this page is read-only"
-        headers = getattr(error, "headers", None)
-        return self._error(request, code, what, headers=headers)
+        return self._error(request, code, what, headers=getattr(error, "headers", None))
 
     def _rotator_error(self, request: Request, error: Exception) -> Response:
         ours = error if isinstance(error, RotatorError) else RotatorError()
@@ -257,13 +257,15 @@ class WebApp:
         if request.url.path.startswith("/api/"):
             document = {"error": {"code": code, "message": message, "hint": hint}}
             return Json(document, status, headers=headers)
+        # Anybody may send a probe: the same path as in `AccessControl`.
+        outages = {} if request.scope["path"] in PROBE_PATHS else self._pulse.outages()
         text = rendered(
             "error.html",
             status=int(status),
             message=message,
             hint=hint,
             now=datetime.now(UTC),
-            banners=list(own_banners(self._pulse.outages(), is_live=self._pulse.is_live())),
+            banners=list(own_banners(outages, is_live=self._pulse.is_live())),
             version=self._version,
         )
         return HTMLResponse(text, status, headers=headers)
@@ -297,7 +299,7 @@ class PageData:
         self._gauges = AccountGauges(application.settings.accounts)
         self._gauges_lock = threading.Lock()
         self._timeline = Cached(self._read_timeline, seconds=_TIMELINE_CACHED)
-        self._vault_state = Cached(self._ask_vault, seconds=_VAULT_CACHED)
+        self._readiness = Cached(self._read_readiness, seconds=_READINESS_CACHED)
 
     def summaries(self) -> Mapping[str, AccountSummary]:
         """Return the summary of each account in the ledger."""
@@ -368,19 +370,22 @@ class PageData:
         ]
 
     def readiness(self) -> dict[str, str]:
-        """Return `ok` for ledger and Vault, or what is wrong with each."""
-        ledger = _state(self.application.ledger.page_reader.check)
-        return {"ledger": ledger, "vault": self._vault_state.get()}
+        """Return `ok` for ledger and Vault, or the code of the error of each."""
+        return self._readiness.get()
 
-    def _ask_vault(self) -> str:
-        return _state(lambda: self.application.clients.store.check(seconds=_VAULT_SECONDS))
+    def _read_readiness(self) -> dict[str, str]:
+        ledger, clients = self.application.ledger, self.application.clients
+        return {
+            "ledger": _state(lambda: ledger.page_reader.check()),  # noqa: PLW0108  # or opening it
+            "vault": _state(lambda: clients.store.check(seconds=_VAULT_SECONDS)),
+        }
 
 
 def _state(check: Callable[[], object]) -> str:
     try:
         check()
     except RotatorError as error:
-        return error.message
+        return error.code
     return "ok"
 
 

@@ -17,6 +17,8 @@ from rotator.errors import AddressTaken, ConfigError, reason_of
 BACKLOG = 128
 #: Mode of a Unix socket: its directory controls access.
 _SOCKET_MODE = 0o666
+#: Hosts that stand for every address of this machine, each with the loopback address among them.
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # names it, and binds nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,24 @@ class ListenAddress:
             ) from None
         return listening
 
+    def connect(self, timeout: float) -> socket.socket:
+        """Connect to what listens there, each of whose answers may take `timeout` seconds.
+
+        Raises:
+            OSError: nothing listens, or it does not accept the connection in time.
+        """
+        if self.path is None:
+            port = int(self.text.rpartition(":")[2])
+            return socket.create_connection((_EVERYWHERE.get(self.host, self.host), port), timeout)
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client.settimeout(timeout)
+        try:
+            client.connect(str(self.path))
+        except OSError:
+            client.close()
+            raise
+        return client
+
     def leave(self) -> None:
         """Remove the Unix socket, if it is one."""
         if self.path:
@@ -78,7 +98,7 @@ class ListenAddress:
             return True
         # The page listens at every address, under names that only clients know. A numeric host was
         # not resolved from a name.
-        return self.host in ("0.0.0.0", "::") and (  # noqa: S104  # asks, and binds nothing
+        return self.host in _EVERYWHERE and (
             _is_number(name) or name == socket.gethostname().lower()
         )
 

@@ -201,9 +201,9 @@ def test_every_name_is_completed() -> None:
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not on PATH")
 def test_the_line_for_bash_works_in_bash(cli: CliFixture) -> None:
-    """The line that README gives makes bash complete commands and names."""
-    readme = (ROOT / "README.md").read_text()
-    line = re.search(r"^\| bash \| `(.*)` \|$", readme, re.MULTILINE)
+    """The line on the page of commands makes bash complete commands and names."""
+    page = (ROOT / "docs" / "commands.md").read_text()
+    line = re.search(r"^\| bash \| `(.*)` \|$", page, re.MULTILINE)
     assert line
     command = cli.folder / "rotator"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m rotator "$@"\n')

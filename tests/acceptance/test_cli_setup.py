@@ -16,6 +16,7 @@ from rotator.cli import main
 from rotator.config import load
 from tests.support.cli_fixture import CliFixture
 from tests.support.commands import ROOT
+from tests.support.editor import SCHEMA, lint, objections
 from tests.support.terminal import chunks
 
 
@@ -131,7 +132,10 @@ def test_init_writes_the_example(cli: CliFixture) -> None:
     done = cli.run("init")
 
     assert done.code == 0, done
-    assert cli.config.read_text() == (ROOT / "config.example.toml").read_text()
+    written, example = cli.config.read_text(), (ROOT / "config.example.toml").read_text()
+    assert written == example.replace("docs/", f"{ROOT}/docs/", 1)
+    assert written.startswith(f"#:schema {ROOT}/docs/config.schema.json\n\n# ")
+    assert lint(cli.config).returncode == 0
     commands = [line.split()[3:] for line in done.out.splitlines()[2:]]
     assert commands == [["config", "check"], ["adopt", "sms-prod"], ["doctor"]]
     assert cli.run("config", "check").code == 0
@@ -160,6 +164,16 @@ def test_init_overwrites_only_by_force(cli: CliFixture) -> None:
     assert "already exists" in kept.err
     assert "cannot be written" in nowhere.err
     assert before == cli.text != cli.config.read_text()
+
+
+def test_config_schema_needs_no_configuration(cli: CliFixture) -> None:
+    """The schema is printed as it is installed, and has no objection to a file that is in use."""
+    in_use = tomllib.loads(cli.config.read_text())
+    cli.config.unlink()
+    done = cli.run("config", "schema")
+
+    assert (done.code, done.json()) == (0, SCHEMA)
+    assert objections(in_use) == []
 
 
 def test_config_check_counts(cli: CliFixture) -> None:

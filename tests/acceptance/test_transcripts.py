@@ -8,8 +8,9 @@ import pytest
 from rotator.cli.app import command_of
 from tests.acceptance import transcript
 
-#: They run until they are stopped, or need what is not simulated: auto-reload, a consumer, a log.
-NEVER_RIGHT = {"account top-up", "demo", "gate audit", "gate http", "run", "sim"}
+#: They run until they are stopped, or need what is not simulated: auto-reload, a consumer, a log,
+#: an installation.
+NEVER_RIGHT = {"account top-up", "demo", "gate audit", "gate http", "install-units", "run", "sim"}
 
 
 def tried(path: str) -> set[bool]:

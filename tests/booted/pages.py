@@ -5,6 +5,8 @@ import re
 from tests.support.commands import ROOT
 
 README = (ROOT / "README.md").read_text()
+INSTALL = (ROOT / "docs" / "install.md").read_text()
+SERVICE = (ROOT / "docs" / "service.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 KIT = (ROOT / "ops" / "README.md").read_text()
 

@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.service import until
 from tests.booted.host import UNIT, Host
 from tests.booted.machine import CHECKOUT
-from tests.booted.pages import KIT, OPERATIONS, other, shell
+from tests.booted.pages import INSTALL, KIT, OPERATIONS, other, shell
 
 #: The first test to boot a machine downloads what it is made of.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -229,13 +229,16 @@ def test_a_second_instance_is_a_copy_and_a_drop_in(ready: Host) -> None:
 
 def test_an_upgrade_takes_over_changed_units(ready: Host) -> None:
     """Its commands, over a service that runs with units of before: the new ones are in effect."""
+    _, upgrade, _ = shell(INSTALL, "From a checkout")
     ready.machine.run(
-        f"sed -i s/WatchdogSec=3min/WatchdogSec=9min/ /etc/systemd/system/{UNIT}; "
-        "systemctl daemon-reload"
+        "sed -i s/WatchdogSec=3min/WatchdogSec=9min/ "
+        f"/opt/rotator/lib/python3.11/site-packages/rotator/units/{UNIT}; "
+        "rotator install-units --force && systemctl daemon-reload"
     )
     start(ready)
+    assert ready.shows("WatchdogUSec") == "9min"
     before = ready.shows("MainPID")
-    type_in(ready, *shell(OPERATIONS, "Upgrade")[:1])
+    type_in(ready, upgrade)
 
     assert ready.shows("ActiveState") == "active"
     assert ready.shows("MainPID") != before
@@ -264,7 +267,9 @@ def test_nothing_is_left_after_it_was_removed(consumer: Host) -> None:
     start(consumer)
     consumer.until_rotated()
     consumer.machine.run("systemctl enable --now rotator-rotate-now@account-1.timer")
-    type_in(consumer, *shell(OPERATIONS, "Uninstall"))
+    stop, forget = shell(OPERATIONS, "Uninstall")
+    _, _, remove = shell(INSTALL, "From a checkout")
+    type_in(consumer, stop, remove, forget)
 
     places = "/etc/systemd /etc/rotator /opt /var/lib /run /usr/local"
     left = consumer.machine.run(

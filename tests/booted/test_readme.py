@@ -1,4 +1,4 @@
-"""README from top to bottom on a machine of its own, to the service and beyond the grace."""
+"""From a checkout to a first rotation, to the service and beyond the grace, page by page."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from tests.acceptance.service import until
 from tests.booted.host import Host
 from tests.booted.machine import CHECKOUT
-from tests.booted.pages import README, blocks
+from tests.booted.pages import INSTALL, README, SERVICE, blocks
 
 #: The first test to boot a machine downloads what it is made of.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 KEY, VALUE = "abcd1234", "Present0SecretOfThisOne"
 
 
-def walk(host: Host, title: str) -> None:
-    """Do what a section of README says: its commands typed, its configuration written."""
-    for language, text in blocks(README, title):
+def walk(host: Host, page: str, title: str) -> None:
+    """Do what a section says: its commands typed, its configuration written."""
+    for language, text in blocks(page, title):
         if language == "toml" and "[[accounts]]" in text:
             servers = text.replace("https://vault.example.com:8200", host.world.vault.url)
             vonage = f'[vonage]\napi_url = "{host.world.vonage.url}"\n'
@@ -29,9 +29,14 @@ def walk(host: Host, title: str) -> None:
                 host.machine.run(
                     "umask 077; cat > /etc/rotator/vault-token", text=host.world.vault.token
                 )
-            # Each line for itself: a shell that reads commands would give them its own input.
-            joined = "\n".join(f"{line} || exit" for line in own)
-            host.machine.run(f"umask 027\n{joined}", text=VALUE, folder=CHECKOUT)
+            typed(host, own)
+
+
+def typed(host: Host, lines: list[str]) -> None:
+    """Type commands in the checkout, under a closed umask."""
+    # Each line for itself: a shell that reads commands would give them its own input.
+    joined = "\n".join(f"{line} || exit" for line in lines)
+    host.machine.run(f"umask 027\n{joined}", text=VALUE, folder=CHECKOUT)
 
 
 def test_a_newcomer_comes_from_nothing_to_a_service(bare: Host) -> None:
@@ -40,9 +45,12 @@ def test_a_newcomer_comes_from_nothing_to_a_service(bare: Host) -> None:
     Adapted are the addresses of the servers and who issues Vault's token, and nothing else.
     """
     bare.world.vonage.add_account(KEY, VALUE)
-    walk(bare, "From zero to a first rotation")
+    # The page goes on with the upgrade and the removal.
+    _, install = blocks(INSTALL, "From a checkout")[0]
+    typed(bare, install.splitlines())
+    walk(bare, README, "From zero to a first rotation")
     assert len(bare.world.vonage.secrets(KEY)) == 2
-    walk(bare, "Run it as a service")
+    walk(bare, SERVICE, "Start it")
     bare.machine.run("systemctl stop rotator.service")
     bare.end_graces()
     bare.machine.run("systemctl start rotator.service")

@@ -2,9 +2,9 @@
 
 Most of what a start takes is the import of what the command needs. A server imports that once,
 and each command is forked from it: a process of its own, with an environment and streams of its
-own, that runs the very function which the console script runs. Started whole are the README's and
-the quick start's commands, the demo, the transcripts, and what needs a terminal or a pipe. How an
-interpreter ends is seen there alone: a fork leaves before that.
+own, that runs the very function which the console script runs. Started whole are README's
+commands, the demo, the transcripts, and what needs a terminal or a pipe. How an interpreter ends
+is seen there alone: a fork leaves before that.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-"""`config check` and `config show`: the configuration."""
+"""`config check`, `config show` and `config schema`: the configuration."""
 
 import json
 import os
@@ -62,6 +62,16 @@ def show(
         output.write_json(shown)
     else:
         output.write("\n\n".join(_tables(shown)))
+
+
+def schema() -> None:
+    """Print the JSON Schema of the configuration, by which editors complete and check it.
+
+    `rotator init` writes a first line that leads editors to the installed copy.
+    """
+    from rotator.config.schema import schema  # noqa: PLC0415  # `--help` needs no validator
+
+    output.write_json(schema())
 
 
 def _tables(shown: Mapping[str, Any]) -> Iterator[str]:

@@ -20,7 +20,8 @@ def init(
     """Write a configuration with every key, its default and what it means, to be edited.
 
     It is written to the path in `--config` or $ROTATOR_CONFIG. Vault's address and namespace are
-    those of $VAULT_ADDR and $VAULT_NAMESPACE where they are set.
+    those of $VAULT_ADDR and $VAULT_NAMESPACE where they are set. Its first line leads editors to
+    the schema.
     """
     from rotator.config.example import filled_in  # noqa: PLC0415  # `--help` needs no validator
 

@@ -17,6 +17,7 @@ from sqlalchemy import insert, text, update
 
 from rotator.application import Application
 from rotator.config import load
+from rotator.errors import LedgerError
 from rotator.ledger import tables
 from rotator.ledger.daemons import DaemonRecord, Outage
 from rotator.ledger.database import open_database, writing
@@ -295,6 +296,58 @@ def test_a_token_is_asked_for_where_there_is_one(
     assert ("WWW-Authenticate" in answer.headers) == (status == 401)
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_probe_needs_no_token_and_no_name(visitor: Visitor, path: str) -> None:
+    """As the kubelet sends it, by the pod's address; whatever else is at that path is refused."""
+    visitor.access.token = SecretValue("0123456789abcdef")
+    by_address, hostile = {"Host": "10.1.2.3:9470"}, {"Host": "evil.example.com"}
+    expected = 200 if path == "/healthz" else 503
+
+    assert visitor.get(path).status_code == expected
+    assert visitor.get(path, **by_address).status_code == expected
+    assert visitor.get(path, **hostile).status_code == expected
+    assert visitor.client.head(path, headers=by_address).status_code == expected
+    assert visitor.client.post(path).status_code == 401
+    assert visitor.client.post(path, headers=hostile).status_code == 421
+    assert visitor.get(f"{path}/").status_code == 401
+    assert visitor.get(f"{path}/x", **hostile).status_code == 421
+
+
+def test_a_probe_shows_only_which_component_is_unusable(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A code for each: no address, path or account, and no outage as the pages have it."""
+    visitor.outages["vault"] = sealed()
+    with writing(visitor.database) as connection:
+        connection.execute(text("ALTER TABLE account RENAME TO elsewhere"))
+    answer = visitor.get("/readyz")
+    unforeseen: Callable[[], object] = lambda: 1 / 0  # noqa: E731
+    monkeypatch.setattr(visitor.web._data, "readiness", unforeseen)
+    failed = visitor.get("/readyz")
+
+    assert answer.json() == {
+        "ready": False,
+        "ledger": "ledger-unavailable",
+        "vault": "vault-not-ready",
+    }
+    assert failed.status_code == 500
+    assert "Vault" not in failed.text
+
+
+def test_a_ledger_that_cannot_be_opened_is_a_code_as_well(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening it is part of the check, and its error has the database's address."""
+
+    def fail(_ledger: object) -> object:
+        message = "postgresql://ledger.internal cannot be reached"
+        raise LedgerError(message)
+
+    monkeypatch.setattr(type(visitor.application.ledger), "page_reader", property(fail))
+
+    assert visitor.get("/readyz").json()["ledger"] == "ledger-unavailable"
+
+
 def test_a_page_comes_again_by_itself_unless_it_is_paused(visitor: Visitor) -> None:
     """By a header, which can be left out; with its filter, and without jumping to a part of it."""
     address = "/?q=a%3B%22&state=held&page=1"
@@ -325,7 +378,7 @@ def test_without_the_ledger_a_page_says_so(visitor: Visitor) -> None:
     assert "ledger.db cannot be read or written" in page.text
     assert "nothing more is done until the ledger is back" in page.text
     assert document.json()["error"]["code"] == "ledger-unavailable"
-    assert "ledger.db cannot be read or written" in visitor.get("/readyz").json()["ledger"]
+    assert visitor.get("/readyz").json()["ledger"] == "ledger-unavailable"
 
 
 def test_an_unforeseen_error_is_no_traceback(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rotator.config import Settings, load
+from rotator.config import Settings
 from rotator.errors import ConfigError
+from tests.support.editor import load_judged
 from tests.unit.config.file import NOTHING, SMS, VAULT, Read, Refuse
 
 
@@ -17,7 +18,7 @@ def read(tmp_path: Path) -> Read:
     def reading(text: str = VAULT + SMS, environ: Mapping[str, str] = NOTHING) -> Settings:
         path = tmp_path / "config.toml"
         path.write_text(text, encoding="utf-8")
-        return load(path, environ, is_strict=True)
+        return load_judged(path, environ, is_strict=True)
 
     return reading
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rotator.config import Settings, load
+from rotator.config import Settings
 from rotator.errors import ConfigError
 from rotator.model import DiscoveredSubaccount, OnForeign, SubaccountState
+from tests.support.editor import load_judged
 
 TEXT = """
 [vault]
@@ -38,7 +39,7 @@ def read(tmp_path: Path) -> Read:
     def load_it(lines: str = "") -> Settings:
         path = tmp_path / "config.toml"
         path.write_text(TEXT + lines)
-        return load(path, {})
+        return load_judged(path, {})
 
     return load_it
 
@@ -185,4 +186,4 @@ def test_discover_is_a_list(tmp_path: Path) -> None:
     path.write_text(TEXT.replace("[[discover]]", "[discover]"))
 
     with pytest.raises(ConfigError, match="discover: is not a list of tables"):
-        load(path, {})
+        load_judged(path, {})

@@ -52,7 +52,8 @@ def test_file_that_cannot_be_expanded_is_refused(refuse: Refuse, text: str, reas
     """Another variable than systemd's, or one that is not set, is refused."""
     error = refuse(f'{VAULT}{SMS}[ledger]\nurl_file = "{text}"\n')
 
-    assert f"ledger.url_file: {text!r} {reason}" in error.message
+    assert f"config.toml: ledger.url_file: {text!r} {reason}" in error.message
+    assert "ledger.url:" not in error.message
 
 
 @pytest.mark.parametrize("environ", [{}, {"CREDENTIALS_DIRECTORY": ""}])

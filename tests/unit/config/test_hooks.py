@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rotator.config import Settings, load
+from rotator.config import Settings
 from rotator.errors import ConfigError
 from rotator.model.notification import Event, Hook, WebhookFormat
+from tests.support.editor import load_judged
 
 HEAD = """
 [vault]
@@ -29,7 +30,7 @@ def read(tmp_path: Path) -> Read:
     def reading(hooks: str) -> Settings:
         path = tmp_path / "config.toml"
         path.write_text(HEAD + hooks)
-        return load(path, {})
+        return load_judged(path, {})
 
     return reading
 

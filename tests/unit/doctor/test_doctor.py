@@ -1,6 +1,8 @@
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -258,3 +260,27 @@ def test_a_wrong_clock_is_described_as_people_do(date: str, finding: str) -> Non
     found = clock_check("vault", date, datetime(2026, 11, 23, 7, 28, tzinfo=UTC))
 
     assert (found.verdict, found.finding) == (Verdict.FAILED, finding)
+
+
+def test_the_group_of_a_file_on_a_read_only_mount_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes mounts a Secret for rotator's group; others may not read it there, either."""
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef\n")
+    verdicts = {}
+    for flags in (0, os.ST_RDONLY):
+        monkeypatch.setattr("os.statvfs", lambda _path, flags=flags: SimpleNamespace(f_flag=flags))
+        for mode in (0o400, 0o440, 0o444):
+            token.chmod(mode)
+            verdict = files._check("daemon.listen_token_file", token).verdict
+            verdicts[bool(flags), mode] = verdict
+
+    assert verdicts == {
+        (False, 0o400): Verdict.OK,
+        (False, 0o440): Verdict.WARNING,
+        (False, 0o444): Verdict.FAILED,
+        (True, 0o400): Verdict.OK,
+        (True, 0o440): Verdict.OK,
+        (True, 0o444): Verdict.FAILED,
+    }

@@ -5,7 +5,8 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from rotator.web import access
-from rotator.web.access import HEALTH_PATH, RequestLimit
+from rotator.web.access import HEALTH_PATH, AccessControl, RequestLimit
+from rotator.web.listener import ListenAddress
 
 BODY: tuple[Message, ...] = (
     {"type": "http.response.start", "status": 200, "headers": []},
@@ -39,14 +40,15 @@ async def nothing() -> Message:
 
 
 def asked(
-    app: RequestLimit, path: str, send: Callable[[Message], Awaitable[None]]
+    app: RequestLimit | AccessControl, path: str, send: Callable[[Message], Awaitable[None]]
 ) -> asyncio.Task[None]:
-    """Ask."""
-    scope: dict[str, Any] = {"type": "http", "path": path}
+    """Ask, by this machine's name."""
+    headers = [(b"host", b"localhost")]
+    scope: dict[str, Any] = {"type": "http", "path": path, "method": "GET", "headers": headers}
     return asyncio.ensure_future(app(scope, nothing, send))
 
 
-async def answer_of(app: RequestLimit, path: str) -> list[Message]:
+async def answer_of(app: RequestLimit | AccessControl, path: str) -> list[Message]:
     """Ask, and return the whole answer."""
     messages: list[Message] = []
 
@@ -75,6 +77,33 @@ def test_only_so_many_answers_are_made_at_once() -> None:
         assert answers == [list(BODY)] * access._MOST_REQUESTS
         assert slow_app.most == access._AT_ONCE + 1
         assert (await answer_of(app, "/"))[0]["status"] == 200
+
+    asyncio.run(act())
+
+
+def test_probes_take_no_turn_of_a_page() -> None:
+    """Anybody may send them: they are answered one at a time, and only so many wait."""
+
+    async def act() -> None:
+        slow_app = SlowApp()
+        address = ListenAddress(text="127.0.0.1:0")
+        app = AccessControl(slow_app, address=address, token=None)
+        probes = [
+            asyncio.ensure_future(answer_of(app, "/readyz")) for _ in range(access._MOST_REQUESTS)
+        ]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        page = asyncio.ensure_future(answer_of(app, "/metrics"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        at_work = slow_app.at_work
+        slow_app.may_end.set()
+        statuses = [answer[0]["status"] for answer in await asyncio.gather(*probes)]
+
+        assert at_work == 2
+        assert statuses.count(200) == access._MOST_PROBES
+        assert statuses.count(503) == access._MOST_REQUESTS - access._MOST_PROBES
+        assert (await page)[0]["status"] == 200
 
     asyncio.run(act())
 
