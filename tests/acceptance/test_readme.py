@@ -125,6 +125,25 @@ def test_the_try_works_from_its_first_line_to_its_last(simulators: Path) -> None
     assert "account-1" in done[-1].stdout
 
 
+def test_commands_to_install_are_those_of_the_page() -> None:
+    """Each is one of its section's, whose commands other tests run, perhaps without options."""
+    rows = re.findall(
+        r"^\| \[.*\]\(docs/(.*?)\.md(\S*)\) \| `(.*)` \|$", section("Install"), re.MULTILINE
+    )
+
+    assert len(rows) == 5
+    for name, _, command in rows:
+        page = (ROOT / "docs" / f"{name}.md").read_text()
+        assert any(files(command) <= files(line) for line in page.splitlines()), command
+
+
+def files(command: str) -> set[str]:
+    """Return the words of a command; a file counts wherever it is, and with whatever extras."""
+    return {
+        re.sub(r"^\./(?=.)|\[.*\]$|build/\w+/", "", word.strip('"')) for word in command.split()
+    }
+
+
 # -- The configuration. --------------------------------------------------------------------
 
 
