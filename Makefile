@@ -124,8 +124,8 @@ deb: $(VENV)/project.stamp ## the Debian package, in build/deb
 release-check: export RELEASE := $(CURDIR)/build/release
 release-check: $(VENV)/project.stamp deb image ## build what is released into build/release; install and use each part
 	rm -rf $(RELEASE)
-	$(BIN)/python -m build --no-isolation --outdir $(RELEASE) .
-	cp build/deb/*.deb build/image/*.tar ops/sbom.cdx.json requirements.lock $(RELEASE)
+	env --unset=SOURCE_DATE_EPOCH $(BIN)/python -m build --no-isolation --outdir $(RELEASE) .
+	cp build/deb/*.deb build/image/rotator-*.tar ops/sbom.cdx.json requirements.lock $(RELEASE)
 	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/packages
 	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
 

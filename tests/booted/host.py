@@ -38,10 +38,14 @@ class Host:
         """Install the units and a token, as README has it."""
         self.machine.run(
             "install -d -m 0755 /etc/rotator && "
-            f"install -m 0644 {CHECKOUT}/systemd/* /etc/systemd/system/ && "
+            f"install -m 0644 {CHECKOUT}/systemd/* {CHECKOUT}/ops/rotator-* /etc/systemd/system/ && "
             "systemctl daemon-reload && "
             "ln -sf /opt/rotator/bin/rotator /opt/rotator/bin/rotate-now /usr/local/bin/"
         )
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Write a token and the configuration."""
         self.machine.write("/etc/rotator/vault-token", self.world.vault.token)
         self.machine.run("chmod 0600 /etc/rotator/vault-token")
         self.configure()
@@ -119,11 +123,13 @@ class Host:
 
 
 @contextmanager
-def host(age: timedelta = timedelta(days=90)) -> Iterator[Host]:
-    """Yield a host with one account, whose secret is of that age."""
+def host(
+    age: timedelta = timedelta(days=90), install: Callable[[Machine], None] | None = None
+) -> Iterator[Host]:
+    """Yield a host with one account, whose secret is of that age; without `install`, as README."""
     machine = Machine()
     try:
-        _install(machine)
+        (install or _install)(machine)
         made: list[Environment] = []
         machine.within(lambda: made.append(_world(age)))
         try:

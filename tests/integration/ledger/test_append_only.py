@@ -139,6 +139,9 @@ def test_postgresql_has_no_other_way_either(
     database: Engine, ledger_url: str, statement: str
 ) -> None:
     """What empties, replaces or merges rows is refused as well."""
+    version = database.dialect.server_version_info or ()
+    if statement.startswith("MERGE") and version < (15,):
+        pytest.skip("this server has no MERGE yet")
     before = list(LedgerReader(database).entries())
     with pytest.raises(psycopg.errors.RaiseException, match="never"):
         raw(ledger_url, statement)

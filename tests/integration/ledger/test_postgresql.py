@@ -166,7 +166,8 @@ def test_a_ledger_that_is_out_of_sight_is_not_made_anew(ledger_url: str) -> None
 
 
 def test_a_user_without_privileges_is_told_so(database_url: str) -> None:
-    """Since PostgreSQL 15 nobody but the owner makes tables in `public`."""
+    """One who may not make tables in `public`, as only its owner may since PostgreSQL 15."""
+    run(database_url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     run(database_url, "DROP ROLE IF EXISTS nobody", "CREATE ROLE nobody LOGIN")
     url = make_url(database_url).set(username="nobody")
     theirs = url.render_as_string(hide_password=False)

@@ -212,6 +212,28 @@ class TestRefused:
         assert (caught.value.exit_code, contents(empty)) == (2, before)
 
 
+@pytest.mark.parametrize(
+    "use",
+    [schema.revision, schema.upgrade, lambda engine: schema.ensure(engine, auto_upgrade=True)],
+    ids=["revision", "upgrade", "ensure"],
+)
+def test_a_database_that_is_too_old(
+    empty: Engine, kind: str, use: Callable[[Engine], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest version that works is named beside the one that is there, and nothing is made."""
+    before = contents(empty)
+    oldest = {"sqlite": (3, 35, 4), "postgresql": (13, 23)}
+    monkeypatch.setattr(empty.dialect, "server_version_info", oldest[kind])
+    with pytest.raises(LedgerUnusable) as caught:
+        use(empty)
+
+    said = {"sqlite": "SQLite 3.35.5 or newer, and this is 3.35.4"}
+    said["postgresql"] = "PostgreSQL 14 or newer, and this is 13.23"
+    assert caught.value.message == f"the ledger needs {said[kind]}"
+    assert caught.value.hint
+    assert contents(empty) == before
+
+
 def test_an_upgrade_that_fails_leaves_nothing(empty: Engine) -> None:
     """Whatever stops a migration half way, the database is as it was before."""
     run(empty, "CREATE VIEW rotation AS SELECT 1 AS number")

@@ -344,6 +344,7 @@ def test_the_contradiction_that_is_none(tmp_path: Path, capsys: pytest.CaptureFi
         "secrets delete",
         "config check",
         "config show",
+        "config schema",
         "db current",
         "db upgrade",
         "sim",
