@@ -119,6 +119,42 @@ reliability: $(VENV)/project.stamp ## write what the suites counted last into do
 deb: $(VENV)/project.stamp ## the Debian package, in build/deb
 	@PYTHON=$(BIN)/python ops/debian/build $(REVISION)
 
+# What the image is built by: the first that is here and works. For another storage, among others:
+# make image CONTAINER="podman --root PATH". An image in docker's format has the health check.
+CONTAINER ?= $(shell for each in podman buildah docker; do \
+	$$each info >/dev/null 2>&1 && echo $$each && break; done)
+IMAGE_VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE_ARCHIVE = build/image/rotator-$(IMAGE_VERSION).docker.tar
+.PHONY: image
+image: ## the container image, and its archive in build/image
+	@test -n "$(CONTAINER)" || { echo "no podman, buildah or docker that works" >&2; exit 1; }
+	@mkdir -p build/image
+	BUILDAH_ISOLATION=chroot $(CONTAINER) build \
+		$(if $(filter docker,$(notdir $(firstword $(CONTAINER)))),,--format=docker) $(IMAGE_OPTIONS) \
+		--build-arg VERSION=$(IMAGE_VERSION) \
+		--build-arg REVISION="$$(git diff --quiet HEAD && git rev-parse HEAD)" \
+		--build-arg CREATED="$$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+		--build-arg SOURCE="$(SOURCE)" \
+		--file ops/Containerfile --tag rotator:$(IMAGE_VERSION) .
+	@rm -f build/image/rotator-*.tar
+	@case "$(notdir $(firstword $(CONTAINER)))" in \
+		buildah) $(CONTAINER) push -q rotator:$(IMAGE_VERSION) docker-archive:$(IMAGE_ARCHIVE):rotator:$(IMAGE_VERSION);; \
+		*) $(CONTAINER) save --output $(IMAGE_ARCHIVE) rotator:$(IMAGE_VERSION);; \
+	esac
+
+.PHONY: image-base
+image-base: build/image-base/base.tar ## what the image is built on, made by debootstrap: where no registry is reached
+	@$(CONTAINER) image inspect debian:bookworm-slim >/dev/null 2>&1 || \
+		$(CONTAINER) import $< debian:bookworm-slim >/dev/null
+
+build/image-base/base.tar:
+	@mkdir -p $(@D)
+	@rm -rf $(@D)/base
+	@debootstrap --variant=minbase bookworm $(@D)/base >$(@D)/debootstrap.log || { tail $(@D)/debootstrap.log >&2; exit 1; }
+	@rm -rf $(@D)/base/var/cache/apt/* $(@D)/base/var/log/*
+	@tar -C $(@D)/base -cf $@ .
+	@rm -rf $(@D)/base
+
 # What is released is what was tried, and everything was: a test that is skipped here fails.
 .PHONY: release-check
 release-check: export RELEASE := $(CURDIR)/build/release

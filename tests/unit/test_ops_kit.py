@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.packages import containers
+
 ROOT = Path(__file__).parents[2]
 OPS = ROOT / "ops"
 
@@ -25,18 +27,53 @@ def test_the_policy_is_the_one_that_the_readme_shows() -> None:
 
 
 def test_the_image_is_pinned_and_runs_without_root() -> None:
-    """Packages come from the lock files with their hashes; every file it copies exists."""
-    text = (OPS / "Containerfile").read_text()
-    installs = re.findall(r"pip install(.*?)(?=\n[A-Z])", text, re.DOTALL)
+    """Packages come from the lock files with their hashes; every file it copies is in its context.
 
-    assert [re.findall("--require-hashes|--no-deps", each) for each in installs] == [
+    `tests/packages/test_image.py` builds it.
+    """
+    text = (OPS / "Containerfile").read_text().replace("\\\n", " ")
+    installs = re.findall(r"pip [^&\n]*install([^&\n]*)", text)
+    context = (ROOT / ".dockerignore").read_text().splitlines()
+
+    assert [re.findall("--require-hashes|--no-index", each) for each in installs] == [
         ["--require-hashes"],
-        ["--no-deps"],
+        ["--require-hashes"],
+        ["--no-index"],
     ]
-    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["python:3.11-slim"] * 2
-    assert "\nUSER 10001" in text.rpartition("\nFROM")[2]
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
+    assert re.findall(r"^USER (\S+)", text, re.MULTILINE) == ["10001:10001"]
+    assert "*" in context
     for lock in re.findall(r"requirements[\w-]*\.lock", text):
         assert (ROOT / lock).exists()
+    for kept in (each.removeprefix("!") for each in context if each.startswith("!")):
+        assert list(ROOT.glob(kept)), kept
+
+
+@pytest.mark.parametrize("builder", ["podman", "buildah", "docker"])
+def test_the_image_is_built_by_whichever_builder_works(tmp_path: Path, builder: str) -> None:
+    """Only docker, whose own format has the health check, does not know the option for it."""
+    for each in ("podman", "buildah", "docker"):
+        (tmp_path / each).write_text(f"#!/bin/sh\ntest {each} = {builder}\n")
+        (tmp_path / each).chmod(0o755)
+    done = subprocess.run(
+        ["make", "--dry-run", "--directory", ROOT, "image"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text = done.stdout.replace("\\\n", "")
+    [build] = re.findall(r"^BUILDAH_ISOLATION=chroot (\w+) build(.*)", text, re.MULTILINE)
+
+    assert build[0] == builder
+    assert ("--format=docker" in build[1]) is (builder != "docker")
+
+
+def test_the_image_is_tried_as_the_documents_run_it() -> None:
+    """With a read-only root and no privileges, by podman as by compose."""
+    page = (ROOT / "docs" / "install.md").read_text()
+
+    assert [each for each in containers.HARDENED if each not in page] == []
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
