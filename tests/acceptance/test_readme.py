@@ -12,6 +12,7 @@ import pytest
 
 from rotator.cli.app import command_of
 from rotator.config import load
+from rotator.ledger.schema import OLDEST
 from rotator.sim import Environment
 
 ROOT = Path(__file__).parents[2]
@@ -192,6 +193,14 @@ def test_the_evidence_is_that_of_the_last_run() -> None:
     assert int(points) < int(kills)
     assert int(rotations) < int(raft[1])
     assert int(killed) <= int(raft[4])
+
+
+@pytest.mark.parametrize("name", ["SQLite", "PostgreSQL"])
+def test_the_oldest_versions_are_those_that_are_not_refused(name: str) -> None:
+    """The table of versions has what the ledger itself insists on."""
+    oldest = ".".join(map(str, OLDEST[name.lower()]))
+
+    assert f"| {name} | {oldest} or newer; an older one is refused |" in section("Scope")
 
 
 def test_situations_are_as_many_as_it_says() -> None:
