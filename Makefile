@@ -74,6 +74,10 @@ coverage: $(VENV)/project.stamp $(if $(shell command -v npm),build/kubectl/kubec
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100
 
+.PHONY: versions
+versions: $(VENV)/project.stamp ## the suites that matter, against each version of what rotator needs
+	$(BIN)/python -m bench.versions $(PRODUCTS)
+
 .PHONY: lint
 lint: $(VENV)/project.stamp types ## style, formatting, types and import rules
 	$(BIN)/ruff check

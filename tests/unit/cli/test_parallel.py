@@ -104,7 +104,8 @@ def test_after_a_stop_it_is_known_what_was_done() -> None:
 def test_after_a_stop_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None:
     """What runs is let to its next check, what waits never begins, and the stop is passed on."""
     begun: list[str] = []
-    cancel, is_first = parallel.CancelToken(), threading.Event()
+    is_first, is_stopped = threading.Event(), threading.Event()
+    cancel = parallel.CancelToken(on_cancel=is_stopped.set)
 
     def work(account: Account) -> str:
         if account.name == "x":
@@ -113,7 +114,9 @@ def test_after_a_stop_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None
         is_first.set()
         if account.name == "x":
             raise KeyboardInterrupt
-        cancel.sleep(60)
+        # Not by `cancel.sleep`, which leaves its place to another.
+        is_stopped.wait(60)
+        cancel.check()
         return account.name
 
     with pytest.raises(KeyboardInterrupt):
