@@ -12,6 +12,7 @@ import pytest
 
 from rotator.cli.app import command_of
 from rotator.config import load
+from rotator.ledger.schema import OLDEST
 from rotator.sim import Environment
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +126,25 @@ def test_the_try_works_from_its_first_line_to_its_last(simulators: Path) -> None
     assert "account-1" in done[-1].stdout
 
 
+def test_commands_to_install_are_those_of_the_page() -> None:
+    """Each is one of its section's, whose commands other tests run, perhaps without options."""
+    rows = re.findall(
+        r"^\| \[.*\]\(docs/(.*?)\.md(\S*)\) \| `(.*)` \|$", section("Install"), re.MULTILINE
+    )
+
+    assert len(rows) == 5
+    for name, _, command in rows:
+        page = (ROOT / "docs" / f"{name}.md").read_text()
+        assert any(files(command) <= files(line) for line in page.splitlines()), command
+
+
+def files(command: str) -> set[str]:
+    """Return the words of a command; a file counts wherever it is, and with whatever extras."""
+    return {
+        re.sub(r"^\./(?=.)|\[.*\]$|build/\w+/", "", word.strip('"`')) for word in command.split()
+    }
+
+
 # -- The configuration. --------------------------------------------------------------------
 
 
@@ -173,6 +193,19 @@ def test_the_evidence_is_that_of_the_last_run() -> None:
     assert int(points) < int(kills)
     assert int(rotations) < int(raft[1])
     assert int(killed) <= int(raft[4])
+
+
+def test_supported_versions_are_those_of_the_page() -> None:
+    """README has the table of the page on support, whose oldest versions others are refused for."""
+    table = re.search(r"^\| product \| oldest .*?\n\n", section("Scope"), re.MULTILINE | re.DOTALL)
+
+    assert table
+    assert table[0] in (ROOT / "docs" / "support.md").read_text()
+    for name, version in OLDEST.items():
+        oldest = ".".join(map(str, version))
+        assert re.search(
+            rf"^\| {name}\b[^|]*\| {oldest} \|", table[0], re.MULTILINE | re.IGNORECASE
+        )
 
 
 def test_situations_are_as_many_as_it_says() -> None:
