@@ -38,8 +38,7 @@ class Host:
         """Install the units and a token."""
         self.machine.run(
             "install -d -m 0755 /etc/rotator && "
-            f"cd {CHECKOUT} && "
-            "install -m 0644 systemd/* ops/rotator-* /etc/systemd/system/ && "
+            f"cd {CHECKOUT} && install -m 0644 systemd/* ops/rotator-* /etc/systemd/system/ && "
             "systemctl daemon-reload && "
             "ln -sf /opt/rotator/bin/rotator /opt/rotator/bin/rotate-now /usr/local/bin/"
         )

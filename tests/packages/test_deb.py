@@ -101,7 +101,7 @@ def later(package: Path, folder: Path) -> Path:
     assert f'HEAD = "{newest}"' in text
     schema.write_text(text.replace(f'HEAD = "{newest}"', 'HEAD = "9999"'))
     os.utime(schema, ns=(times.st_atime_ns, times.st_mtime_ns))
-    building = ["dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, built]
+    building = ["dpkg-deb", "-Znone", "--root-owner-group", "--build", str(tree), str(built)]
     subprocess.run(building, check=True, capture_output=True)
     return built
 
