@@ -38,7 +38,7 @@ class Host:
         """Install the units and a token, as README has it."""
         self.machine.run(
             "install -d -m 0755 /etc/rotator && "
-            f"install -m 0644 {CHECKOUT}/systemd/* {CHECKOUT}/ops/rotator-* /etc/systemd/system/ && "
+            f"cd {CHECKOUT} && install -m 0644 systemd/* ops/rotator-* /etc/systemd/system/ && "
             "systemctl daemon-reload && "
             "ln -sf /opt/rotator/bin/rotator /opt/rotator/bin/rotate-now /usr/local/bin/"
         )

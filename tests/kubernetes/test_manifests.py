@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from packaging.version import Version
 
 from rotator.errors import ConfigError
 from rotator.sim import Environment
-from tests.kubernetes.consistency import CHECKS, PROBES, settings_of
+from tests.kubernetes.consistency import CHECKS, PROBES, ROOT, settings_of
 from tests.kubernetes.rendered import (
     OVERLAYS,
     Document,
@@ -428,6 +429,15 @@ def test_the_configuration_is_valid_in_each_pod(rendered: Rendered, tmp_path: Pa
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("rendered", ["sqlite"], indirect=True)
+def test_an_editor_knows_the_configuration_s_schema(rendered: Rendered) -> None:
+    """By the file's first line, whose path leads to the schema in the source."""
+    line = rendered.config.partition("\n")[0]
+    schema = ROOT / "ops/kubernetes/base" / line.removeprefix("#:schema ")
+
+    jsonschema.validate(tomllib.loads(rendered.config), json.loads(schema.read_text()))
+
+
 @pytest.mark.parametrize("rendered", ["sqlite", "postgresql"], indirect=True)
 def test_a_daemon_is_what_runs(rendered: Rendered) -> None:
     """By the image's own entry point, `rotator`, and by the path at which it looks by itself."""
@@ -491,6 +501,6 @@ def test_jobs_have_the_pod_of_the_daemon(render: Callable[[str], Rendered]) -> N
 
 def test_overlays_are_those_that_are_tested() -> None:
     """A new folder is rendered as well."""
-    folder = Path(__file__).parents[2] / "ops" / "kubernetes" / "overlays"
+    folder = ROOT / "ops" / "kubernetes" / "overlays"
 
     assert {each.name for each in folder.iterdir()} == set(OVERLAYS)
