@@ -6,7 +6,6 @@ network has a loopback and nothing else.
 """
 
 import ctypes
-import fcntl
 import hashlib
 import os
 import platform
@@ -22,12 +21,12 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from tests.support import debian, wheels
 from tests.support.commands import ROOT
 
-_PACKAGES = "systemd,systemd-sysv,dbus,libnss-systemd,python3,python3-venv,procps,sudo"
-_SUITE = "bookworm"
+_PACKAGES = "systemd systemd-sysv dbus libnss-systemd python3 python3-venv procps sudo"
 _LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-build.lock"]
-_PROGRAMS = ("systemd-nspawn", "debootstrap", "nsenter", "setpriv", "unshare")
+_PROGRAMS = ("systemd-nspawn", "debootstrap", "make", "nsenter", "setpriv", "unshare")
 #: Where the machine has the checkout, to be read only.
 CHECKOUT = "/usr/src/rotator"
 #: How long a boot, a command or an end may take on a busy machine, in seconds.
@@ -67,7 +66,7 @@ class Machine:
                 # Whatever ends the tests has it halt; killed, it would leave the machine running.
                 *("setpriv", "--pdeathsig", "TERM"),
                 *("systemd-nspawn", "--quiet", "--boot", f"--machine={self._name}"),
-                *(f"--directory={_base()}", "--volatile=overlay"),
+                *(f"--directory={base()}", "--volatile=overlay"),
                 *(f"--bind-ro={path}:{CHECKOUT}/{path.name}" for path in _checked_in()),
                 *("--private-network", "--register=no", "--keep-unit", "--settings=no"),
                 *("--console=pipe", "--link-journal=no", "--resolv-conf=off", "--timezone=off"),
@@ -212,40 +211,47 @@ def _checked_in() -> list[Path]:
     return [path for path in ROOT.iterdir() if path.name[0] != "." and path.name not in ignored]
 
 
-def _base() -> Path:
+def base() -> Path:
     """Return the folder that machines are booted from; it is made where it is missing."""
-    made_of = [_SUITE, _PACKAGES, *(path.read_text() for path in _LOCKS)]
+    made_of = [_PACKAGES, *(path.read_text() for path in _LOCKS)]
     digest = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:12]
-    base = ROOT / "build" / "machine" / digest
-    base.parent.mkdir(parents=True, exist_ok=True)
-    with (base.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not base.exists():
-            entry = base.with_name("draft")
-            shutil.rmtree(entry, ignore_errors=True)
-            _make(entry)
-            entry.rename(base)
-    return base
+    made = ROOT / "build" / "machine" / digest
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with wheels.locked(made.with_name("lock")):
+        if not made.exists():
+            draft = made.with_name("draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            _make(draft)
+            draft.rename(made)
+    return made
 
 
-def _make(base: Path) -> None:
-    _call("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(base))
-    _call("chroot", str(base), "python3.11", "-m", "venv", "/opt/rotator")
+#: Installs Debian's packages below the folder $1, without what they recommend.
+_ADD = """
+set -e
+mount -t proc proc "$1/proc"
+cp --remove-destination /etc/resolv.conf "$1/etc/resolv.conf"
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+chroot "$1" apt-get update
+chroot "$1" apt-get install --yes --no-install-recommends $2
+chroot "$1" apt-get clean
+chroot "$1" python3.11 -m venv /opt/rotator
+"""
+
+
+def _make(folder: Path) -> None:
+    _call("tar", "--extract", f"--file={debian.base()}", f"--directory={folder}")
+    adding = ("unshare", "--mount", "sh", "-c", _ADD, "sh")
+    _call(*adding, str(folder), _PACKAGES)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     options = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--python-version=3.11"]
+    found = [wheels.locked_wheels("3.11"), wheels.building_wheels("3.11")]
+    options += ["--no-index", *(f"--find-links={each}" for each in found)]
     locks = [f"--requirement={path}" for path in _LOCKS]
-    _call(*pip, *options, *locks, f"--target={base / _SITE_PACKAGES}")
-    for path in (base / "var/cache/apt/archives").glob("*.deb"):
-        path.unlink()
+    _call(*pip, *options, *locks, f"--target={folder / _SITE_PACKAGES}")
 
 
 def _call(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
-
-
-if __name__ == "__main__":
-    # Before the tests, the first of which would have the others wait. Where none can be booted,
-    # they are skipped.
-    if why_not() is None:
-        _base()

@@ -1,7 +1,6 @@
 """What install.md says of pipx, uv and pip, typed on a machine: the service runs from there."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -23,11 +22,11 @@ WAYS = {
 }
 
 
-def bring(host: Host, folder: Path) -> None:
+def bring(host: Host, factory: pytest.TempPathFactory) -> None:
     """Bring what is downloaded elsewhere, as the machine has no network; rotator is not there."""
     host.machine.run(f"rm -rf /opt/rotator && mkdir {RELEASE}")
     release = host.machine.path(RELEASE)
-    shutil.copy(wheels.own_wheel(folder), release)
+    shutil.copy(wheels.own_wheel(factory), release)
     shutil.copy(wheels.LOCK, release)
     shutil.copytree(wheels.locked_wheels(PYTHON), release / "wheels")
     shutil.copytree(wheels.tool_wheels(PYTHON), host.machine.path(TOOLS))
@@ -41,11 +40,13 @@ def type_in(host: Host, *commands: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_service_runs_from_where_it_was_installed(bare: Host, tmp_path: Path, way: str) -> None:
+def test_a_service_runs_from_where_it_was_installed(
+    bare: Host, tmp_path_factory: pytest.TempPathFactory, way: str
+) -> None:
     """Installed, enabled, upgraded and removed, by the page's commands: nothing of it is left."""
     machine = bare.machine
     install, remove, program = WAYS[way]
-    bring(bare, tmp_path)
+    bring(bare, tmp_path_factory)
     machine.run(
         f"python3 -m venv /root/{way} && "
         f"/root/{way}/bin/pip install --quiet --no-index --find-links={TOOLS} {way} && "
@@ -75,14 +76,16 @@ def test_a_service_runs_from_where_it_was_installed(bare: Host, tmp_path: Path, 
     type_in(bare, stop, remove, forget)
     places = "/etc/rotator /etc/systemd /opt /var/lib /run /usr/local"
     # A lock of pipx's own stays.
-    others = "-not -path '*/journal/*' -not -name .rotator.lock"
+    others = "-not -path '*/journal/*' -not -name .vonage-rotator.lock"
     left = machine.run(f"find {places} -name '*rotat*' {others}", check=False)
     assert left.stdout == ""
 
 
-def test_units_are_refused_for_root_s_own_installation(bare: Host, tmp_path: Path) -> None:
+def test_units_are_refused_for_root_s_own_installation(
+    bare: Host, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """What pipx, uv or pip has put into root's home works, but no service can run it."""
-    bring(bare, tmp_path)
+    bring(bare, tmp_path_factory)
     there = "/root/.local/share/uv/tools/vonage-rotator"
     type_in(bare, PIP.replace("/opt/rotator", there))
     done = bare.machine.run("rotator install-units", check=False)

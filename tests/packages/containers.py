@@ -4,12 +4,12 @@ The image is built by `make image`, on a base that `make image-base` makes of De
 Both are kept, so that a build repeats what has changed alone.
 """
 
-import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,10 +17,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.support import debian, wheels
 from tests.support.commands import ROOT
 
 _BUILT = ROOT / "build" / "image"
-_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+#: The version of Python in it.
+_PYTHON = "3.11"
+#: Which run of the tests the image was built in, and when.
+_ASKED = _BUILT / "asked"
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{os.getpid()}-{time.time_ns()}"
 _BASE = "debian:bookworm-slim"
 #: Containers need no group of their own, nor higher limits than this process has.
 _LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
@@ -47,6 +52,7 @@ def engine() -> list[str] | str:
             podman = ["podman", *place, f"--storage-driver={driver}"]
             if not _told([*podman, "info"]):
                 continue
+            debian.base()
             _made(podman, "image-base")
             for runtime in ([], ["--cgroup-manager=cgroupfs", "--runtime=runc"]):
                 if _told(
@@ -57,15 +63,11 @@ def engine() -> list[str] | str:
 
 
 @cache
-def asked_at() -> datetime:
-    """Return when this process first asked for the image, which is built then."""
-    return datetime.now(UTC).replace(microsecond=0)
-
-
-@cache
 def image() -> str:
-    """Return the name of the image; what is released, where that is to be tried."""
-    asked_at()
+    """Return the name of the image; what is released, where that is to be tried.
+
+    It is built once for all processes of a run, by the first that asks.
+    """
     podman = engine()
     assert isinstance(podman, list)
     with _locked():
@@ -73,20 +75,33 @@ def image() -> str:
             [archive] = Path(release).glob("rotator-*.docker.tar")
             said = _call([*podman, "load", "--quiet", f"--input={archive}"], _LONG)
             return said.rpartition(": ")[2].strip()
-        # pip trusts the authorities that this machine does.
-        configuration = _BUILT / "pip.conf"
-        configuration.write_text("[global]\ncert = /run/authorities.crt\n")
-        mounts = [
-            f"--volume={_AUTHORITIES}:/run/authorities.crt:ro",
-            f"--volume={configuration}:/etc/pip.conf:ro",
-        ]
-        _made(podman, "image", f"IMAGE_OPTIONS={' '.join(mounts)} --layers")
-        return (
-            "localhost/rotator:"
-            + _call(
-                [sys.executable, "-c", "from rotator import own_version; print(own_version())"]
-            ).strip()
-        )
+        if _asked()[0] != _RUN:
+            _build(podman)
+        version = "from rotator import own_version; print(own_version())"
+        return "localhost/rotator:" + _call([sys.executable, "-c", version]).strip()
+
+
+def asked_at() -> datetime:
+    """Return when the image was first asked for in this run, which is built then."""
+    return datetime.fromisoformat(_asked()[1])
+
+
+def _asked() -> list[str]:
+    return _ASKED.read_text().split() if _ASKED.exists() else ["", ""]
+
+
+def _build(podman: list[str]) -> None:
+    asked = datetime.now(UTC).replace(microsecond=0)
+    # The wheels are those that others here were made from, instead of an index's.
+    configuration = _BUILT / "pip.conf"
+    configuration.write_text("[global]\nno-index = true\nfind-links = /run/locked /run/building\n")
+    mounts = [
+        f"--volume={wheels.locked_wheels(_PYTHON)}:/run/locked:ro",
+        f"--volume={wheels.building_wheels(_PYTHON)}:/run/building:ro",
+        f"--volume={configuration}:/etc/pip.conf:ro",
+    ]
+    _made(podman, "image", f"IMAGE_OPTIONS={' '.join(mounts)} --layers")
+    _ASKED.write_text(f"{_RUN} {asked.isoformat()}")
 
 
 def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -123,8 +138,7 @@ def volume() -> Iterator[Path]:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    with (_BUILT / "test.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with wheels.locked(_BUILT / "test.lock"):
         yield
 
 

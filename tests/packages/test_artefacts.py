@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ import trove_classifiers
 from packaging.metadata import Metadata
 
 from docs import release
+from tests.support import wheels
 
 ROOT = Path(__file__).parents[2]
 VERSION = release.version_of((ROOT / "pyproject.toml").read_text())
@@ -29,13 +29,7 @@ LEFT_OUT = (".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__", "build",
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with sdist and wheel: those of a release, or built here in the same way."""
-    if folder := os.environ.get("RELEASE"):
-        return Path(folder)
-    target = tmp_path_factory.mktemp("built")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(target), str(ROOT)]
-    environment = {name: os.environ[name] for name in os.environ if name != "SOURCE_DATE_EPOCH"}
-    subprocess.run(command, env=environment, capture_output=True, check=True)
-    return target
+    return wheels.own_build(tmp_path_factory)
 
 
 def digests(folder: Path) -> dict[str, str]:

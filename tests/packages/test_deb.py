@@ -1,11 +1,9 @@
 """The Debian package: built by Debian's tools, installed, upgraded, removed and purged."""
 
-import fcntl
 import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,24 +13,12 @@ from tests.acceptance.service import until
 from tests.booted.host import UNIT, Host, host
 from tests.booted.machine import CHECKOUT, Machine, why_not
 from tests.booted.pages import shell
+from tests.packages import debs
 from tests.support.commands import ROOT
 
 #: The first test to boot a machine downloads what it is made of.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 INSTALL = (ROOT / "docs" / "install.md").read_text()
-_TOOLS = ("/usr/bin/python3", "dpkg-buildpackage", "dh")
-_BUILT = ROOT / "build" / "deb"
-_SOURCES = (
-    "rotator",
-    "migrations",
-    "ops",
-    "systemd",
-    "docs",
-    "pyproject.toml",
-    "requirements.lock",
-)
-#: Of files and folders that hold what is compiled, and nothing of the project.
-_IGNORED = "__pycache__"
 _OLD = "/usr/local/bin/rotator"
 _MIGRATION = '''
 """Of a later version."""
@@ -46,32 +32,12 @@ def upgrade() -> None:
 '''
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def package() -> Path:
     """Return the package of this checkout; it is built where it is missing or out of date."""
-    if released := os.environ.get("RELEASE"):
-        return next(Path(released).glob("rotator_*.deb"))
-    if missing := [each for each in _TOOLS if shutil.which(each) is None]:
-        pytest.skip(f"needs {', '.join(missing)}")
-    _BUILT.mkdir(parents=True, exist_ok=True)
-    with (_BUILT / "test.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        found = [*_BUILT.glob("rotator_*.deb")]
-        if not found or max(map(_changed, _sources())) > _changed(found[0]):
-            environment = {**os.environ, "PYTHON": sys.executable}
-            subprocess.run([ROOT / "ops" / "debian" / "build"], env=environment, check=True)
-    [built] = _BUILT.glob("rotator_*.deb")
-    return built
-
-
-def _sources() -> Iterator[Path]:
-    for each in map(ROOT.joinpath, _SOURCES):
-        files = each.rglob("*") if each.is_dir() else [each]
-        yield from (file for file in files if file.is_file() and _IGNORED not in file.parts)
-
-
-def _changed(path: Path) -> float:
-    return path.stat().st_mtime
+    if reason := debs.why_not():
+        pytest.skip(reason)
+    return debs.package()
 
 
 def test_debian_s_checks_find_nothing_that_is_not_explained(package: Path) -> None:

@@ -98,10 +98,9 @@ def by_uv(folder: Path, wheel: Path, house: Path) -> Installation:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built once for all of the tests' processes."""
-    base = tmp_path_factory.getbasetemp()
-    return wheels.own_wheel(base if worker_id == "master" else base.parent)
+    return wheels.own_wheel(tmp_path_factory)
 
 
 @pytest.mark.parametrize("install", [by_pip, by_pipx, by_uv])

@@ -12,33 +12,52 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.support.commands import ROOT
 
 LOCK = ROOT / "requirements.lock"
+_BUILD_LOCK = ROOT / "requirements-build.lock"
 _DEV_LOCK = ROOT / "requirements-dev.lock"
 #: Kept from one run to the next, as a lock file says by hash what they are.
 _KEPT = ROOT / "build" / "wheels"
 
 
-def own_wheel(folder: Path) -> Path:
-    """Return rotator's wheel: the released one by $RELEASE, else built in `folder`, once.
+def own_build(factory: pytest.TempPathFactory) -> Path:
+    """Return the folder with rotator's sdist and wheel: $RELEASE, else built once in a run.
 
-    It is built from the source archive, which so is seen to have all that the wheel needs.
+    As for a release, the wheel is built from the source archive, which so is seen to have all that
+    the wheel needs.
     """
-    released = os.environ.get("RELEASE")
-    place = Path(released) if released else folder / "dist"
-    with _locked(folder / "dist.lock"):
-        if not released and not place.exists():
+    if released := os.environ.get("RELEASE"):
+        return Path(released)
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    place = folder / "dist"
+    with locked(folder / "dist.lock"):
+        if not place.exists():
             draft = folder / "draft"
+            shutil.rmtree(draft, ignore_errors=True)
             _call("build", "--no-isolation", "--outdir", str(draft), str(ROOT))
             draft.rename(place)
-    [wheel] = place.glob("vonage_rotator-*.whl")
+    return place
+
+
+def own_wheel(factory: pytest.TempPathFactory) -> Path:
+    """Return rotator's wheel, likewise."""
+    [wheel] = own_build(factory).glob("vonage_rotator-*.whl")
     return wheel
 
 
 def locked_wheels(python: str) -> Path:
     """Return a folder with the wheels of requirements.lock, for that version of Python."""
     return _downloaded("rotator", LOCK.read_text(), python)
+
+
+def building_wheels(python: str) -> Path:
+    """Return a folder with the wheels that rotator's own is built by, likewise."""
+    return _downloaded("building", _BUILD_LOCK.read_text(), python)
 
 
 def tool_wheels(python: str) -> Path:
@@ -60,7 +79,7 @@ def _downloaded(kind: str, lock: str, python: str) -> Path:
     digest = hashlib.sha256(lock.encode()).hexdigest()[:12]
     place = _KEPT / f"{kind}-{python}-{digest}"
     _KEPT.mkdir(parents=True, exist_ok=True)
-    with _locked(_KEPT / "lock"):
+    with locked(_KEPT / "lock"):
         if not place.exists():
             draft = _KEPT / "draft"
             shutil.rmtree(draft, ignore_errors=True)
@@ -75,7 +94,8 @@ def _downloaded(kind: str, lock: str, python: str) -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Let the other processes that want the same wait."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -83,6 +103,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _call(*module: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", *module], capture_output=True, text=True, check=False
+        [sys.executable, "-m", *module],
+        capture_output=True,
+        text=True,
+        check=False,
+        # As for a release.
+        env={name: os.environ[name] for name in os.environ if name != "SOURCE_DATE_EPOCH"},
     )
     assert done.returncode == 0, (module, done.stdout[-2000:], done.stderr[-2000:])
