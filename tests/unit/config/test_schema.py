@@ -172,3 +172,23 @@ def test_a_new_configuration_leads_to_the_installed_schema(
     assert checkout.startswith(f"#:schema {ROOT}/docs/config.schema.json\n\n# rotator's")
     assert without.startswith("# rotator's")
     assert installed == f"#:schema {share}/config.schema.json\n\n{without}"
+
+
+@pytest.mark.parametrize(
+    "folder", ["plain", "with space", "é", "a#b", "a?b", "it's", "100%", "a%20b", "new\nline"]
+)
+def test_an_editor_finds_the_schema_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """The first line names each path so that it is found, or is left out."""
+    schema_file, path = tmp_path / folder / "config.schema.json", tmp_path / "config.toml"
+    schema_file.parent.mkdir()
+    schema_file.write_text(json.dumps(SCHEMA))
+    monkeypatch.setattr(example, "schema_file", lambda: schema_file)
+    text, _ = example.filled_in({})
+    path.write_text(f"{text}[vualt]\n")
+    done = lint(path)
+
+    assert text.startswith("#:schema ") == ("%" not in folder and folder.isprintable())
+    assert ("'vualt' was unexpected" in done.stderr) == text.startswith("#:schema "), done
+    assert "failed to load" not in done.stderr
