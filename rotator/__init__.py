@@ -7,6 +7,6 @@ def own_version() -> str:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
     try:
-        return version("rotator")
+        return version("vonage-rotator")
     except PackageNotFoundError:
         return "unknown"

@@ -211,7 +211,7 @@ class Application:
                 # The variable is set for all programs on this machine.
                 return None
             message = "telemetry.otlp_endpoint needs OpenTelemetry, which is not installed"
-            raise ConfigError(message, hint="install `rotator[otel]`") from None
+            raise ConfigError(message, hint="install `vonage-rotator[otel]`") from None
         tracing = to_collector(endpoint)
         self._cleanup.callback(tracing.close)
         return tracing

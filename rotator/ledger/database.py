@@ -127,7 +127,7 @@ def open_database(url: str) -> Engine:
     except ModuleNotFoundError:
         raise LedgerUnusable(
             "the database driver that ledger.url names is not installed",
-            hint="PostgreSQL: install `rotator[postgres]`",
+            hint="PostgreSQL: install `vonage-rotator[postgres]`",
         ) from None
     raise LedgerUnusable(
         f"ledger.url names {parsed.get_backend_name()}, which rotator does not support",

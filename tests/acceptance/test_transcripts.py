@@ -9,8 +9,10 @@ from rotator.cli.app import command_of
 from tests.acceptance import transcript
 
 #: They run until they are stopped, or need what is not simulated: auto-reload, a consumer, a log,
-#: an installation.
-NEVER_RIGHT = {"account top-up", "demo", "gate audit", "gate http", "install-units", "run", "sim"}
+#: a daemon, an installation.
+NEVER_RIGHT = {
+    *("account top-up", "demo", "gate audit", "gate http", "health", "install-units", "run", "sim"),
+}
 
 
 def tried(path: str) -> set[bool]:

@@ -18,8 +18,8 @@ RELEASE, TOOLS = "/root/release", "/root/tools"
 DOWNLOAD, PIPX, UV, PIP, SERVICE, UPGRADE, NO_PIPX, NO_UV, NO_PIP = shell(INSTALL, "pipx or uv")
 #: With pip alone everything is where a checkout is installed, which `test_operating` tries.
 WAYS = {
-    "pipx": (PIPX, NO_PIPX, "/opt/pipx/venvs/rotator/bin/rotator"),
-    "uv": (UV, NO_UV, "/opt/uv/rotator/bin/rotator"),
+    "pipx": (PIPX, NO_PIPX, "/opt/pipx/venvs/vonage-rotator/bin/rotator"),
+    "uv": (UV, NO_UV, "/opt/uv/vonage-rotator/bin/rotator"),
 }
 
 
@@ -83,7 +83,7 @@ def test_a_service_runs_from_where_it_was_installed(bare: Host, tmp_path: Path, 
 def test_units_are_refused_for_root_s_own_installation(bare: Host, tmp_path: Path) -> None:
     """What pipx, uv or pip has put into root's home works, but no service can run it."""
     bring(bare, tmp_path)
-    there = "/root/.local/share/uv/tools/rotator"
+    there = "/root/.local/share/uv/tools/vonage-rotator"
     type_in(bare, PIP.replace("/opt/rotator", there))
     done = bare.machine.run("rotator install-units", check=False)
 

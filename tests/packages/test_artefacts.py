@@ -20,8 +20,8 @@ from docs import release
 
 ROOT = Path(__file__).parents[2]
 VERSION = release.version_of((ROOT / "pyproject.toml").read_text())
-WHEEL = f"rotator-{VERSION}-py3-none-any.whl"
-SDIST = f"rotator-{VERSION}.tar.gz"
+WHEEL = f"vonage_rotator-{VERSION}-py3-none-any.whl"
+SDIST = f"vonage_rotator-{VERSION}.tar.gz"
 #: Besides folders that only a checkout has: what a build must neither need nor take in.
 LEFT_OUT = (".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__", "build", "dist", "tests")
 
@@ -68,15 +68,15 @@ def test_each_build_makes_the_same_bytes(built: Path, tmp_path: Path) -> None:
 def test_the_metadata_are_what_an_index_takes(built: Path) -> None:
     """The metadata of both are valid, the same, and say what pyproject.toml says."""
     with zipfile.ZipFile(built / WHEEL) as wheel:
-        text = wheel.read(f"rotator-{VERSION}.dist-info/METADATA")
+        text = wheel.read(f"vonage_rotator-{VERSION}.dist-info/METADATA")
     with tarfile.open(built / SDIST) as sdist:
-        info = sdist.extractfile(f"rotator-{VERSION}/PKG-INFO")
+        info = sdist.extractfile(f"vonage_rotator-{VERSION}/PKG-INFO")
         assert info
         of_sdist = info.read()
     metadata = Metadata.from_email(text, validate=True)
 
     assert of_sdist == text
-    assert (metadata.name, str(metadata.version)) == ("rotator", VERSION)
+    assert (metadata.name, str(metadata.version)) == ("vonage-rotator", VERSION)
     assert metadata.license_expression == "Apache-2.0"
     assert metadata.license_files == ["LICENSE"]
     assert metadata.description_content_type == "text/markdown"
@@ -88,12 +88,13 @@ def test_the_wheel_holds_what_an_installation_needs_and_nothing_else(built: Path
     """The package with its migrations, the data beside it and the bill of materials; no test."""
     with zipfile.ZipFile(built / WHEEL) as wheel:
         names = wheel.namelist()
-        bill = wheel.read(f"rotator-{VERSION}.dist-info/sboms/sbom.cdx.json")
+        bill = wheel.read(f"vonage_rotator-{VERSION}.dist-info/sboms/sbom.cdx.json")
         texts = b"".join(map(wheel.read, names))
     tops = {name.partition("/")[0] for name in names}
 
-    assert tops == {"rotator", f"rotator-{VERSION}.dist-info", f"rotator-{VERSION}.data"}
-    assert f"rotator-{VERSION}.data/data/share/man/man1/rotator.1" in names
+    kinds = {f"vonage_rotator-{VERSION}.{kind}" for kind in ("dist-info", "data")}
+    assert tops == {"rotator", *kinds}
+    assert f"vonage_rotator-{VERSION}.data/data/share/man/man1/rotator.1" in names
     assert any(re.match(r"rotator/migrations/versions/\d{4}_", name) for name in names)
     assert not [name for name in names if re.search(r"\.pyc$|\btests?\b|\.toml~$", name)]
     assert bill == (ROOT / "ops" / "sbom.cdx.json").read_bytes()

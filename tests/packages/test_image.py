@@ -52,7 +52,7 @@ print(json.dumps({
     "installation": refusal(pathlib.Path(sys.prefix, "file").write_text, ""),
     "program": refusal(subprocess.run, [program]),
     "packages": {each.name.lower().replace("_", "-"): each.version for each in distributions()},
-    "bill": json.loads(next(installed.glob("rotator-*.dist-info/sboms/*")).read_text()),
+    "bill": json.loads(next(installed.glob("vonage_rotator-*.dist-info/sboms/*")).read_text()),
     "tools": [each for each in ("pip", "pip3", "gcc", "cc", "make") if shutil.which(each)],
     "uncompiled": [str(path) for path in sources
                    if not any((path.parent / "__pycache__").glob(path.stem + ".*.pyc"))],
@@ -113,7 +113,7 @@ def test_what_is_inside() -> None:
     packages, bill = told.pop("packages"), told.pop("bill")
     listed = {each["name"].lower(): each["version"] for each in bill["components"]}
 
-    assert packages == {**listed, "rotator": own_version()}
+    assert packages == {**listed, "vonage-rotator": own_version()}
     assert bill == json.loads((ROOT / "ops" / "sbom.cdx.json").read_text())
     assert told == {
         "ids": [10001, 10001],

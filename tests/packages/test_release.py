@@ -53,7 +53,7 @@ def test_nothing_names_another_version() -> None:
     named = {
         (path.relative_to(ROOT).as_posix(), found)
         for path in pages
-        for found in re.findall(r"\brotator[-_=@: (]+v?(\d+\.\d+\.\d+)", path.read_text())
+        for found in re.findall(r"(?:\b|_)rotator[-_=@: (]+v?(\d+\.\d+\.\d+)", path.read_text())
     }
     bill = json.loads((ROOT / "ops" / "sbom.cdx.json").read_text())
 

@@ -85,7 +85,7 @@ def by_uv(folder: Path, wheel: Path, house: Path) -> Installation:
     """Install with uv."""
     installation = made(
         folder,
-        folder / "tools" / "rotator" / "share" / "man",
+        folder / "tools" / "vonage-rotator" / "share" / "man",
         UV_TOOL_DIR=folder / "tools",
         UV_TOOL_BIN_DIR=folder / "bin",
         UV_CACHE_DIR=folder / "cache",

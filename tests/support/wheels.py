@@ -32,7 +32,7 @@ def own_wheel(folder: Path) -> Path:
             draft = folder / "draft"
             _call("build", "--no-isolation", "--outdir", str(draft), str(ROOT))
             draft.rename(place)
-    [wheel] = place.glob("rotator-*.whl")
+    [wheel] = place.glob("vonage_rotator-*.whl")
     return wheel
 
 

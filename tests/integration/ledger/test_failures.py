@@ -337,7 +337,7 @@ def test_a_driver_that_is_not_there(url: str) -> None:
     with pytest.raises(LedgerUnusable, match="driver") as caught:
         open_database(url)
 
-    assert "rotator[postgres]" in str(caught.value.hint)
+    assert "vonage-rotator[postgres]" in str(caught.value.hint)
     assert "hunter2" not in caught.value.message
 
 

@@ -221,7 +221,7 @@ def test_a_configured_collector_needs_the_extra(
     with wiring_of(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=COLLECTOR) as application:
         tracing = application.tracing
 
-    assert caught.value.hint == "install `rotator[otel]`"
+    assert caught.value.hint == "install `vonage-rotator[otel]`"
     assert tracing is None
 
 
