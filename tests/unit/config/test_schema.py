@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from rotator.config import example
+from rotator.config import example, load
 from rotator.config.schema import schema
 from rotator.config.types import fields_of
 from rotator.config.validation import LISTS, TABLES
@@ -93,6 +93,19 @@ def test_what_the_command_refuses_the_schema_refuses(tmp_path: Path, kind: str) 
 
     with pytest.raises(ConfigError):
         load_judged(path, {})
+
+
+def test_a_method_that_a_variable_names_is_not_required(tmp_path: Path) -> None:
+    """Its keys are right without it, as far as the file shows; beside another one, they are not."""
+    path = tmp_path / "config.toml"
+    path.write_text(f'{VAULT}[vault.auth]\nrole = "rotator"\n{SMS}')
+    load(path, {"ROTATOR_VAULT__AUTH__METHOD": "kubernetes"})
+    tables = tomllib.loads(path.read_text())
+    unnamed = objections(tables)
+    tables["vault"]["auth"]["method"] = "token"
+
+    assert unnamed == []
+    assert objections(tables)
 
 
 @pytest.mark.parametrize("words", ONLY_CONFIG_CHECK)
