@@ -184,6 +184,14 @@ def test_it_is_installed_upgraded_removed_and_purged(bare: Host) -> None:
     assert machine.run(f"{left}; find /etc/systemd -name 'rotator*'", check=False).stdout == ""
     machine.run("test -s /etc/rotator/vault-token && test -s /etc/rotator/config.toml")
 
+    # As dpkg calls it after another installation has taken over.
+    kept = machine.run(
+        f"cp {CHECKOUT}/systemd/{UNIT} /etc/systemd/system && "
+        "/var/lib/dpkg/info/rotator.postrm purge"
+    ).stdout
+    assert f"config.toml, as /etc/systemd/system/{UNIT} may use it\n" in kept
+    machine.run(f"test -s /etc/rotator/vault-token && rm /etc/systemd/system/{UNIT}")
+
     purged = machine.run("dpkg -P rotator")
     assert "ledger is kept in /var/lib/rotator" in purged.stdout
     found = machine.told("find / -xdev -name 'rotat*' -not -path '/opt/*' -not -path '/usr/src/*'")
