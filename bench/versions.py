@@ -156,7 +156,7 @@ def _debian(release: str, command: str) -> str:
     root = FETCHED / release
     if not (root / "done").exists():
         shutil.rmtree(root, ignore_errors=True)
-        packages = "--include=python3,python3-venv,procps,ca-certificates"
+        packages = "--include=python3,python3-venv,procps,make,ca-certificates"
         made = ["debootstrap", "--variant=minbase", packages, release, str(root)]
         subprocess.run(made, stdout=subprocess.DEVNULL, check=True)
         (root / "done").touch()

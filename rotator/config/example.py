@@ -45,6 +45,18 @@ def schema_file() -> Path | None:
     return file if (file := folder / _SCHEMA).is_file() else None
 
 
+def _location(file: Path) -> str:
+    """Return a file as a directive names it; "" for one that it cannot name.
+
+    An editor takes a path up to a space, and reads `#`, `?` and `%` as in a URL, in which it does
+    not find a percent sign that was escaped.
+    """
+    path = str(file)
+    if not path.isprintable() or "%" in path:
+        return ""
+    return file.as_uri() if re.search("[ #?]", path) else path
+
+
 def _installed() -> Path:
     return Path(str(resources.files("rotator"))) / _NAME
 
@@ -78,8 +90,8 @@ def filled_in(environ: Mapping[str, str]) -> tuple[str, list[str]]:
     an address may contain what must not be in a file.
     """
     text, used = re.sub(f"^{_DIRECTIVE}.*\n\n", "", example()), []
-    if (file := schema_file()) and str(file).isprintable():
-        text = f"{_DIRECTIVE}{file}\n\n{text}"
+    if (file := schema_file()) and (location := _location(file)):
+        text = f"{_DIRECTIVE}{location}\n\n{text}"
     for variable, key, check in (
         ("VAULT_ADDR", "address", urls.web_url),
         ("VAULT_NAMESPACE", "namespace", types.namespace),

@@ -15,7 +15,7 @@ from pydantic_core import core_schema
 from rotator.config import example
 from rotator.config.accounts import DEFAULT_POLICY, PolicyTable
 from rotator.config.hooks import NO_ALERTS
-from rotator.config.sections import AUTH_METHODS, VaultAuthSettings
+from rotator.config.sections import AUTH_METHODS
 from rotator.config.settings import shown_value
 from rotator.config.types import Table, fields_of
 from rotator.config.validation import EXCLUSIVE, LISTS, TABLES
@@ -118,12 +118,13 @@ def _dependencies(path: str) -> Schema:
 
 
 def _of_methods(key: str) -> Schema:
-    """Return the rule that a key of some methods goes with one of these."""
+    """Return the rule that a key of some methods goes with one of these, if the file names one."""
     owners = [method for method, (must, may) in AUTH_METHODS.items() if key in (*must, *may)]
-    is_default = VaultAuthSettings().method in owners
-    then = _where(method={"enum": owners}) | ({} if is_default else {"required": ["method"]})
     # The mount "/" is none, too.
-    return {"if": _where(**{key: {"pattern": "[^/]"}}), "then": then}
+    return {
+        "if": _where(**{key: {"pattern": "[^/]"}}),
+        "then": _where(method={"enum": owners}),
+    }
 
 
 _TARGETS = ("command", "url", "url_file")

@@ -76,6 +76,7 @@ def test_a_daemon_is_healthy_until_it_ends(build: Build, tmp_path: Path, host: s
         (reply(421), "the daemon at {} is not well: /healthz answers 421"),
         (b"SSH-2.0-server\r\n", "no daemon answers at {}: not by HTTP"),
         (b"", "no daemon answers at {}: "),
+        (reply(200, b"<!DOCTYPE html>"), "what answers at {} is not the daemon"),
     ],
 )
 def test_an_answer_that_is_not_ok_is_unhealthy(cli: CliFixture, answer: bytes, said: str) -> None:
@@ -89,6 +90,16 @@ def test_an_answer_that_is_not_ok_is_unhealthy(cli: CliFixture, answer: bytes, s
     assert said.format(listen) in done.err
     assert [line.split(b"\r\n")[0] for line in server.requests] == [b"GET /healthz HTTP/1.1"]
     assert not any(TOKEN.encode() in request for request in server.requests)
+
+
+def test_a_daemon_that_hangs_is_unhealthy_soon(cli: CliFixture) -> None:
+    """It accepts the connection, and answers nothing in time."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listen = f"127.0.0.1:{listening.getsockname()[1]}"
+        done = cli.run("health", environment=listening_at(cli, listen))
+
+    assert (done.code, done.out) == (1, "")
+    assert f"no daemon answers at {listen}: nothing within 5 s\n" in done.err
 
 
 def test_without_a_page_the_daemon_cannot_be_asked(cli: CliFixture) -> None:

@@ -57,6 +57,7 @@ def place(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         monkeypatch.setattr(access, "HIDING", {"ProtectHome": (f"{name}/home",)})
         monkeypatch.setattr(systemd, "own_program", lambda: made.program)
         monkeypatch.setattr(sysconfig, "get_path", lambda _: f"{name}/rotator")
+        monkeypatch.setattr(install_units, "PACKAGE", made.folder / "rotator")
         yield made
 
 
@@ -235,6 +236,21 @@ def test_an_interpreter_in_a_home_is_refused(place: Place, target: str) -> None:
     place.program.with_name("python").symlink_to(place.folder / target)
 
     assert f"python3.13: {home} is hidden from the service's user" in refused(place)
+
+
+def test_modules_in_a_home_are_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of an editable installation, and the library of an interpreter that was copied."""
+    home = place.folder / "home"
+    (home / "rotator").mkdir(mode=0o755, parents=True)
+    hidden = f"could not read {home / 'rotator'}: {home} is hidden from the service's user"
+    with monkeypatch.context() as patch:
+        patch.setattr(install_units, "PACKAGE", home / "rotator")
+        assert hidden in refused(place)
+
+    paths = {"stdlib": str(home / "rotator")}
+    other = str(place.folder / "rotator")
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: paths.get(name, other))
+    assert hidden in refused(place)
 
 
 @pytest.mark.parametrize("closed", ["rotator", "rotator/bin/rotator", "rotator/lib/module.py"])

@@ -117,10 +117,23 @@ def simulators(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.slow
 def test_the_try_works_from_its_first_line_to_its_last(simulators: Path) -> None:
     """Each of its commands succeeds, and rotates for real."""
-    others = commands(TRY)[1:]
+    *others, resume = commands(TRY)[1:]
     done = [run(arguments, simulators, ROTATOR_CONFIG="sim.toml") for arguments in others]
+    [killed] = re.findall(r"^timeout --signal=KILL 2s rotator (.*)$", section(TRY), re.MULTILINE)
+    with subprocess.Popen(
+        [sys.executable, "-m", "rotator", *shlex.split(killed)],
+        cwd=simulators,
+        env={"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": "sim.toml"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as rotation:
+        assert rotation.stderr
+        assert any("new value stored" in line for line in rotation.stderr)
+        rotation.kill()
+    resumed = run(resume, simulators, ROTATOR_CONFIG="sim.toml")
 
     assert [each.returncode for each in done] == [0] * len(others), done
+    assert (resumed.returncode, "awaiting-deletion" in resumed.stdout) == (0, True), resumed
     assert "ROTATOR_CONFIG=sim.toml" in section(TRY)
     assert len(others) == 7
     assert "account-1" in done[-1].stdout

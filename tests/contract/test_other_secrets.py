@@ -41,17 +41,18 @@ def newest(server: "Server", name: str) -> int:
 
 
 def run(server: "Server", folder: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """Run the script with a token of the page's policy; the file is in `folder`."""
+    """Run the script as cron does, with a token of the page's policy; the file is in `folder`."""
     (folder / "vault").symlink_to(Path(command).resolve())
+    token = server.issue_token(policy())
+    (folder / "default").write_text(f"export VAULT_ADDR={server.url} VAULT_TOKEN={token}\n")
     script = block("sh").replace("/var/lib/prometheus/node-exporter", str(folder))
+    script = script.replace("/etc/default/vonage-key-age", str(folder / "default"))
+    program = folder / "vonage-key-age"
+    program.write_text(script)
+    program.chmod(0o700)
     return subprocess.run(
-        ["sh", "-c", script],
-        env={
-            "PATH": f"{folder}:{os.environ['PATH']}",
-            "HOME": str(folder),
-            "VAULT_ADDR": server.url,
-            "VAULT_TOKEN": server.issue_token(policy()),
-        },
+        [program],
+        env={"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(folder)},
         capture_output=True,
         text=True,
         check=False,

@@ -136,16 +136,27 @@ def test_it_is_installed_upgraded_removed_and_purged(bare: Host) -> None:
     assert bare.made() == 1
     machine.run("rotator ledger verify")
 
-    # As dpkg calls it at the end of another upgrade.
-    machine.run(f"systemctl stop {UNIT}; /var/lib/dpkg/info/rotator.postinst configure 0.2.0-1")
+    # As dpkg calls it at the end of another upgrade, here of a machine whose ledger is elsewhere.
+    machine.run(f"systemctl stop {UNIT} && mv /var/lib/private/rotator /root/ledger")
+    machine.run("/var/lib/dpkg/info/rotator.postinst configure 0.2.0-1")
+    machine.run("mv /root/ledger /var/lib/private/rotator")
     assert (bare.shows("UnitFileState"), bare.shows("ActiveState")) == ("enabled", "inactive")
 
-    machine.run(f"systemctl start {UNIT}; pgrep -x rotator")
+    machine.run(f"systemctl start {UNIT} && pgrep -x rotator && systemctl mask {UNIT}")
     machine.run("dpkg -r rotator")
+    machine.run(f"systemctl unmask {UNIT}")
     assert bare.shows("LoadState") == "not-found"
     left = "pgrep -x rotator; systemctl list-unit-files --no-legend 'rotator*'"
     assert machine.run(f"{left}; find /etc/systemd -name 'rotator*'", check=False).stdout == ""
     machine.run("test -s /etc/rotator/vault-token && test -s /etc/rotator/config.toml")
+
+    # As dpkg calls it after another installation has taken over.
+    kept = machine.run(
+        f"cp {CHECKOUT}/systemd/{UNIT} /etc/systemd/system && "
+        "/var/lib/dpkg/info/rotator.postrm purge"
+    ).stdout
+    assert f"config.toml, as /etc/systemd/system/{UNIT} may use it\n" in kept
+    machine.run(f"test -s /etc/rotator/vault-token && rm /etc/systemd/system/{UNIT}")
 
     purged = machine.run("dpkg -P rotator")
     assert "ledger is kept in /var/lib/rotator" in purged.stdout

@@ -156,6 +156,13 @@ def test_a_release_publishes_what_was_tested() -> None:
     assert all(RELEASE[job].get("environment") for job in ("index", "image"))
 
 
+def test_a_published_version_is_not_built_again() -> None:
+    """A tag that was moved, or a second run, replaces no image that somebody may have pulled."""
+    first = "\n".join(step.get("run", "") for step in RELEASE["version"]["steps"])
+
+    assert 'if gh release view "$GITHUB_REF_NAME"; then' in first
+
+
 def test_every_supported_python_is_tested() -> None:
     """The matrix and Debian's Python are the versions that pyproject.toml names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

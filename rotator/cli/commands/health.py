@@ -11,6 +11,8 @@ from rotator.errors import ConfigError, RotatorError, reason_of
 
 #: How long the daemon may take to accept a connection, and to answer, in seconds.
 _PATIENCE = 5.0
+#: The answer of a daemon that is well, and how many bytes of another one are read.
+HEALTHY, _ENOUGH = b"ok\n", 64
 
 
 def health(context: typer.Context) -> None:
@@ -27,12 +29,16 @@ def health(context: typer.Context) -> None:
             hint="set it to an address of this machine, or remove the health check",
         )
     try:
-        status = _status(listen)
+        status, answer = _answer(listen)
     except (OSError, HTTPException) as error:
-        reason = reason_of(error) if isinstance(error, OSError) else "not by HTTP"
         raise RotatorError(
-            f"no daemon answers at {listen}: {reason}", hint="see the daemon's log"
+            f"no daemon answers at {listen}: {_reason(error)}", hint="see the daemon's log"
         ) from None
+    if status == HTTPStatus.OK and answer != HEALTHY:
+        raise RotatorError(
+            f"what answers at {listen} is not the daemon",
+            hint="see which program listens there, or choose another daemon.listen",
+        )
     if status != HTTPStatus.OK:
         raise RotatorError(
             f"the daemon at {listen} is not well: /healthz answers {status}",
@@ -41,7 +47,14 @@ def health(context: typer.Context) -> None:
     output.write(f"ok: the daemon answers at {listen}")
 
 
-def _status(listen: str) -> int:
+def _reason(error: OSError | HTTPException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"nothing within {_PATIENCE:g} s"
+    return reason_of(error) if isinstance(error, OSError) else "not by HTTP"
+
+
+def _answer(listen: str) -> tuple[int, bytes]:
+    """Return the status and the beginning of what is answered."""
     from rotator.web.listener import ListenAddress  # noqa: PLC0415  # `--help` needs no server
 
     client = HTTPConnection("localhost", timeout=_PATIENCE)
@@ -49,6 +62,7 @@ def _status(listen: str) -> int:
     client.sock = ListenAddress(text=listen).connect(_PATIENCE)
     try:
         client.request("GET", "/healthz")
-        return client.getresponse().status
+        response = client.getresponse()
+        return response.status, response.read(_ENOUGH)
     finally:
         client.close()

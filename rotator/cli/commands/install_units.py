@@ -3,6 +3,7 @@
 import os
 import re
 import sysconfig
+from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from rotator.cli.context import flag
 from rotator.errors import ConfigError, Refused, reason_of
 
 UNIT_FOLDER = Path("/etc/systemd/system")
+#: Where rotator's own modules are: elsewhere in an editable installation.
+PACKAGE = Path(str(resources.files("rotator")))
 #: What stands in a unit without quotes and escapes.
 _PLAIN = re.compile(r"/[\w./+@:,-]+", re.ASCII)
 
@@ -57,9 +60,12 @@ def _program() -> Path:
     if not _PLAIN.fullmatch(str(program)):
         raise ConfigError(f"{program} has characters that systemd reads otherwise", hint=hint)
     hidden = [folder for folders in HIDING.values() for folder in folders]
-    for needed in programs(program):
+    # The standard library is not beside an interpreter that was copied.
+    library = Path(sysconfig.get_path("stdlib"))
+    for needed in (*programs(program), library, PACKAGE):
         if found := obstacle(needed, hidden):
-            why = f"the service could not run {os.path.realpath(needed)}: {found}"
+            verb = "read" if needed in (library, PACKAGE) else "run"
+            why = f"the service could not {verb} {os.path.realpath(needed)}: {found}"
             hint = hint if found.is_hidden else f"`chmod a+rX {found.at}`"
             raise ConfigError(why, hint=hint)
     for package in map(sysconfig.get_path, ("purelib", "platlib")):

@@ -181,6 +181,8 @@ class Interruption:
 
     def __enter__(self) -> None:
         self._before = sys.gettrace()
+        # Python 3.12 tells of no instruction unless some frame wants that by now.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self._trace)
 
     def __exit__(self, *_error: object) -> None:

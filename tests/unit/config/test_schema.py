@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from rotator.config import example
+from rotator.config import example, load
 from rotator.config.schema import schema
 from rotator.config.types import fields_of
 from rotator.config.validation import LISTS, TABLES
@@ -95,6 +95,19 @@ def test_what_the_command_refuses_the_schema_refuses(tmp_path: Path, kind: str) 
         load_judged(path, {})
 
 
+def test_a_method_that_a_variable_names_is_not_required(tmp_path: Path) -> None:
+    """Its keys are right without it, as far as the file shows; beside another one, they are not."""
+    path = tmp_path / "config.toml"
+    path.write_text(f'{VAULT}[vault.auth]\nrole = "rotator"\n{SMS}')
+    load(path, {"ROTATOR_VAULT__AUTH__METHOD": "kubernetes"})
+    tables = tomllib.loads(path.read_text())
+    unnamed = objections(tables)
+    tables["vault"]["auth"]["method"] = "token"
+
+    assert unnamed == []
+    assert objections(tables)
+
+
 @pytest.mark.parametrize("words", ONLY_CONFIG_CHECK)
 def test_what_only_config_check_can_see_is_tested(words: str) -> None:
     """An exception that no test needs is none."""
@@ -172,3 +185,23 @@ def test_a_new_configuration_leads_to_the_installed_schema(
     assert checkout.startswith(f"#:schema {ROOT}/docs/config.schema.json\n\n# rotator's")
     assert without.startswith("# rotator's")
     assert installed == f"#:schema {share}/config.schema.json\n\n{without}"
+
+
+@pytest.mark.parametrize(
+    "folder", ["plain", "with space", "é", "a#b", "a?b", "it's", "100%", "a%20b", "new\nline"]
+)
+def test_an_editor_finds_the_schema_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """The first line names each path so that it is found, or is left out."""
+    schema_file, path = tmp_path / folder / "config.schema.json", tmp_path / "config.toml"
+    schema_file.parent.mkdir()
+    schema_file.write_text(json.dumps(SCHEMA))
+    monkeypatch.setattr(example, "schema_file", lambda: schema_file)
+    text, _ = example.filled_in({})
+    path.write_text(f"{text}[vualt]\n")
+    done = lint(path)
+
+    assert text.startswith("#:schema ") == ("%" not in folder and folder.isprintable())
+    assert ("'vualt' was unexpected" in done.stderr) == text.startswith("#:schema "), done
+    assert "failed to load" not in done.stderr
