@@ -25,7 +25,7 @@ from typing import Any
 import rotator
 from rotator.model import Account, Rotation, SecretValue
 from rotator.rotation.dependencies import Dependencies
-from rotator.rotation.observation import Observation
+from rotator.rotation.observation import Observation, Pending
 from rotator.rotation.protocol.before_push import MAX_GENERATED
 from rotator.rotation.steps.base import Site
 
@@ -72,10 +72,21 @@ IGNORED = frozenset(
     # which explorations leave no time.
     | {"token", "failing_since"}
 )
+#: What is not described as it is.
+_TREATED = frozenset({*ENOUGH, *OLDEST, *WRITTEN})
 #: What is asked only until something else is known: here, by the passes of the loop.
 UNTIL = {"remembered": "observed"}
 #: What is the same in every process, or is no more than its kind.
 FIXED = (Dependencies, Site, Account, FunctionType, MethodType, type, BaseException)
+
+#: What no rule asks once the ledger has the push, and what it would be had it never happened.
+MOOT: dict[type, dict[str, Any]] = {
+    Rotation: {"sent_at": None, "rejected": False, "values_generated": 0},
+    Pending: dict.fromkeys(("authenticated_at", "refused_since", "refused_at"))
+    | dict.fromkeys(("is_unsent", "is_unrecorded", "equals_current"), False),
+}
+#: Where a rotation has pushed, its observation's pending entry is described apart, without those.
+_APART: dict[type, frozenset[str]] = {Observation: frozenset({"pending"})}
 
 #: Stands before and after each token: a point on the clock with the age that counts at most, or a
 #: name. Splitting a text at it takes a tenth of the time that finding the tokens again would.
@@ -84,6 +95,8 @@ _NAME = re.compile(r"[svrl]#\d+")
 
 #: Things that never change, by identity, with their texts.
 _TOLD: dict[int, tuple[object, str]] = {}
+#: The same by equality: each run makes anew what another one had.
+_EQUAL: dict[object, str] = {}
 _MOST_TOLD = 20_000
 
 
@@ -106,22 +119,8 @@ def without_moot(observation: Observation) -> Observation:
     rotation = observation.rotation
     if rotation is None or rotation.vault_version is None:
         return observation
-    pending = replace(
-        observation.pending,
-        authenticated_at=None,
-        refused_since=None,
-        refused_at=None,
-        is_unsent=False,
-        is_unrecorded=False,
-        equals_current=False,
-    )
-    return replace(observation, pending=pending).with_rotation(_without_moot(rotation))
-
-
-def _without_moot(rotation: Rotation) -> Rotation:
-    if rotation.vault_version is None:
-        return rotation
-    return replace(rotation, sent_at=None, rejected=False, values_generated=0)
+    pending = replace(observation.pending, **MOOT[Pending])
+    return replace(observation, pending=pending).with_rotation(replace(rotation, **MOOT[Rotation]))
 
 
 def stack() -> str:
@@ -138,11 +137,11 @@ def stack() -> str:
         if _is_engine(code.co_filename):
             parts.append(f"{code.co_name}:{frame.f_lasti}")
             for name, thing in frame.f_locals.items():
-                is_plain = name not in ENOUGH and name not in OLDEST
+                is_plain = name not in _TREATED
                 if is_plain and (index := known.get(id(thing))) is not None:
                     parts.append(f"{name}={index}")
                     continue
-                text = _item(name, thing)
+                text = _way(type(thing))(thing) if is_plain else _item(name, thing)  # type: ignore[arg-type]
                 index = seen.setdefault(text, len(seen))
                 parts.append(f"{name}={text if index == len(seen) - 1 else index}")
                 if is_plain:
@@ -237,8 +236,11 @@ def _way(kind: type) -> Callable[[object], str]:  # one line for each kind
 def _way_to_record(kind: type) -> Callable[[object], str]:
     if issubclass(kind, FIXED) or not is_dataclass(kind):
         return lambda thing: type(thing).__name__
-    is_frozen = kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    return _frozen_record if is_frozen else _record
+    if not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return _record
+    # What equal ones may differ in is described of each.
+    is_compared = all(each.compare for each in fields(kind) if each.name not in IGNORED)
+    return _equal_record if is_compared else _frozen_record
 
 
 @lru_cache(maxsize=10_000)
@@ -260,12 +262,12 @@ def _number(thing: object) -> str:
 
 
 def _set(thing: object) -> str:
-    parts = sorted(describe(item) for item in thing)  # type: ignore[attr-defined]
+    parts = sorted(describe(item) for item in thing) if thing else ()  # type: ignore[attr-defined]
     return f"{{{','.join(parts)}}}"
 
 
 def _sequence(thing: object) -> str:
-    parts = [describe(item) for item in thing]  # type: ignore[attr-defined]
+    parts = [_way(type(item))(item) for item in thing]  # type: ignore[arg-type, attr-defined]
     return f"[{','.join(parts)}]"
 
 
@@ -275,11 +277,19 @@ def _mapping(thing: object) -> str:
 
 
 def _record(thing: object) -> str:
+    if isinstance(thing, Rotation) and thing.vault_version is not None:
+        return _fields(thing, is_bare=True)
+    if isinstance(thing, Observation):
+        rotation = thing.rotation
+        if rotation is not None and rotation.vault_version is not None:
+            return f"{_fields(thing, is_bare=True)}{_fields(thing.pending, is_bare=True)}"
+    return _fields(thing)
+
+
+def _fields(thing: object, *, is_bare: bool = False) -> str:
     kind = type(thing)
-    if bared := _BARED.get(kind):
-        thing = bared(thing)
     parts = []
-    for name, is_plain in _names(kind):  # type: ignore[arg-type]
+    for name, is_plain in _names(kind, is_bare):  # type: ignore[arg-type]  # a class is hashable
         if name in UNTIL and getattr(thing, UNTIL[name]) is not None:
             continue
         item = getattr(thing, name)
@@ -287,15 +297,24 @@ def _record(thing: object) -> str:
     return f"{kind.__name__}({','.join(parts)})"
 
 
-#: What is described without some of it.
-_BARED: dict[type, Callable[[Any], object]] = {
-    Rotation: _without_moot,
-    Observation: without_moot,
-}
-
-
 def _frozen_record(thing: object) -> str:
     return _told(thing, _record)
+
+
+def _equal_record(thing: object) -> str:
+    return _told(thing, _told_of_an_equal)
+
+
+def _told_of_an_equal(thing: object) -> str:
+    try:
+        told = _EQUAL.get(thing)
+    except TypeError:  # it holds something that cannot be hashed
+        return _record(thing)
+    if told is None:
+        if len(_EQUAL) > _MOST_TOLD:
+            _EQUAL.clear()
+        told = _EQUAL[thing] = _record(thing)
+    return told
 
 
 def _told(thing: object, way: Callable[[object], str]) -> str:
@@ -310,7 +329,12 @@ def _told(thing: object, way: Callable[[object], str]) -> str:
 
 
 @cache
-def _names(kind: type) -> tuple[tuple[str, bool], ...]:
-    """Return the fields of a record that count, and of each whether it is described as it is."""
-    names = [each.name for each in fields(kind) if each.name not in IGNORED]
+def _names(kind: type, is_bare: bool) -> tuple[tuple[str, bool], ...]:  # noqa: FBT001  # cached
+    """Return the fields of a record that count, and of each whether it is described as it is.
+
+    Of a bare one, those that are moot or described apart do not.
+    """
+    moot = {*MOOT.get(kind, ()), *_APART.get(kind, ())} if is_bare else set()
+    left_out = IGNORED | moot
+    names = [each.name for each in fields(kind) if each.name not in left_out]
     return tuple((name, name not in ENOUGH and name not in OLDEST) for name in names)

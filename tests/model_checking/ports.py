@@ -7,7 +7,7 @@ mean that nothing happened, and which that it may have.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from rotator.errors import (
@@ -122,7 +122,7 @@ class MemoryIssuer(Issuer):
         listed = self._world.live[:-1] if answer in (LAGS, OLD_LIST) else self._world.live
         if answer in (REMEMBERS, OLD_LIST) and self._world.lingering:
             listed = (*listed, self._world.lingering)
-        return tuple(Secret(id=secret.id, created_at=when(0)) for secret in listed)
+        return tuple(_listed(secret.id) for secret in listed)
 
     def create_secret(
         self, credential: Credential, api_key: str, value: SecretValue, *, before_send: BeforeSend
@@ -134,7 +134,7 @@ class MemoryIssuer(Issuer):
         made = self._world.issued(value.reveal())
         if made is None:
             raise AssertionError
-        return Secret(id=made.id, created_at=when(0))
+        return _listed(made.id)
 
     def delete_secret(
         self, credential: Credential, api_key: str, secret_id: str, *, before_send: BeforeSend
@@ -262,10 +262,7 @@ class MemoryStore(Store):
         self._process.pending = staged.entry if staged else None
         if staged is None:
             return StoredPending(version=version)
-        value = SecretValue(staged.value)
-        return StoredPending(
-            version=version, entry=staged.entry, value=value, ends_at=end_of(staged)
-        )
+        return _stored_pending(version, staged)
 
     def write_pending(
         self,
@@ -541,6 +538,18 @@ def _done() -> list[str]:
     return ["done"]
 
 
+@lru_cache(maxsize=1000)
+def _listed(secret_id: str) -> Secret:
+    return Secret(id=secret_id, created_at=when(0))
+
+
+@lru_cache(maxsize=1000)
+def _stored_pending(version: int, staged: Staged) -> StoredPending:
+    value = SecretValue(staged.value)
+    return StoredPending(version=version, entry=staged.entry, value=value, ends_at=end_of(staged))
+
+
+@lru_cache(maxsize=1000)
 def _stored(account: Account, version: int, kept: Kept) -> StoredCurrent:
     value = SecretValue(kept.value)
     found = {account.secret_field: kept.value, FIELD: kept.previous, OTHER: kept.other}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal, Self
 
 from rotator.errors import (
@@ -484,6 +485,7 @@ def _secrets_of(rotations: Sequence[Rotation]) -> set[str | None]:
     return {each for rotation in rotations for each in (rotation.new_id, rotation.predecessor_id)}
 
 
+@lru_cache(maxsize=10_000)
 def when(seconds: float) -> datetime:
     """Return a time on the world's clock as a date."""
     return EPOCH + timedelta(seconds=seconds)
