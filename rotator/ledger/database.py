@@ -366,8 +366,9 @@ def _sqlite(url: URL) -> Engine:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
-        # FULL: on return, a commit is on the disk and survives a loss of power.
-        cursor.execute("PRAGMA synchronous = FULL")
+        # On return, a commit is on the disk and survives a loss of power. FULL does that for a log;
+        # EXTRA also for a rollback journal, which SQLite keeps where it cannot have a log.
+        cursor.execute("PRAGMA synchronous = EXTRA")
         # Page cache in KiB. A daemon has a connection for each of its workers and of the page's
         # readers, and SQLite's default is 2 MB for each.
         cursor.execute("PRAGMA cache_size = -256")
