@@ -258,7 +258,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
 #: Settings of each transaction on PostgreSQL that override those of database, user and server. For
 #: the transaction alone: behind a pooler, the next one has another session.
 _ISO_DATES = "SET LOCAL datestyle = 'ISO'"
-_FOR_WRITING = f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'; {_ISO_DATES}"
+#: A commit that was acknowledged survives a crash of the server. What waits for longer stays: for
+#: this server's disk alone (`local`), or for a standby's.
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', true) "
+    "WHERE current_setting('synchronous_commit') = 'off'"
+)
+_FOR_WRITING = f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'; {_ISO_DATES}; {_DURABLE}"
 
 
 def _tells_iso_dates(connection: Connection) -> bool:
