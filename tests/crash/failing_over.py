@@ -10,17 +10,21 @@ import re
 import secrets
 import socket
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from sqlalchemy import Engine, update
 from sqlalchemy.engine.default import DefaultDialect
 
-from rotator.ledger.database import open_database
+from rotator.ledger import tables
+from rotator.ledger.database import open_database, writing
 from rotator.ledger.reader import LedgerReader
 from rotator.sim import Exchange, Phase, VonageSimulator
 from tests.support.commands import ENVIRONMENT, Command, CommandSpec
@@ -165,7 +169,9 @@ class Points(LoopbackServer):
         """Listen for processes that commit, in `folder`."""
         self.path = folder / "commits"
         self._acts: dict[int, Callable[[], None]] = {}
-        self._count, self._lock = 0, threading.Lock()
+        #: Number of points that were passed.
+        self.count = 0
+        self._lock = threading.Lock()
         #: What was raised by what was to be done.
         self.errors: list[BaseException] = []
         listener = socket.socket(socket.AF_UNIX)
@@ -176,13 +182,13 @@ class Points(LoopbackServer):
     def plan(self, *acts: tuple[int, Callable[[], None]]) -> None:
         """Do each of `acts` when so many more points have been passed."""
         with self._lock:
-            self._acts = {self._count + number: act for number, act in acts}
+            self._acts = {self.count + number: act for number, act in acts}
 
     def passed(self) -> None:
         """Note that a process is at a point, and do what was planned for it. Others wait."""
         with self._lock:
-            self._count += 1
-            if act := self._acts.pop(self._count, None):
+            self.count += 1
+            if act := self._acts.pop(self.count, None):
                 try:
                     act()
                 except BaseException as error:
@@ -226,6 +232,8 @@ class Witness:
     #: By API key, the accounts' names.
     names: dict[str, str]
     broken: list[str] = field(default_factory=list)
+    #: Whether a creation must follow a look; two processes on two ledgers do not know each other's.
+    looks_count: bool = True
     #: By account and value, the rotation that staged it.
     staged: dict[tuple[str, str], str] = field(default_factory=dict)
     #: By account, how many creations and deletions were sent.
@@ -252,7 +260,7 @@ class Witness:
             if phase == "after":
                 self.listed[name] |= exchange.method == "GET"
             elif exchange.method == "POST":
-                if not self.listed[name]:
+                if self.looks_count and not self.listed[name]:
                     self.broken.append(f"{name}: a creation is repeated without a look")
                 self.listed[name] = False
                 self.sent[name, "create"] += 1
@@ -423,6 +431,12 @@ class Company:
             found = connection.execute(query, [name]).fetchone()
         return found[0] if found else None
 
+    def pinned(self, member: Member) -> Path:
+        """Return a configuration whose ledger is on one server alone, whatever becomes of it."""
+        path = self.folder / f"{member.folder.name}.toml"
+        self.configure(path, f"postgresql+psycopg://postgres@/{DATABASE}?host={member.folder}")
+        return path
+
     def entries(self, member: Member) -> dict[str, tuple[str, str, str]]:
         """Return what a server has as entries: by hash, account, event and step."""
         with member.connected(DATABASE) as connection:
@@ -431,13 +445,30 @@ class Company:
 
     def faults(self) -> dict[str, tuple[str, ...]]:
         """Verify the chains and rows that the primary has; return what is wrong, by account."""
-        url = f"postgresql+psycopg://postgres@/{DATABASE}?host={self.pair.primary.folder}"
-        database = open_database(url)
-        try:
+        with self._opened() as database:
             verified = {name: LedgerReader(database).verify(name) for name in self.accounts}
+        return {name: found.faults for name, found in verified.items() if found.faults}
+
+    def end_leases(self) -> None:
+        """Let every lease that the primary has be over, as if time had passed."""
+        with self._opened() as database, writing(database) as connection:
+            ended = datetime.now(UTC) - timedelta(seconds=1)
+            connection.execute(update(tables.account).values(lease_expires_at=ended))
+
+    @contextmanager
+    def _opened(self) -> Iterator[Engine]:
+        folder = self.pair.primary.folder
+        database = open_database(f"postgresql+psycopg://postgres@/{DATABASE}?host={folder}")
+        try:
+            yield database
         finally:
             database.dispose()
-        return {name: found.faults for name, found in verified.items() if found.faults}
+
+    def is_still(self, started: "Started") -> bool:
+        """Whether a command that runs does nothing for a while."""
+        before = self.points.count
+        time.sleep(0.3)
+        return self.points.count == before and started.command.poll() is None
 
     def waiting_commits(self) -> int:
         """Count the commits that wait for the standby at the primary."""

@@ -10,7 +10,8 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,8 @@ class Story:
         self.company.way.follow(self.pair.primary)
         self._count_losses()
         if self.is_synchronous:
-            self._check_intents(sent)
+            # The new primary has the intent of each effect that was sent.
+            assert intents_missing(self.company.entries(self.pair.primary), sent) == set()
         self.pair.attach()
         if is_leaderless:
             self.company.cluster.heal()
@@ -142,15 +144,6 @@ class Story:
         self.lost += lost
         self.lossy += bool(lost)
 
-    def _check_intents(self, sent: dict[tuple[str, str], int]) -> None:
-        """See that the new primary has the intent of each effect that was sent."""
-        intents: dict[tuple[str, str], int] = {}
-        for account, event, step in self.company.entries(self.pair.primary).values():
-            effect = {"create": "create", "delete": "delete", "evict": "delete"}.get(step)
-            if event == "intent" and effect:
-                intents[account, effect] = intents.get((account, effect), 0) + 1
-        assert {each for each, number in sent.items() if number > intents.get(each, 0)} == set()
-
     def _go_on(self, started: Started) -> None:
         """See that what met the failover goes on: the daemon by itself, a command once more."""
         before = self.company.completed()
@@ -174,28 +167,42 @@ class Story:
         return not left
 
     def _rotate(self, *names: str) -> None:
-        """Rotate accounts, as an operator does who reads what is refused."""
-        code, reports = self.company.run("rotate-now", *names, "--json")
-        found = {each["account"]: each["error"] for each in reports if each["error"]}
-        refused = [name for name, error in found.items() if error["code"] == "foreign-secret"]
-        for name in refused:
-            self._delete_unknown(name)
-        if set(found) > set(refused):
-            # The daemon was at it.
-            assert {error["code"] for error in found.values()} <= {"foreign-secret", "busy"}, found
-        if code != 0:
-            code, reports = self.company.run("rotate-now", *names, "--json")
-        assert code == 0 or names[0] in RESTLESS, reports
+        self.cured += rotate(self.company, *names)
 
-    def _delete_unknown(self, name: str) -> None:
-        """Delete a predecessor that the ledger does not know: its rotation's commits are lost."""
-        entry = self.company.cluster.data(self.company.path(name)) or {}
-        current = entry["rotator"]["secret_id"]
-        secrets = {secret.id for secret in self.company.vonage.secrets(key_of(name))}
-        (unknown,) = secrets - {current}
-        deleted = self.company.run("secrets", "delete", name, unknown, "--yes", "--json")
+
+def rotate(made: Company, *names: str) -> int:
+    """Rotate accounts, as an operator does who reads what is refused; count what is deleted.
+
+    That is a predecessor that the ledger does not know: its rotation's commits are lost.
+    """
+    code, reports = made.run("rotate-now", *names, "--json")
+    found = {each["account"]: each["error"] for each in reports if each["error"]}
+    refused = [name for name, error in found.items() if error["code"] == "foreign-secret"]
+    for name in refused:
+        entry = made.cluster.data(made.path(name)) or {}
+        secrets = {secret.id for secret in made.vonage.secrets(key_of(name))}
+        (unknown,) = secrets - {entry["rotator"]["secret_id"]}
+        deleted = made.run("secrets", "delete", name, unknown, "--yes", "--json")
         assert deleted[0] == 0, deleted
-        self.cured += 1
+    # Else the daemon was at it.
+    assert {error["code"] for error in found.values()} <= {"foreign-secret", "busy"}, found
+    if code != 0:
+        code, reports = made.run("rotate-now", *names, "--json")
+    assert code == 0 or names[0] in RESTLESS, reports
+    return len(refused)
+
+
+def intents_missing(
+    entries: Mapping[str, tuple[str, str, str]], sent: Mapping[tuple[str, str], int]
+) -> set[tuple[str, str]]:
+    """Return the accounts and effects of which more were sent than a ledger has intents."""
+    steps = {"create": "create", "delete": "delete", "evict": "delete"}
+    intents = Counter(
+        (account, steps[step])
+        for account, event, step in entries.values()
+        if event == "intent" and step in steps
+    )
+    return {each for each, number in sent.items() if number > intents[each]}
 
 
 @pytest.mark.timeout(600)
@@ -241,3 +248,77 @@ def test_nothing_is_lost_when_postgresql_fails_over(
         assert resumed[0] in (0, 3), resumed
         assert verified[0] == 0, verified
         assert not is_synchronous or (story.lost, story.cured) == (0, 0)
+
+
+# -- The former primary is cut off, and not dead. ------------------------------------------------
+
+
+@pytest.mark.timeout(300)
+def test_an_isolated_primary_changes_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    """With synchronous replication it commits no intent, so that whoever is on it does nothing."""
+    chance = random.Random(seed := random.SystemRandom().randrange(1_000_000))
+    print(f"seed: {seed}")  # noqa: T201  # of a failure, to repeat it
+    with (
+        pair(is_synchronous=True) as servers,
+        company(servers, cluster, tmp_path, ACCOUNTS, "hosts") as made,
+    ):
+        assert made.run("rotate-now", *ASKED, "--json")[0] == 0
+        for _ in range(5):
+            former = servers.primary
+            made.points.plan((chance.randrange(1, 70), servers.relay.log.clear))
+            stranded = made.start("rotate-now", *ASKED, "--json", config=made.pinned(former))
+            until(lambda: not servers.relay.log.is_set() and made.waiting_commits(), pause=0.01)
+            servers.promote()
+            servers.primary.wait_for_standbys("")
+            made.end_leases()
+            known = made.entries(servers.primary)
+            until(partial(made.is_still, stranded), pause=0.5)
+            sent = made.witness.sent.copy()
+            again = [made.run("rotate-now", *ASKED, "--json") for _ in range(2)]
+            made.check()
+            is_waiting = stranded.command.poll() is None
+            former.kill()
+            code, _ = stranded.finished()
+            servers.primary.wait_for_standbys("*")
+            servers.attach()
+
+            assert intents_missing(known, sent) == set()
+            assert is_waiting
+            assert code in (1, 75)
+            assert again[-1][0] == 0, again
+        assert made.run("ledger", "verify", "--json")[0] == 0
+
+
+@pytest.mark.timeout(300)
+def test_two_primaries_at_once_cost_no_value(cluster: Cluster, tmp_path: Path) -> None:
+    """Without it, both go on with the same accounts: Vault's check-and-set keeps what is in use."""
+    chance = random.Random(seed := random.SystemRandom().randrange(1_000_000))
+    print(f"seed: {seed}")  # noqa: T201  # of a failure, to repeat it
+    with (
+        pair(is_synchronous=False) as servers,
+        company(servers, cluster, tmp_path, ACCOUNTS, "hosts") as made,
+    ):
+        # Two processes that look and then send do not know of each other.
+        made.witness.looks_count = False
+        assert made.run("rotate-now", *ASKED, "--json")[0] == 0
+        for _ in range(6):
+            former = servers.primary
+            made.points.plan((chance.randrange(1, 70), servers.relay.log.clear))
+            old = made.start("rotate-now", *ASKED, "--json", config=made.pinned(former))
+            until(lambda: not servers.relay.log.is_set(), pause=0.01)
+            servers.promote()
+            made.end_leases()
+            for _ in range(2):
+                new = made.start("rotate-now", *ASKED, config=made.pinned(servers.primary))
+                made.check()
+                old.finished()
+                old = made.start("rotate-now", *ASKED, config=made.pinned(former))
+                made.check()
+                new.finished()
+            old.finished()
+            former.kill()
+            made.check()
+            servers.attach()
+            rotate(made, *ASKED)
+            made.check()
+            assert made.faults() == {}

@@ -50,10 +50,10 @@ _OPTIONS = {
 class Member:
     """One of the two servers: a folder, and a process that comes and goes."""
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+    def __init__(self, folder: Path) -> None:
         """Choose its folder, in which it has its socket and its data; start nothing yet."""
         self.folder = folder
-        self._data, self._settings = folder / "data", settings
+        self._data = folder / "data"
         # A server refuses to run as root.
         self.user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         folder.mkdir()
@@ -80,7 +80,7 @@ class Member:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = _OPTIONS | {"unix_socket_directories": str(self.folder)} | self._settings
+        options = _OPTIONS | {"unix_socket_directories": str(self.folder)}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -94,6 +94,15 @@ class Member:
                 extra_groups=[] if self.user else None,
             )
         until(self._answers, "a server that answers")
+
+    def wait_for_standbys(self, names: str) -> None:
+        """Have commits wait for the standbys `names` from now on; also once it is copied."""
+        with self.connected() as connection:
+            statement = f"ALTER SYSTEM SET synchronous_standby_names = '{names}'"
+            connection.execute(statement.encode())
+            connection.execute("SELECT pg_reload_conf()")
+            shown = "SHOW synchronous_standby_names"
+            until(lambda: connection.execute(shown).fetchone() == (names,), "the setting")
 
     def kill(self) -> None:
         """End all of its processes at once, which are told nothing."""
@@ -220,8 +229,7 @@ class Pair:
 
     def __init__(self, folder: Path, *, is_synchronous: bool) -> None:
         """Start both. If synchronous, a commit waits for the standby, or for one to come."""
-        names = {"synchronous_standby_names": "*"} if is_synchronous else {}
-        self.primary, self.standby = (Member(folder / name, names) for name in ("left", "right"))
+        self.primary, self.standby = (Member(folder / name) for name in ("left", "right"))
         self._is_synchronous = is_synchronous
         self.relay = Relay()
         #: How often the standby was promoted.
@@ -229,6 +237,7 @@ class Pair:
         try:
             self.primary.initialise()
             self.primary.start()
+            self.primary.wait_for_standbys("*" if is_synchronous else "")
             self.attach()
         except BaseException:
             self.close()
