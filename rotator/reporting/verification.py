@@ -23,8 +23,8 @@ HEAD_HINT = (
 )
 _VANISHED = "Vault's entry has no note, and rotator wrote version {version} there with one"
 _MISSING = (
-    "the ledger lacks the entry that Vault's note names: it was rewritten or cut off, restored from "
-    "a backup, or its database failed over without its last commits"
+    "the ledger lacks the entry that Vault's note names: it was rewritten or cut off, restored "
+    "from a backup, or its database failed over without its last commits"
 )
 _LOST = "the ledger has no entry, and Vault's note names one: the ledger was lost or replaced"
 

@@ -274,7 +274,10 @@ def test_an_isolated_primary_changes_nothing(cluster: Cluster, tmp_path: Path) -
             known = made.entries(servers.primary)
             until(partial(made.is_still, stranded), pause=0.5)
             sent = made.witness.sent.copy()
-            again = [made.run("rotate-now", *ASKED, "--json") for _ in range(2)]
+            # With both in the URL, one could as well meet the former primary, and wait there.
+            promoted = made.pinned(servers.primary)
+            asked = ("rotate-now", *ASKED, "--json")
+            again = [made.run(*asked, config=promoted) for _ in range(2)]
             made.check()
             is_waiting = stranded.command.poll() is None
             former.kill()
