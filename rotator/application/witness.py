@@ -68,8 +68,8 @@ class WitnessAccess:
         )
         return publisher.publish(now, is_due=is_due)
 
-    def targets(self) -> Iterator[Target]:
-        """Yield the places that are configured."""
+    def targets(self, *, with_url: bool = True) -> Iterator[Target]:
+        """Yield the places that are configured; the address only if it is wanted."""
         settings = self._settings
         if settings.directory:
             yield Directory(settings.directory)
@@ -77,7 +77,7 @@ class WitnessAccess:
             yield Entry(
                 CheckpointEntry(self._clients().vault, self._vault.mount, settings.vault_path)
             )
-        if settings.url:
+        if settings.url and with_url:
             yield Service(
                 settings.url,
                 timeout=self._vault.timeout,
