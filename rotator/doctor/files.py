@@ -77,8 +77,8 @@ def _secret_files(application: Application) -> Iterator[tuple[str, Path]]:
     public = {"ca_file", "directory"} | (
         {"client_cert_file"} if settings.vault.client_key_file else set()
     )
-    tables: dict[str, "Table"] = {"vault": settings.vault, "vault.auth": settings.vault.auth}
-    others: dict[str, "Table"] = {
+    tables: dict[str, Table] = {"vault": settings.vault, "vault.auth": settings.vault.auth}
+    others: dict[str, Table] = {
         "ledger": settings.ledger,
         "ledger.witness": settings.ledger.witness,
         "daemon": settings.daemon,
