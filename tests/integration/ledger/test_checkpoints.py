@@ -4,13 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine, make_url, select
 from sqlalchemy.exc import DBAPIError
 
 from rotator.errors import WitnessConflict
+from rotator.ledger import tables
 from rotator.ledger.checkpoints import Checkpoints
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
@@ -120,7 +122,7 @@ def test_each_checkpoint_extends_the_one_before(
 
     assert [each.size for each in taken] == [3, 5, 6, 10, 11]
     assert known.changed() is None
-    for old, new in zip(taken, taken[1:], strict=False):
+    for old, new in pairwise(taken):
         proof = known.tree.proof(old.size, new.size)
         assert is_extension(old.size, old.root, new.size, new.root, proof)
 
@@ -168,9 +170,12 @@ def test_of_several_processes_one_takes_the_next(
     assert len(checkpoints.read().signed) == 1
 
 
-def test_the_logs_name_is_by_the_ledgers_id(checkpoints: Checkpoints, writer: LedgerWriter) -> None:
+def test_the_logs_name_is_by_the_ledgers_id(database: Engine, checkpoints: Checkpoints) -> None:
     """A ledger that is lost and made anew has another name; a backup has the same."""
-    assert checkpoints.default_origin() == f"rotator/{writer.ledger_id}"
+    with database.connect() as connection:
+        found = connection.execute(select(tables.ledger.c.id)).scalar_one()
+
+    assert checkpoints.default_origin() == f"rotator/{found}"
 
 
 def test_checkpoints_of_another_name_belong_to_another_history(
@@ -190,7 +195,7 @@ def test_checkpoints_of_another_name_belong_to_another_history(
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE entry SET hash = '0000000000000000000000000000000000000000000000000000000000000000' WHERE account = 'a' AND seq = 1",
+        "UPDATE entry SET hash = prev_hash WHERE account = 'a' AND seq = 1",
         "UPDATE entry SET hash = 'none' WHERE account = 'a' AND seq = 2",
         "UPDATE entry SET hash = 'abcd' WHERE account = 'b' AND seq = 1",
         "DELETE FROM entry WHERE account = 'a' AND seq = 2",

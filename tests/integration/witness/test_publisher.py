@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sqlalchemy import Engine
 
 from rotator.errors import (
     CheckAndSetLost,
@@ -33,7 +32,7 @@ from rotator.witness.directory import Directory
 from rotator.witness.entry import Entry
 from rotator.witness.service import Service
 from tests.support.ledgers import another_ledger, backup, new_ledger, open_ledger
-from tests.support.webhook_receiver import WebhookReceiver, content, receiving, status
+from tests.support.webhook_receiver import Answer, WebhookReceiver, content, receiving, status
 
 NOW = datetime(2026, 11, 30, 10, 6, tzinfo=UTC)
 
@@ -43,7 +42,7 @@ class Ledger:
 
     def __init__(self, file: Path, key: Path) -> None:
         self.file = file
-        self.engine: Engine = open_ledger(f"sqlite:///{file}")
+        self.engine = open_ledger(f"sqlite:///{file}")
         self.checkpoints = Checkpoints(self.engine)
         self.key = key
 
@@ -257,7 +256,7 @@ def test_a_restored_backup_signs_nothing(ledger: Ledger, folder: Path, key: Path
     ledger.publish(Directory(folder), days=1)
     restored = Ledger(kept, key)
 
-    with pytest.raises(WitnessConflict, match="cover 2 entries, and .* has one of 5"):
+    with pytest.raises(WitnessConflict, match=r"cover 2 entries, and .* has one of 5"):
         restored.publish(Directory(folder), days=2)
     restored.write(count=30)
     with pytest.raises(WitnessConflict, match="cover 2 entries"):
@@ -303,7 +302,7 @@ def test_an_entry_that_was_changed_ends_the_signing(ledger: Ledger, folder: Path
     ledger.publish(Directory(folder))
     with closing(sqlite3.connect(ledger.file)) as file, file:
         file.execute("DROP TRIGGER entry_no_update")
-        file.execute(f"UPDATE entry SET hash = '{'0' * 64}' WHERE seq = 1")
+        file.execute("UPDATE entry SET hash = prev_hash WHERE seq = 1")
 
     with pytest.raises(WitnessConflict, match="first 2 entries are not those that were signed on"):
         ledger.publish(Directory(folder), days=1)
@@ -601,8 +600,8 @@ def test_a_witness_of_another_history_of_the_same_size_ends_the_signing(
 def test_a_witness_that_refuses_is_away(
     ledger: Ledger,
     receiver: WebhookReceiver,
-    answer: Any,
-    why: str,  # noqa: ANN401  # an answer
+    answer: Answer,
+    why: str,
 ) -> None:
     """It is tried again; an unknown log or key is told with what to do."""
     receiver.answer = answer
