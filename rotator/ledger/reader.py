@@ -176,6 +176,16 @@ class LedgerReader:
             present = connection.execute(_PRESENT_TRIGGERS[kind]).scalars().all()
         return sorted(TRIGGERS[kind] - set(present))
 
+    def unsafe_settings(self) -> list[str]:
+        """Return the server's settings that are off, and whose crash may then damage the ledger.
+
+        A client can see them, and not override them. SQLite has no server.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return []
+        with reading(self._engine) as connection:
+            return list(connection.execute(_UNSAFE_SETTINGS).scalars())
+
     def verify(self, name: str, *, anchor: str | None = None) -> ChainCheck:
         """Check an account's chain from first entry to recorded head, and its rows against it.
 
@@ -252,6 +262,10 @@ _PRESENT_TRIGGERS = {
         "SELECT tgname FROM pg_trigger WHERE tgrelid = 'entry'::regclass AND tgenabled <> 'D'"
     ),
 }
+_UNSAFE_SETTINGS = text(
+    "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') "
+    "AND setting = 'off' ORDER BY name"
+)
 #: By database: the UTC day on which a rotation was closed.
 _DAY: dict[str, ColumnElement[Any]] = {
     "sqlite": func.date(tables.rotation.c.closed_at),
