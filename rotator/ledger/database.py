@@ -258,7 +258,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
 #: Settings of each transaction on PostgreSQL that override those of database, user and server. For
 #: the transaction alone: behind a pooler, the next one has another session.
 _ISO_DATES = "SET LOCAL datestyle = 'ISO'"
-_FOR_WRITING = f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'; {_ISO_DATES}"
+#: A commit that was acknowledged survives a crash of the server. What waits for longer stays: for
+#: this server's disk alone (`local`), or for a standby's.
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', true) "
+    "WHERE current_setting('synchronous_commit') = 'off'"
+)
+_FOR_WRITING = f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'; {_ISO_DATES}; {_DURABLE}"
 
 
 def _tells_iso_dates(connection: Connection) -> bool:
@@ -366,8 +372,9 @@ def _sqlite(url: URL) -> Engine:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
-        # FULL: on return, a commit is on the disk and survives a loss of power.
-        cursor.execute("PRAGMA synchronous = FULL")
+        # On return, a commit is on the disk and survives a loss of power. FULL does that for a log;
+        # EXTRA also for a rollback journal, which SQLite keeps where it cannot have a log.
+        cursor.execute("PRAGMA synchronous = EXTRA")
         # Page cache in KiB. A daemon has a connection for each of its workers and of the page's
         # readers, and SQLite's default is 2 MB for each.
         cursor.execute("PRAGMA cache_size = -256")
