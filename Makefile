@@ -104,6 +104,7 @@ docs: $(VENV)/project.stamp ## write the generated parts of docs/ anew
 	$(BIN)/python -m docs.configuration
 	$(BIN)/python -m docs.manual
 	$(BIN)/python -m docs.commands
+	$(BIN)/python -m docs.invariants
 
 .PHONY: transcripts
 transcripts: $(VENV)/project.stamp ## write what each command answers in tests/transcripts/ anew, and its page
