@@ -20,7 +20,7 @@ from typing import TypeVar
 from tests.mutants import patches, results
 from tests.mutants.patches import Mutant
 from tests.mutants.tree import Tree
-from tests.mutants.verdict import Run, Verdict, judge, run_tests
+from tests.mutants.verdict import Verdict, judge, run_tests
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")

@@ -30,6 +30,7 @@ class Tier(StrEnum):
     WEB = "web"
 
 
+_HEAD = ("Breaks", "Rule", "Tier", "Tests")
 #: The rules of docs/concepts.md, by number; `-` where a mutant breaks another promise.
 RULES = (*"12345678", "-")
 
@@ -75,10 +76,10 @@ def read(path: Path) -> Mutant:
         fields = dict(_fields(head))
         return Mutant(
             name=path.stem,
-            breaks=fields.pop("Breaks"),
-            rule=_one_of(RULES, fields.pop("Rule")),
-            tier=Tier(fields.pop("Tier")),
-            tests=tuple(shlex.split(fields.pop("Tests"))),
+            breaks=fields["Breaks"],
+            rule=_one_of(RULES, fields["Rule"]),
+            tier=Tier(fields["Tier"]),
+            tests=tuple(shlex.split(fields["Tests"])),
             diff=found + diff,
         )
     except (KeyError, ValueError) as error:
@@ -90,7 +91,7 @@ def _fields(head: str) -> Iterator[tuple[str, str]]:
     for line in head.splitlines():
         if line:
             name, _, text = line.partition(": ")
-            yield name, text.strip()
+            yield _one_of(_HEAD, name), text.strip()
 
 
 def _one_of(known: tuple[str, ...], text: str) -> str:
