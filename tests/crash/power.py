@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -190,7 +189,7 @@ def _read(database: sqlite3.Connection) -> Ledger:
         raise Damaged(str(found[:1]))
     tables = database.execute(_TABLES).fetchall()
     rows = [
-        (schema, sorted(map(repr, database.execute(f'SELECT * FROM "{name}"'))))
+        (schema, sorted(map(repr, database.execute(f'SELECT * FROM "{name}"'))))  # noqa: S608  # its own
         for name, schema in tables
     ]
     others = database.execute(_OTHERS).fetchall()
@@ -209,7 +208,7 @@ class Shelf:
 
     def __init__(self, folder: Path, name: str = "ledger.db") -> None:
         """Make files in `folder`, which holds nothing else; `name` is the ledger's."""
-        self.folder, self._name = folder, name
+        self.folder, self.name = folder, name
         #: What was read, or what is damaged: by names, sizes and hashes; by the hash of all pages.
         self._states: dict[tuple[tuple[str, int, int], ...], Ledger | str] = {}
         self._images: dict[str, Ledger] = {}
@@ -227,8 +226,8 @@ class Shelf:
         for name, content in state.items():
             (self.folder / name).write_bytes(content)
         memory = _MEMORIES[self.count % len(_MEMORIES)]
-        if memory is not None and f"{self._name}-wal" in state:
-            (self.folder / f"{self._name}-shm").write_bytes(memory)
+        if memory is not None and f"{self.name}-wal" in state:
+            (self.folder / f"{self.name}-shm").write_bytes(memory)
 
     def read(self, state: State) -> Ledger:
         """Return what the ledger of a state is, opened as SQLite does after a power cut.
@@ -250,7 +249,7 @@ class Shelf:
         return found
 
     def _recovered(self) -> Ledger:
-        file = self.folder / self._name
+        file = self.folder / self.name
         with closing(sqlite3.connect(file, isolation_level=None)) as database:
             (pages,) = database.execute("PRAGMA page_count").fetchone()
             image = _hash(database.serialize() if pages else b"")
@@ -328,6 +327,28 @@ def examine(recording: Recording, disk: Path, shelf: Shelf, *, until: str = "") 
 
 
 _TAKEN = 0.1
+
+
+def examine_new_file(recording: Recording, disk: Path, shelf: Shelf, whole: Ledger) -> Examined:
+    """Cut the power at each instant of a command that makes a file, and look whether it is whole.
+
+    The shelf's file is not there, or has everything; once the command is done, it is there.
+    """
+    chance, found, names = random.Random(_SEED), Examined(), [True]
+    for progress in _cuts(recording, disk):
+        found.cuts += 1
+        names = []
+        for state in progress.playback.disk.states(chance):
+            found.states += 1
+            names.append(shelf.name in state)
+            try:
+                if names[-1] and shelf.read(state) != whole:
+                    found.faults.add("half of it is there")
+            except Damaged as error:
+                found.faults.add(f"damaged: {error}")
+    if not all(names):
+        found.faults.add("it is not there, though that was reported")
+    return found
 
 
 def _committed(recording: Recording, disk: Path, shelf: Shelf) -> list[Ledger]:

@@ -13,7 +13,6 @@ from shutil import copy
 
 import pytest
 
-from rotator.ledger import schema
 from rotator.ledger.database import open_database
 from tests.crash import power_faults
 from tests.crash.killing import Ground, ground
@@ -23,6 +22,8 @@ from tests.crash.power import (
     Recording,
     Shelf,
     examine,
+    examine_new_file,
+    read_folder,
     record,
 )
 from tests.crash.test_kill_matrix import (
@@ -35,6 +36,7 @@ from tests.crash.test_kill_matrix import (
     is_done,
     until_done,
 )
+from tests.integration.ledger.test_schema import fill, upgrade_to
 from tests.support import figures
 from tests.support.tracing import STRACE
 
@@ -45,6 +47,8 @@ pytestmark = [
 
 #: Fewer cuts than this, and something was not recorded.
 FEWEST_CUTS = 30
+#: What is upgraded: migrations that add columns, tables, indexes and facts from entries follow.
+OLD_REVISION = "0009"
 SMALL_LOG = power_faults.with_pragmas("wal_autocheckpoint = 6")
 ROLLBACK = power_faults.with_pragmas("journal_mode = DELETE")
 
@@ -131,6 +135,60 @@ def test_seeded_faults_are_found(tmp_path: Path, sqlite_template: Path, name: st
     found = examine(recording, disk, Shelf(tmp_path / "shelf"), until=expected)
 
     assert any(fault.startswith(expected) for fault in found.faults)
+
+
+@pytest.mark.slow
+def test_upgrade_that_is_cut_off_leaves_the_old_schema_or_the_new_one(tmp_path: Path) -> None:
+    """Whichever it is, the ledger holds what it held, and the same command completes."""
+    began = time.monotonic()
+    disk = new_disk(tmp_path, None)
+    old = open_database(url_of(disk))
+    upgrade_to(old, OLD_REVISION)
+    fill(old)
+    old.dispose()
+    with ground(tmp_path, url_of(disk)) as here:
+        recording = run_recorded(here, disk, "db", "upgrade")
+        shelf = Shelf(tmp_path / "shelf")
+        found = examine(recording, disk, shelf)
+        upgraded = shelf.read(read_folder(disk))
+
+        assert (recording.code, found.faults, len(found.cases)) == (0, set(), 2)
+        for case in found.cases.values():
+            Shelf(disk).place(case.state)
+            assert here.run("db", "upgrade") == 0
+            assert shelf.read(read_folder(disk)) == upgraded
+    keep("an upgrade of the schema", found, shelf, began)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("ledger backup", ("ledger", "backup", "{target}")),
+        ("db copy", ("db", "copy", "--to", "sqlite:///{target}")),
+    ],
+)
+def test_copy_is_on_the_disk_once_it_is_reported(
+    tmp_path: Path, sqlite_template: Path, name: str, command: tuple[str, ...]
+) -> None:
+    """Its name included; what a power cut leaves of one is never taken for a whole one."""
+    began = time.monotonic()
+    disk = new_disk(tmp_path, sqlite_template)
+    target = disk / "copy.db"
+    with ground(tmp_path, url_of(disk)) as here:
+        assert here.run("rotate-now", "--all", "--grace", "0s") == 0
+        here.database.dispose()
+        recording = run_recorded(here, disk, *(each.format(target=target) for each in command))
+    shelf = Shelf(tmp_path / "shelf", target.name)
+    whole = shelf.read(read_folder(disk))
+    if name == "ledger backup":
+        found = examine_new_file(recording, disk, shelf, whole)
+    else:
+        found = examine(recording, disk, shelf)
+
+    assert (recording.code, found.faults) == (0, set())
+    assert whole.intents
+    keep(name, found, shelf, began)
 
 
 def new_disk(folder: Path, template: Path | None) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, count
 from pathlib import PurePath
+from typing import TypeVar
 
 #: Sizes in which disks and page caches write: what a torn write is torn into.
 SECTOR, PAGE = 512, 4096
@@ -18,6 +19,11 @@ SECTOR, PAGE = 512, 4096
 _FEW = 4
 #: How many random states are drawn where not all can be had.
 _DRAWN = 6
+#: Of what can be torn in more places than this, as many are drawn: no rotation's commit is.
+_MOST = 400
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +108,14 @@ class File:
         yield self.certain
         yield self._unfilled(chance)
         yield from map(self.kept, self._orders(chance))
-        for length in range(1, len(self.changes) + 1):
-            yield from map(self.kept, self._torn(length))
         for size in (SECTOR, PAGE):
+            yield from map(self.kept, _some(list(self._torn(size)), chance))
             yield from map(self.kept, self._mixtures(size, chance))
 
-    def _torn(self, length: int) -> Iterator[list[Change]]:
-        """Yield the first changes, the last of them torn at each boundary."""
-        *before, last = self.changes[:length]
-        for size in (SECTOR, PAGE):
-            yield from ([*before, part] for part in last.torn(size))
+    def _torn(self, size: int) -> Iterator[list[Change]]:
+        """Yield the changes up to each one, that one torn at each boundary."""
+        for index, last in enumerate(self.changes):
+            yield from ([*self.changes[:index], part] for part in last.torn(size))
 
     def _unfilled(self, chance: random.Random) -> bytes:
         """Return the file as long as it became, without what was written: with what lay there."""
@@ -136,12 +140,16 @@ class File:
         """Yield what arrives where each block of the cache is written back by itself."""
         pieces = [piece for change in self.changes for piece in change.pieces(size)]
         blocks = sorted({_block(piece, size) for piece in pieces})
-        for block in blocks:
+        for block in _some(blocks, chance):
             yield [piece for piece in pieces if _block(piece, size) != block]
         for _ in range(_DRAWN):
             # A block is written back as it was at some moment, which includes all before.
             last = {block: chance.randint(0, len(pieces)) for block in blocks}
             yield [piece for index, piece in enumerate(pieces) if index < last[_block(piece, size)]]
+
+
+def _some(every: list[Item], chance: random.Random) -> list[Item]:
+    return every if len(every) <= _MOST else chance.sample(every, _MOST)
 
 
 def _block(piece: Change, size: int) -> int:
@@ -219,8 +227,9 @@ class Disk:
                 yield from self._combined(names, files, chance)
 
     def _combined(
-        self, names: dict[str, int], files: list[int], chance: random.Random, *, is_thorough: bool
+        self, names: dict[str, int], files: list[int], chance: random.Random
     ) -> Iterator[State]:
+        """Yield states of several files at once, drawn at random."""
         every = {number: list(self.files[number].states(chance)) for number in files}
         others = {number: self._as(number, is_kept=True) for number in names.values()}
         for _ in range(_DRAWN):
