@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -41,6 +41,8 @@ BUSY_TIMEOUT = 10
 LONGEST_READ = 10.0
 #: Rows fetched at a time from a long result, to bound the memory.
 BATCH = 5_000
+#: SQLSTATEs of a server that takes no writes: by its settings, and because it is a standby.
+_STANDBY = ("sqlstate 25006", "sqlstate 0a000")
 #: What a database error says, and which error it becomes: `{ledger}` is the ledger with its file's
 #: path, `{file}` and `{folder}` are paths for a shell. SQLite's texts are from its `sqlite3ErrStr`;
 #: PostgreSQL's messages are in the server's language, so its SQLSTATE is matched instead: a standby
@@ -71,8 +73,9 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         "let this user write to the file and its directory",
     ),
     (
-        # A standby becomes the primary server once a failover is over.
-        ("sqlstate 25006", "sqlstate 0a000"),
+        # A standby becomes the primary server once a failover is over. The texts are libpq's, for
+        # `target_session_attrs`, where no server of the URL takes writes.
+        (*_STANDBY, "session is read-only", "server is in hot standby mode"),
         LedgerError,
         "the ledger is read-only: its server is a standby",
         "wait until a failover is over, or let ledger.url name the primary server",
@@ -412,6 +415,13 @@ def _postgresql(url: URL) -> Engine:
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         # Set for each transaction as well.
         connection.read_only = False
+
+    @event.listens_for(engine, "handle_error")
+    def _leave_standby(context: ExceptionContext) -> None:
+        # A connection that was made before a failover may lead to a standby for ever after, where
+        # the address has moved on. The next one looks for the primary server.
+        if f"sqlstate {getattr(context.original_exception, 'sqlstate', None)}".lower() in _STANDBY:
+            context.is_disconnect = True
 
     return engine
 

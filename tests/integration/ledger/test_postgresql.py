@@ -262,8 +262,8 @@ def pooled_url(ledger_url: str) -> Iterator[str]:
         pytest.skip("pgbouncer is not installed")
     url = make_url(ledger_url)
     user = str(url.username)
-    with pgbouncer.pgbouncer(str(url.query["host"]), user) as port:
-        yield f"postgresql+psycopg://{user}@127.0.0.1:{port}/{url.database}"
+    with pgbouncer.pgbouncer(str(url.query["host"]), user) as pooler:
+        yield f"postgresql+psycopg://{user}@127.0.0.1:{pooler.port}/{url.database}"
 
 
 def test_a_pooler_may_stand_in_front(pooled_url: str) -> None:
