@@ -94,10 +94,8 @@ def mutants_table() -> Iterator[str]:
     for mutant in patches.read_all():
         if result := found.get(mutant.name):
             killed_by = f"`{short(result.killed_by)}`" if result.killed_by else "**nothing**"
-            yield (
-                f"| {mutant.name} | {mutant.breaks} | {mutant.rule} | {mutant.tier.value} "
-                f"| {killed_by} |"
-            )
+            breaks = mutant.breaks.replace("|", "\\|")
+            yield f"| {mutant.name} | {breaks} | {mutant.rule} | {mutant.tier.value} | {killed_by} |"
     yield ""
 
 

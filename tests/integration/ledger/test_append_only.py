@@ -15,9 +15,9 @@ from rotator.rotation.ports import NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 COLUMNS = "account, seq, rotation_id, at, event, step, detail, prev_hash, hash"
-#: The newest entry once more, with another event.
+#: An entry once more, with another event and another hash.
 FORGED = (
-    "SELECT account, seq, rotation_id, at, 'forged', step, detail, prev_hash, hash"
+    "SELECT account, seq, rotation_id, at, 'forged', step, detail, prev_hash, hex(zeroblob(32))"
     " FROM entry WHERE seq = 2"
 )
 

@@ -203,6 +203,7 @@ def test_a_lost_lease_can_do_nothing(
         lambda: append(writer, old),
         lambda: writer.renew(old, NOW),
         lambda: writer.check(old),
+        lambda: writer.register(old, None, NOW),
     )
     for attempt in attempts:
         with pytest.raises(LeaseLost):

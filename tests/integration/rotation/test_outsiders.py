@@ -306,3 +306,14 @@ def test_a_value_put_back_by_hand_ends_the_rotation_too(tmp_path: Path) -> None:
         assert adopted.secret.id == old.id
         assert told(again) == DONE
         assert old not in fixture.secrets()
+
+
+def test_what_is_gone_when_its_deletion_arrives_is_deleted(tmp_path: Path) -> None:
+    """Somebody else was quicker: that is success, and nothing has to be looked at once more."""
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        fixture.calls.plan("before", "issuer.delete_secret", 1, lambda: revoke_old(fixture))
+        report = fixture.attempt()
+
+        assert report.outcome == DONE
+        assert fixture.events()[-3:] == ["intent delete", "done delete", "closed complete"]
+        assert fixture.requests()[-1].startswith("DELETE ")

@@ -101,6 +101,27 @@ def test_a_denial_by_policy_stands(vault: VaultSimulator) -> None:
     assert len(vault.exchanges) == 1
 
 
+def test_a_denial_by_a_proxy_says_nothing_of_the_token(vault: VaultSimulator) -> None:
+    """It is no reason to look the token up, or for another one: Vault has not been asked."""
+    vault.faults.add(Fault("status", path="secret/", status=403, body="<html>blocked</html>"))
+    connection = VaultSession(vault.url, token_source=EnvToken(vault.token), timeout=60)
+    with pytest.raises(StoreForbidden, match="something before Vault denied") as caught:
+        connection.call(READ)
+
+    assert type(caught.value) is StoreForbidden
+    assert len(vault.exchanges) == 1
+
+
+def test_a_look_up_that_fails_says_nothing_of_the_token(vault: VaultSimulator) -> None:
+    """A node that does not know it yet may be right, and so may one that cannot answer."""
+    vault.faults.add(Fault("status", path="secret/", status=403, body=UNKNOWN))
+    vault.faults.add(Fault("status", path="lookup-self", status=400, times=None))
+    source = EnvToken(vault.token)
+    connection = VaultSession(vault.url, token_source=source, timeout=60, sleep=lambda _: None)
+
+    assert version(connection.call(READ)) == 1
+
+
 def test_no_token_of_the_environment_is_picked_up(
     vault: VaultSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

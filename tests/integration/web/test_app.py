@@ -155,6 +155,24 @@ def test_every_answer_is_guarded(visitor: Visitor, path: str) -> None:
     assert " style=" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("path", "host", "status"),
+    [("/", "evil.example.com", 421), ("/", "localhost", 401), ("/healthz", "10.1.2.3", 200)],
+)
+def test_answers_of_the_guard_are_guarded_as_well(
+    visitor: Visitor, path: str, host: str, status: int
+) -> None:
+    """What is answered in the place of a page is shown by the same browsers."""
+    visitor.access.token = SecretValue("0123456789abcdef")
+    answer = visitor.get(path, Host=host)
+
+    assert answer.status_code == status
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
 def test_cause_and_cure_are_on_both_pages(visitor: Visitor) -> None:
     """State, code, cause, beginning, tries, next try and the cure, whose commands are set apart."""
     visitor.change(

@@ -100,6 +100,13 @@ def test_what_is_configured_goes_before(read: Read) -> None:
     assert names(read(), found("known"), found("BBBB0001"), found("bbbb0001")) == ["bbbb0001"]
 
 
+def test_a_path_that_is_configured_is_nobody_else_s(read: Read) -> None:
+    """The entry there holds another account's secret."""
+    settings = read('name = "sub-{api_key}"\n')
+
+    assert names(settings, found("known"), found("bbbb0001")) == ["sub-bbbb0001"]
+
+
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [

@@ -27,6 +27,7 @@ def test_urls_are_taken(read: Read, text: str, url: str) -> None:
     [
         ("http://vault.example.com", "is plain http to another machine"),
         ("http://localhost.example.com", "is plain http to another machine"),
+        ("http://127.0.0.1.example.com", "is plain http to another machine"),
         ("http://128.0.0.1", "is plain http to another machine"),
         ("http://[::ffff:127.0.0.1]", "is plain http to another machine"),
         ("http://2130706433", "is plain http to another machine"),

@@ -19,6 +19,8 @@ from rotator.model import Credential, SecretValue
 from rotator.telemetry.logging import _NOISY, configure
 
 VALUE = "Hunter2Hunter2"
+#: No `SecretValue` holds it, so that nothing but the name of its field tells what it is.
+TYPED = "Swordf1shSwordf1sh"
 
 
 @pytest.fixture
@@ -80,17 +82,17 @@ def test_libraries_that_chatter_are_kept_quiet(stream: io.StringIO) -> None:
 @pytest.mark.parametrize(
     "field",
     [
-        {"secret": VALUE},
-        {"api_secret": VALUE},
-        {"new-value": VALUE},
-        {"Authorization": f"Basic {VALUE}"},
-        {"vault_token": VALUE},
-        {"body": {"password": VALUE}},
-        {"bodies": [{"password": VALUE}]},
+        {"secret": TYPED},
+        {"api_secret": TYPED},
+        {"new-value": TYPED},
+        {"Authorization": f"Basic {TYPED}"},
+        {"vault_token": TYPED},
+        {"body": {"password": TYPED}},
+        {"bodies": [{"password": TYPED}]},
         {"thing": SecretValue(VALUE)},
         {"things": [SecretValue(VALUE)]},
         {"thing": Credential(api_key="k", secret=SecretValue(VALUE))},
-        {"thing": io.StringIO(VALUE)},
+        {"thing": io.StringIO(TYPED)},
     ],
 )
 def test_values_are_masked(stream: io.StringIO, field: dict[str, Any]) -> None:
@@ -100,6 +102,7 @@ def test_values_are_masked(stream: io.StringIO, field: dict[str, Any]) -> None:
 
     assert lines(stream)[0]["event"] == "oops"
     assert VALUE not in stream.getvalue()
+    assert TYPED not in stream.getvalue()
 
 
 def test_what_names_a_secret_is_not_masked(stream: io.StringIO) -> None:
