@@ -42,6 +42,9 @@ from tests.support.tracing import STRACE
 
 pytestmark = [
     pytest.mark.crash,
+    pytest.mark.slow,
+    # Thousands of states are opened one by one.
+    pytest.mark.timeout(600),
     pytest.mark.skipif(STRACE is None, reason="strace is not installed"),
 ]
 
@@ -70,8 +73,6 @@ CASES: dict[str, tuple[type[Scenario], int, Callable[[], None] | None]] = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", CASES)
 def test_power_cut_at_any_instant_is_survived(
     tmp_path: Path, sqlite_template: Path, name: str
@@ -124,7 +125,6 @@ FAULTS: dict[str, tuple[Callable[[], None], str]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_seeded_faults_are_found(tmp_path: Path, sqlite_template: Path, name: str) -> None:
     """What makes a commit less durable, or an effect come before it, shows in some state."""
@@ -137,7 +137,6 @@ def test_seeded_faults_are_found(tmp_path: Path, sqlite_template: Path, name: st
     assert any(fault.startswith(expected) for fault in found.faults)
 
 
-@pytest.mark.slow
 def test_upgrade_that_is_cut_off_leaves_the_old_schema_or_the_new_one(tmp_path: Path) -> None:
     """Whichever it is, the ledger holds what it held, and the same command completes."""
     began = time.monotonic()
@@ -160,7 +159,6 @@ def test_upgrade_that_is_cut_off_leaves_the_old_schema_or_the_new_one(tmp_path: 
     keep("an upgrade of the schema", found, shelf, began)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "command"),
     [

@@ -99,3 +99,21 @@ def test_an_environment_has_its_own_shape() -> None:
         assert built.vonage.secrets(account.api_key)[0].id == new
         assert not built.vonage.authenticates(account.api_key, "SecondSecret0002")
         assert built.violations() == []
+
+
+def test_what_was_saved_can_be_loaded_again_and_again(environment: Environment) -> None:
+    """Both simulators are as they were, and what happens afterwards does not touch what is kept."""
+    vonage, vault, account = environment.vonage, environment.vault, environment.accounts[0]
+    kept, before = (vonage.save(), vault.save()), (vonage.state(), vault.state()["mounts"])
+    for _ in range(2):
+        vonage.add_secret(account.api_key, "Another1secret")
+        vonage.revoke(account.api_key, vonage.secrets(account.api_key)[-1].id)
+        vault.write(account.vault_path, {"api_secret": "Another1secret"})
+        vault.destroy(account.vault_path, [1])
+        changed = vonage.state(), vault.state()["mounts"]
+        vonage.load(kept[0])
+        vault.load(kept[1])
+
+        assert changed[0] != before[0]
+        assert changed[1] != before[1]
+        assert (vonage.state(), vault.state()["mounts"]) == before
