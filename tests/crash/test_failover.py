@@ -117,7 +117,7 @@ class Story:
             self._kill(dies=dies)
         else:
             # What is committed between the two points is lost.
-            last = first + self.chance.randrange(1, 25)
+            last = first + self.chance.randrange(3, 120)
             points.plan((first, self._hold), (last, lambda: self._kill(dies=dies)))
         assert self.killed.wait(PATIENCE), "the point was not reached"
         if dies:

@@ -41,8 +41,9 @@ class Pooler:
             self.port = int(free.getsockname()[1])
         self._configure(host)
         # It does not run as root, nor can anybody else enter the server's folder.
-        for path in (folder, *folder.iterdir()) if owner is not None else ():
-            os.chown(path, owner, -1)
+        if owner is not None:
+            for path in (folder, *folder.iterdir()):
+                os.chown(path, owner, -1)
         self.process = subprocess.Popen(
             [COMMAND, "-q", folder / "ini"],
             stdout=subprocess.DEVNULL,

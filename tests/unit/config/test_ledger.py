@@ -75,7 +75,8 @@ def test_ledger_urls_may_name_several_servers(
     given = url + ("&" if query and "?" in url else "?" if query else "") + query
     ledger = read(f'{VAULT}{SMS}[ledger]\nurl = "{given}"\n').ledger
     parsed = make_url(ledger.read_url())
-    _, arguments = PGDialect_psycopg().create_connect_args(parsed)
+    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+    _, arguments = dialect.create_connect_args(parsed)  # type: ignore[no-untyped-call]
 
     attributes = {"target_session_attrs": "read-write"} if query else {}
     assert arguments == {"user": "me", "dbname": "db", **servers, **attributes}
