@@ -4,13 +4,11 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "invariants.md"
-MUTANTS = ROOT / "tests" / "mutants"
+from tests.mutants.patches import read_all
+
+PAGE = Path(__file__).parent / "invariants.md"
 RULES = range(1, 9)
 
-#: One line of the head of a patch.
-_FIELD = r"^(\w+): (.*)$"
 _BLOCK = re.compile(r"(<!-- mutants of rule (\d).*? -->\n).*?(<!-- end of mutants -->)", re.DOTALL)
 
 
@@ -19,21 +17,12 @@ def page(text: str) -> str:
     return _BLOCK.sub(lambda found: f"{found[1]}{_listed(found[2])}{found[3]}", text)
 
 
-def mutants() -> dict[str, dict[str, str]]:
-    """Return the header of each patch, by the mutant's name."""
-    return {
-        file.stem: dict(re.findall(_FIELD, file.read_text().partition("\ndiff ")[0], re.MULTILINE))
-        for file in sorted(MUTANTS.glob("*.patch"))
-    }
-
-
 def _listed(rule: str) -> str:
     by_tier = defaultdict[str, list[str]](list)
-    for name, header in mutants().items():
-        if header["Rule"] == rule:
-            by_tier[header["Tier"]].append(f"[`{name}`](../tests/mutants/{name}.patch)")
-    if not by_tier:
-        return "\nNo mutant is written for this rule yet.\n\n"
+    for mutant in read_all():
+        if mutant.rule == rule:
+            link = f"[`{mutant.name}`](../tests/mutants/{mutant.name}.patch)"
+            by_tier[mutant.tier.value].append(link)
     rows = [f"| {tier} | {', '.join(names)} |" for tier, names in sorted(by_tier.items())]
     return "\n".join(["", "| mutants found in | names |", "|---|---|", *rows, "", ""])
 

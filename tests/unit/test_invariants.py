@@ -13,11 +13,13 @@ from docs import invariants
 from rotator.cli.app import command_of
 from rotator.model import State
 from rotator.model.notification import Event
+from tests.mutants.patches import read_all
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 RULES_PAGE, RECORD = (DOCS / f"{name}.md" for name in ("invariants", "track-record"))
 PAGES = (RULES_PAGE, RECORD)
+MUTANTS = read_all()
 #: Headers of the tables that each rule has, in their order.
 PARTS = ("kept by", "checked at run time", "tested in")
 #: In backticks on these pages, and a name of another program's.
@@ -146,11 +148,11 @@ def is_command(text: str) -> bool:
 
 @cache
 def vocabulary() -> frozenset[str]:
-    """Return the words that have a meaning: keys, codes, options, metrics, states and events."""
+    """Return the words with a meaning: keys, codes, options, metrics, states, events, mutants."""
     errors, keys = ((DOCS / f"{name}.md").read_text() for name in ("errors", "configuration"))
     metrics = "".join((ROOT / "rotator" / name).read_text() for name in METRICS)
     commands = (ROOT / "docs" / "commands.md").read_text()
-    found = {each.value for each in (*Event, *State)}
+    found = {each.value for each in (*Event, *State)} | {mutant.name for mutant in MUTANTS}
     found |= set(re.findall(r"^\| `([a-z_]+)` \|", keys, re.MULTILINE))
     found |= set(re.findall(r'"(rotator_[a-z_]+)"', metrics))
     found |= set(re.findall(r"^\| `([a-z-]+)` \|", errors, re.MULTILINE))
@@ -230,7 +232,7 @@ def test_the_mutants_on_the_page_are_those_of_the_tests() -> None:
     """Who adds a mutant writes the page anew: make docs."""
     text = RULES_PAGE.read_text()
     named = set(re.findall(r"\.\./tests/mutants/(.+?)\.patch", text))
-    of_rules = {name for name, head in invariants.mutants().items() if head["Rule"] != "-"}
+    of_rules = {mutant.name for mutant in MUTANTS if mutant.rule != "-"}
 
     assert invariants.page(text) == text
     assert named == of_rules
@@ -266,9 +268,7 @@ def test_each_tier_watches_a_rule_or_has_found_something() -> None:
 
 def test_each_mutant_is_of_a_tier() -> None:
     """Those of the patches are those of the page."""
-    found = {head["Tier"] for head in invariants.mutants().values()}
-
-    assert found <= tiers().keys()
+    assert {mutant.tier.value for mutant in MUTANTS} <= tiers().keys()
 
 
 # -- The track record. ---------------------------------------------------------------------
@@ -326,23 +326,26 @@ def effects() -> set[str]:
     return found
 
 
+def calls(path: Path, names: set[str]) -> Iterator[tuple[str, ast.Call]]:
+    """Yield the calls of methods of these names in a module."""
+    if not any(f".{name}(" in path.read_text() for name in names):
+        return
+    for node in ast.walk(parsed(path)):
+        name = getattr(node.func, "attr", "") if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.Call) and name in names:
+            yield name, node
+
+
 def test_every_effect_goes_through_the_ledger() -> None:
     """No other module sends one, and none is sent without a last look."""
     names, seen = effects(), set[str]()
     for path in sorted((ROOT / "rotator").rglob("*.py")):
         place = str(path.relative_to(ROOT / "rotator"))
-        for node in ast.walk(parsed(path)):
-            name = (
-                node.func.attr
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-                else ""
-            )
-            if not isinstance(node, ast.Call) or name not in names or place.startswith("sim/"):
-                continue
+        for name, call in calls(path, names):
             seen.add(name)
 
-            assert place.startswith(SENDERS), f"{place}:{node.lineno} calls {name}"
-            assert "before_send" in {each.arg for each in node.keywords}, f"{place}:{node.lineno}"
+            assert place.startswith(SENDERS), f"{place}:{call.lineno} calls {name}"
+            assert "before_send" in {each.arg for each in call.keywords}, f"{place}:{call.lineno}"
     assert seen == names
     assert len(names) >= 8
 
