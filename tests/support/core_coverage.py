@@ -1,0 +1,65 @@
+"""A pytest plugin that measures coverage during the core's own tests alone: what CI demands.
+
+The tracer doubles the time of every line of Python that it watches, whoever's it is, the tests'
+and the libraries' as well. So it rests while tests are collected and during all other tests.
+Without this plugin, `--cov` measures all of rotator during all tests.
+"""
+
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from coverage import Coverage
+
+#: What has to be covered in full.
+CORE = ("rotation", "ledger")
+#: The folders of its tests.
+FOLDERS = ("unit/rotation", "unit/ledger", "integration/rotation", "integration/ledger")
+#: Tests in there that go the same ways again and again, in thousands of situations.
+REPEATING = ("test_combinations.py", "test_faults.py", "test_outsiders.py", "test_storm.py")
+_TESTS = Path(__file__).parents[1]
+
+
+class CoreCoverage:
+    """The measurement in this process, which goes on and rests."""
+
+    def __init__(self, coverage: Coverage) -> None:
+        """Take over a measurement that goes on."""
+        self._coverage, self._is_on = coverage, True
+
+    def switch(self, *, on: bool) -> None:
+        """Let it go on, or rest."""
+        if on == self._is_on:
+            return
+        if on:
+            self._coverage.start()
+        else:
+            self._coverage.stop()
+        self._is_on = on
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Measure a test with its fixtures, if it is the core's."""
+        self.switch(on=is_of_the_core(item.path))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Measure how the core is imported, then rest."""
+    coverage = Coverage.current()
+    if coverage is None:
+        return
+    for name in CORE:
+        package = import_module(f"rotator.{name}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
+    core = CoreCoverage(coverage)
+    core.switch(on=False)
+    session.config.pluginmanager.register(core)
+
+
+def is_of_the_core(path: Path) -> bool:
+    """Whether a test's file is one of the core's that are measured."""
+    is_repeating = path.name in REPEATING
+    return not is_repeating and any(path.is_relative_to(_TESTS / folder) for folder in FOLDERS)
