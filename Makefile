@@ -71,13 +71,13 @@ test-all: $(VENV)/project.stamp ## every suite
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 .PHONY: coverage
-coverage: $(VENV)/project.stamp $(if $(shell command -v npm),build/kubectl/kubectl) ## the same suites; the core's tests must cover all of its branches
+coverage: $(VENV)/project.stamp $(if $(shell command -v npm),build/kubectl/kubectl) ## the same suites; unit, property and integration tests must cover all of the core's branches
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not browser" \
 		-p tests.support.core_coverage --cov --cov-report=
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100
 
 .PHONY: coverage-all
-coverage-all: $(VENV)/project.stamp $(if $(shell command -v npm),build/kubectl/kubectl) ## the same suites with the branch coverage of everything; twice as long
+coverage-all: $(VENV)/project.stamp $(if $(shell command -v npm),build/kubectl/kubectl) ## the same suites with the branch coverage of everything; takes longer
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not browser" --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100

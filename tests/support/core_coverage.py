@@ -1,7 +1,7 @@
-"""A pytest plugin that measures coverage during the core's own tests alone: what CI demands.
+"""A pytest plugin that measures coverage during the core's unit and integration tests alone.
 
-The tracer doubles the time of every line of Python that it watches, whoever's it is, the tests'
-and the libraries' as well. So it rests while tests are collected and during all other tests.
+The tracer doubles the time of all Python that runs meanwhile, the tests' own and the libraries'
+as well. So it rests while tests are collected and during all other tests, such as explorations.
 Without this plugin, `--cov` measures all of rotator during all tests.
 """
 
@@ -14,10 +14,14 @@ from coverage import Coverage
 
 #: What has to be covered in full.
 CORE = ("rotation", "ledger")
-#: The folders of its tests.
-FOLDERS = ("unit/rotation", "unit/ledger", "integration/rotation", "integration/ledger")
+#: The folders of its tests, and of those that use it in their own process.
+FOLDERS = (
+    *("unit", "property"),
+    *("integration/rotation", "integration/ledger", "integration/hooks"),
+    *("integration/daemon", "integration/vonage", "integration/web"),
+)
 #: Tests in there that go the same ways again and again, in thousands of situations.
-REPEATING = ("test_combinations.py", "test_faults.py", "test_outsiders.py", "test_storm.py")
+REPEATING = ("test_combinations.py", "test_chain_properties.py", "test_config_properties.py")
 _TESTS = Path(__file__).parents[1]
 
 

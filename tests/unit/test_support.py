@@ -29,8 +29,8 @@ def test_a_head_that_never_ends_is_none() -> None:
         assert read_head(server) == b""
 
 
-def test_the_core_is_measured_during_its_own_tests_alone() -> None:
-    """Nor in those of its tests that go the same ways thousands of times; none was renamed."""
+def test_coverage_is_measured_during_the_tests_of_the_core_alone() -> None:
+    """Not in those that go the same ways thousands of times; each name listed is there."""
     folders = [TESTS / folder for folder in core_coverage.FOLDERS]
     repeating = [path for folder in folders for path in folder.rglob("test_*.py")]
     repeating = [path for path in repeating if not core_coverage.is_of_the_core(path)]
@@ -38,5 +38,5 @@ def test_the_core_is_measured_during_its_own_tests_alone() -> None:
     assert all(folder.is_dir() for folder in folders)
     assert {path.name for path in repeating} == set(core_coverage.REPEATING)
     assert core_coverage.is_of_the_core(TESTS / "unit/rotation/protocol/test_decision.py")
-    assert not core_coverage.is_of_the_core(TESTS / "unit/rotation_of_logs/test_decision.py")
+    assert not core_coverage.is_of_the_core(TESTS / "model_checking/test_model_checking.py")
     assert not core_coverage.is_of_the_core(TESTS / "acceptance/test_cli_status.py")
