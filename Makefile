@@ -82,6 +82,11 @@ coverage-all: $(VENV)/project.stamp $(if $(shell command -v npm),build/kubectl/k
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100
 
+# A sample, or some by name: make mutants SAMPLE=10 SEED=7, make mutants MUTANTS="NAME NAME"
+.PHONY: mutants
+mutants: $(VENV)/project.stamp ## each mutant against the tests that have to find it; all of them take half an hour
+	$(BIN)/python -m tests.mutants $(MUTANTS) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: versions
 versions: $(VENV)/project.stamp ## the suites that matter, against each version of what rotator needs
 	$(BIN)/python -m bench.versions $(PRODUCTS)
@@ -107,6 +112,7 @@ docs: $(VENV)/project.stamp ## write the generated parts of docs/ anew
 	$(BIN)/python -m docs.configuration
 	$(BIN)/python -m docs.manual
 	$(BIN)/python -m docs.commands
+	$(BIN)/python -m docs.invariants
 
 .PHONY: transcripts
 transcripts: $(VENV)/project.stamp ## write what each command answers in tests/transcripts/ anew, and its page

@@ -2,21 +2,27 @@
 
     python bench/reliability.py
 
-Each suite leaves its figures in build/reliability. Suites that were not run are left out.
+Each suite leaves its figures in build/reliability, and so does each mutant. Suites and mutants that
+were not run are left out.
 """
 
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.mutants import patches, results
 from tests.support.figures import FOLDER
 
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures: written by `make reliability` -->\n", "<!-- end of figures -->\n"
+MUTANTS_BEGIN, MUTANTS_END = (
+    "<!-- mutants: written by `make reliability` -->\n",
+    "<!-- end of mutants -->\n",
+)
 #: What is not added up over the rows of a suite.
 SINGLE = frozenset({"seed", "entries verified a second", "status of all, ms"})
 
@@ -25,15 +31,26 @@ Rows = dict[str, dict[str, float]]
 
 def main() -> int:
     """Write the tables; give the exit code."""
-    suites = read()
-    if not suites:
+    suites, mutants = read(), list(mutants_table())
+    if not suites and not mutants:
         print("no figures: run make test, make test-slow, make soak and make bench first")
         return 1
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    tables = "\n".join(line for name in sorted(suites) for line in table(name, suites[name]))
-    PAGE.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
+    page = PAGE.read_text()
+    if suites:
+        lines = [line for name in sorted(suites) for line in table(name, suites[name])]
+        page = between(page, BEGIN, END, lines)
+    if mutants:
+        page = between(page, MUTANTS_BEGIN, MUTANTS_END, mutants)
+    PAGE.write_text(page)
     return 0
+
+
+def between(page: str, begin: str, end: str, lines: Iterable[str]) -> str:
+    """Return the page with `lines` between two of its lines."""
+    before, _, rest = page.partition(begin)
+    after = rest.partition(end)[2]
+    text = "\n".join(lines)
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def read() -> dict[str, Rows]:
@@ -65,6 +82,29 @@ def table(suite: str, rows: Rows) -> Iterator[str]:
             ],
         )
     yield ""
+
+
+def mutants_table() -> Iterator[str]:
+    """Yield the lines of the mutants' table; those that were not run are left out."""
+    found = results.read()
+    if not found:
+        return
+    yield "| mutant | what it breaks | rule | tier | killed by |"
+    yield "|---|---|---|---|---|"
+    for mutant in patches.read_all():
+        if result := found.get(mutant.name):
+            killed_by = f"`{short(result.killed_by)}`" if result.killed_by else "**nothing**"
+            yield (
+                f"| {mutant.name} | {mutant.breaks} | {mutant.rule} | {mutant.tier.value} "
+                f"| {killed_by} |"
+            )
+    yield ""
+
+
+def short(test: str) -> str:
+    """Return a test's id without the folders, and fit for a cell of a table."""
+    path, colons, names = test.partition("::")
+    return (path.rpartition("/")[2] + colons + names).replace("|", "\\|")
 
 
 def line(name: str, figures: list[float | None]) -> str:

@@ -17,6 +17,8 @@ operator what to do. Messages never hold a secret value or a response body.
     │   └── HoldChanged          (exit 3)
     ├── LedgerError
     │   └── LedgerFull (exit 3), LedgerConflict
+    ├── WitnessUnavailable       a checkpoint of the ledger could not be published
+    ├── WitnessConflict          what was published is not the beginning of this ledger (exit 3)
     ├── IssuerError              Vonage
     │   ├── IssuerRefusal        certainly no effect
     │   │   └── CredentialRefused (401), SecretRejected (400 on create), SlotsFull, LastSecret,
@@ -223,6 +225,20 @@ class LedgerFull(LedgerError):
 
 class LedgerConflict(LedgerError):
     """another transaction was in the ledger's way."""
+
+
+class WitnessUnavailable(RotatorError):
+    """a checkpoint of the ledger could not be published."""
+
+    code = "witness-unavailable"
+
+
+class WitnessConflict(RotatorError):
+    """what was published of the ledger is not the beginning of what it is now."""
+
+    code = "witness-conflict"
+    exit_code = 3
+    definite = True
 
 
 class IssuerError(RotatorError):

@@ -22,6 +22,7 @@ from rotator.rotation.ports import NewEntry, NoObserver, Observer
 if TYPE_CHECKING:
     from rotator.application.clients import Clients
     from rotator.application.ledger import LedgerAccess
+    from rotator.application.witness import WitnessAccess
     from rotator.hooks import HookDispatcher
     from rotator.ledger.writer import LedgerWriter
     from rotator.rotation.origins import Origins
@@ -133,6 +134,18 @@ class Application:
             store_patience=self._store_patience,
             should_stop=lambda: self._must_not_wait.is_set() or self._should_stop(),
             cleanup=self._cleanup,
+        )
+
+    @cached_property
+    def witness(self) -> "WitnessAccess":
+        """The publication of the ledger's checkpoints."""
+        from rotator.application.witness import WitnessAccess  # noqa: PLC0415  # see above
+
+        return WitnessAccess(
+            self.settings,
+            ledger=self.ledger,
+            clients=lambda: self.clients,
+            should_stop=self._should_stop,
         )
 
     @cached_property

@@ -24,6 +24,7 @@ from rotator.model.notification import Hook, PendingDelivery, subscribers
 
 if TYPE_CHECKING:
     from rotator.ledger.backup import Backup
+    from rotator.ledger.checkpoints import Checkpoints
     from rotator.ledger.copy import CopyResult
     from rotator.ledger.daemons import DaemonRecord, Daemons
     from rotator.ledger.deliveries import Deliveries
@@ -89,6 +90,22 @@ class LedgerAccess:
         from rotator.ledger.triggers import Triggers  # noqa: PLC0415  # see above
 
         return Triggers(self._ready_database)
+
+    @cached_property
+    def checkpoints(self) -> "Checkpoints":
+        """The ledger's checkpoints."""
+        return _checkpoints(self._ready_database)
+
+    def newest_checkpoint(self) -> datetime | None:
+        """Return when the newest checkpoint was taken, for pages; None for never, or if it is off.
+
+        Raises:
+            WitnessConflict: somebody changed it.
+        """
+        if not self._settings.ledger.witness.is_on:
+            return None
+        newest = _checkpoints(self._pages_database).newest()
+        return newest.checkpoint.at if newest else None
 
     @cached_property
     def discovered(self) -> "DiscoveredSubaccounts":
@@ -229,6 +246,12 @@ def _discovered(database: sqlalchemy.Engine) -> "DiscoveredSubaccounts":
     from rotator.ledger.discovery import DiscoveredSubaccounts  # noqa: PLC0415  # see above
 
     return DiscoveredSubaccounts(database)
+
+
+def _checkpoints(database: sqlalchemy.Engine) -> "Checkpoints":
+    from rotator.ledger.checkpoints import Checkpoints  # noqa: PLC0415  # see above
+
+    return Checkpoints(database)
 
 
 def _deliveries(database: sqlalchemy.Engine) -> "Deliveries":

@@ -73,9 +73,22 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "demo": ("demo.demo", ""),
     "sim": ("sim.sim", "--accounts 3 --latency 50ms", "--write-config ./sim.toml"),
-    "ledger verify": ("ledger.verify", "", "sms-prod --offline", "--json"),
+    "ledger verify": (
+        "ledger.verify",
+        "",
+        "sms-prod --offline",
+        "--witness ./checkpoints --key ./rotator.vkey",
+        "--json",
+    ),
     "ledger export": ("ledger.export", "> ledger.ndjson", "sms-prod"),
     "ledger backup": ("ledger.backup", "/var/backups/rotator-ledger.db", "./ledger.db --json"),
+    "ledger witness key": ("witness.key", ""),
+    "ledger witness publish": ("witness.publish", "", "--json"),
+    "ledger witness check": (
+        "witness.check",
+        "./checkpoints --key ./rotator.vkey",
+        "./checkpoints --key ./rotator.vkey --max-age 2d --json",
+    ),
     "secrets list": ("secrets.list_", "sms-prod", "sms-prod --json"),
     "secrets show": ("secrets.show", f"sms-prod {_ID}"),
     "secrets create": (
@@ -148,6 +161,11 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "verify",
         "backup /var/backups/rotator-ledger.db",
         "export > ledger.ndjson",
+    ),
+    "ledger witness": (
+        "Checkpoints of the ledger for somebody outside, who can prove by them what it was.",
+        "key",
+        "check ./checkpoints --key ./rotator.vkey",
     ),
     "secrets": ("An account's secrets at Vonage, by hand.", "list sms-prod", "create sms-prod"),
     "account": (

@@ -40,6 +40,7 @@ def schema() -> Schema:
     """Return the schema of the whole file."""
     tables = {path: _table(path, model) for path, model in TABLES.items()}
     tables["vault"]["properties"]["auth"] = tables.pop("vault.auth")
+    tables["ledger"]["properties"]["witness"] = tables.pop("ledger.witness")
     lists: Schema = {name: {"type": "array", "items": tables[name]} for name in LISTS}
     lists["accounts"]["minItems"] = 1
     return {

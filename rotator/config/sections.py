@@ -28,6 +28,7 @@ from rotator.config.types import (
     WebUrl,
     form,
 )
+from rotator.config.witness import WitnessSettings
 from rotator.errors import ConfigError, reason_of
 from rotator.model import SecretValue
 
@@ -267,6 +268,7 @@ class LedgerSettings(Table):
     ] = Field(default_factory=lambda given: None if given.get("url_file") else _SQLITE_DEFAULT)
     #: Whether the schema is upgraded at start.
     auto_upgrade: bool = True
+    witness: WitnessSettings = Field(default_factory=WitnessSettings)
 
     def read_url(self) -> str:
         """Return the URL, which may hold a password; read from `url_file` where that is set.

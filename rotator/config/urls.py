@@ -16,13 +16,19 @@ _LISTEN = re.compile(rf"(?P<host>{_NAME_OR_ADDRESS}):(?P<port>[0-9]{{1,5}})")
 _SOCKET = re.compile(r"unix:/[!-~]{1,106}")
 _SQLITE = re.compile(r"sqlite:///(?P<path>[^?#]+)")
 _SCHEME = r"postgresql(?:\+psycopg)?://"
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^:/@?#,\[\]\x00-\x1f]*)(?::[0-9]{1,5})?"  # none for a socket
 _DATABASE = (
-    r"(?:\[[0-9A-Fa-f:.]+\]|[^:/@?#\[\]\x00-\x1f]*)(?::[0-9]{1,5})?"  # host; none for a socket
+    rf"{_HOST}(?:,{_HOST})*"  # the servers of a cluster
     r"/[^/?#@]+"  # database
     r"(?:\?[^#]*)?"
 )
 # User, password: as SQLAlchemy reads them.
 _POSTGRESQL = re.compile(rf"{_SCHEME}(?:[^:/@]*(?::[^@]*)?@)?{_DATABASE}")
+_SEVERAL = re.compile(
+    rf"(?P<start>{_SCHEME}(?:[^:/@]*(?::[^@]*)?@)?)(?P<hosts>{_HOST}(?:,{_HOST})+)"
+    r"/(?P<database>[^?]+)(?:\?(?P<query>.*))?"
+)
+_POSTGRESQL_PORT = "5432"
 
 # What an editor checks; see `types.form`. A scheme may have capitals.
 _HTTP, _HTTPS = "[Hh][Tt][Tt][Pp]", "[Hh][Tt][Tt][Pp][Ss]"
@@ -115,7 +121,25 @@ def ledger_url(text: str) -> str:
         )
     if sqlite_path(text) == ":memory:":
         raise InvalidValue("is a ledger in memory, which forgets every rotation")
-    return re.sub("^postgresql:", "postgresql+psycopg:", text)
+    return re.sub("^postgresql:", "postgresql+psycopg:", _in_query(text))
+
+
+def _in_query(text: str) -> str:
+    """Return a URL of several servers, as libpq reads it, with them in its query.
+
+    SQLAlchemy reads them there alone.
+    """
+    found = _SEVERAL.fullmatch(text)
+    if found is None:
+        return text
+    hosts, ports = [], []
+    for each in found["hosts"].split(","):
+        host, port = re.fullmatch(r"(.*?)(?::([0-9]+))?", each).groups()  # type: ignore[union-attr]
+        hosts.append(host.strip("[]"))
+        ports.append(port or _POSTGRESQL_PORT)
+    servers = f"host={','.join(hosts)}&port={','.join(ports)}"
+    rest = f"&{found['query']}" if found["query"] else ""
+    return f"{found['start']}/{found['database']}?{servers}{rest}"
 
 
 def sqlite_path(text: str) -> str | None:

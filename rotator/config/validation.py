@@ -41,6 +41,7 @@ from rotator.config.sections import (
 from rotator.config.settings import Settings
 from rotator.config.trigger import TriggerSettings
 from rotator.config.types import PathContext, Table, fields_of
+from rotator.config.witness import WitnessSettings, witness_problems
 from rotator.model import Policy
 from rotator.model.times import format_duration
 
@@ -50,6 +51,7 @@ TABLES: Mapping[str, type[Table]] = {
     "vault": VaultSettings,
     "vault.auth": VaultAuthSettings,
     "ledger": LedgerSettings,
+    "ledger.witness": WitnessSettings,
     "policy": PolicyTable,
     "daemon": DaemonSettings,
     "trigger": TriggerSettings,
@@ -158,6 +160,12 @@ class Document:
         discover = self._list(DiscoverTable, "discover", policy)
         for each in discover:
             self.problems.extend(discover_problems(each.place, each.table, parents, vault))
+
+        if ledger is not None:
+            paths = [account.table.vault_path for account in accounts]
+            paths += [each.table.vault_path for each in discover]
+            place = self._place("ledger.witness")
+            self.problems.extend(witness_problems(ledger.witness, place, vault, paths))
 
         freezes = self._list(FreezeTable, "freeze", None)
         self.problems.extend(freeze_problems(freezes, parents, is_discovering=bool(discover)))

@@ -28,6 +28,7 @@ from rotator.daemon.scheduler import ClockWatch, Scheduler
 from rotator.daemon.status_server import StatusServer
 from rotator.daemon.systemd import SystemdNotifier
 from rotator.daemon.trigger_server import TriggerServer
+from rotator.daemon.witness import WitnessCheck
 from rotator.daemon.workers import DeliveryWorkers, PassWorkers, WorkerPool
 from rotator.errors import ConfigError, LedgerUnusable, RotatorError
 
@@ -205,7 +206,7 @@ class Daemon:
         )
         self._checks = [
             check(application, health=self._health, stopping=self._stopping)
-            for check in (Discovery, DriftCheck, BalanceCheck, OverdueCheck)
+            for check in (Discovery, DriftCheck, BalanceCheck, OverdueCheck, WitnessCheck)
         ]
 
     def _reload(self) -> None:

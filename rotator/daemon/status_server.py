@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 #: Components in the metrics; not the page, as nobody could read that it is down.
-_SHOWN = ("ledger", "vault", "vonage")
+_SHOWN = ("ledger", "vault", "vonage", "witness")
 
 
 class StatusServer(AddressServer):

@@ -14,6 +14,7 @@ from rotator.doctor import (
     systemd,
     trigger,
     vault,
+    witness,
 )
 from rotator.doctor.check import CheckResult, Verdict, broken, doubtful, fine
 from rotator.doctor.summary import causes, verdict
@@ -38,6 +39,7 @@ _SUBJECTS: tuple[tuple[str, Subject], ...] = (
     ("hooks", hooks.checks),
     ("consumers", consumers.checks),
     ("trigger", trigger.checks),
+    ("witness", witness.checks),
 )
 
 

@@ -10,7 +10,7 @@ from rotator.errors import RotatorError
 from rotator.model import Account, OnForeign, Trouble
 from rotator.model.rotation import SecretRole
 from rotator.reporting.text import moment
-from rotator.reporting.verification import CHAIN_HINT, verify_ledger
+from rotator.reporting.verification import HEAD_HINT, verify_ledger
 from rotator.rotation import refusals, window
 from rotator.rotation.observation import Observation
 from rotator.rotation.reconciler import Reconciler
@@ -70,7 +70,7 @@ def _head(
         application.ledger.existing_reader, account.name, account, anchor=note.ledger_head
     )
     if verification.vault_fault:
-        yield bad("chain head", account.name, verification.vault_fault, CHAIN_HINT)
+        yield bad("chain head", account.name, verification.vault_fault, HEAD_HINT)
     elif verification.vault == "matches":
         yield fine("chain head", account.name, "has the entry that Vault's note names")
 

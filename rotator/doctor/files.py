@@ -7,12 +7,16 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from rotator.application import Application
 from rotator.config.urls import sqlite_path
 from rotator.doctor.check import CheckResult, bad, doubtful, fine
 from rotator.errors import reason_of
 from rotator.ledger.file import obstacle
+
+if TYPE_CHECKING:
+    from rotator.config.types import Table
 
 _NAME, _OWNER = "secret file", "ledger owner"
 #: PEM's markers of an encrypted key, in the newer and the older form.
@@ -70,9 +74,16 @@ def _user(number: int) -> str:
 def _secret_files(application: Application) -> Iterator[tuple[str, Path]]:
     settings = application.settings
     # A certificate is public, unless its key is in the same file.
-    public = {"ca_file"} | ({"client_cert_file"} if settings.vault.client_key_file else set())
-    tables = {"vault": settings.vault, "vault.auth": settings.vault.auth}
-    others = {"ledger": settings.ledger, "daemon": settings.daemon, "trigger": settings.trigger}
+    public = {"ca_file", "directory"} | (
+        {"client_cert_file"} if settings.vault.client_key_file else set()
+    )
+    tables: dict[str, Table] = {"vault": settings.vault, "vault.auth": settings.vault.auth}
+    others: dict[str, Table] = {
+        "ledger": settings.ledger,
+        "ledger.witness": settings.ledger.witness,
+        "daemon": settings.daemon,
+        "trigger": settings.trigger,
+    }
     for name, table in (tables | others).items():
         for key, value in dict(table).items():
             if isinstance(value, Path) and key not in public:

@@ -31,8 +31,22 @@ def checks(application: Application) -> Iterator[CheckResult]:
         )
     else:
         yield fine("append-only triggers", "", "in place")
+    if unsafe := reader.unsafe_settings():
+        yield _unsafe(unsafe)
     for name in reader.recorded_accounts():
         yield from _account(application, name)
+
+
+def _unsafe(settings: list[str]) -> CheckResult:
+    """Warn of a server that promises more than its disk keeps."""
+    cures = "; ".join(f"ALTER SYSTEM SET {name} = on" for name in settings)
+    return doubtful(
+        "durability",
+        "",
+        f"PostgreSQL runs with {' and '.join(f'{name} = off' for name in settings)}: a power cut "
+        "may damage or shorten the ledger",
+        f"`{cures}; SELECT pg_reload_conf()`, as the server's administrator",
+    )
 
 
 def _account(application: Application, name: str) -> Iterator[CheckResult]:

@@ -151,6 +151,12 @@ def append(
     return entries, {"chain_seq": seq, "chain_head": head}
 
 
+def hash_at(connection: Connection, name: str, seq: int) -> str | None:
+    """Return the hash of the `seq`th entry of an account; None where there is none."""
+    found: str | None = connection.execute(_HASH_AT, {"of_name": name, "of_seq": seq}).scalar()
+    return found
+
+
 def stream(connection: Connection, name: str | None) -> Iterator[Entry]:
     """Yield the entries of one account, or of all, by account and sequence."""
     query, values = (_ENTRIES, {}) if name is None else (_ENTRIES_OF, {"of_name": name})
@@ -203,6 +209,9 @@ _OF_NAME = bindparam("of_name", type_=String)
 _NEW_ENTRY = insert(tables.entry)
 _ENTRIES = select(tables.entry).order_by(_ENTRY.account, _ENTRY.seq)
 _ENTRIES_OF = _ENTRIES.where(_ENTRY.account == _OF_NAME)
+_HASH_AT = select(_ENTRY.hash).where(
+    _ENTRY.account == _OF_NAME, _ENTRY.seq == bindparam("of_seq", type_=BigInteger)
+)
 _NEWEST = (
     select(tables.entry)
     .where(_ENTRY.account == _OF_NAME, _ENTRY.seq <= bindparam("of_seq", type_=BigInteger))

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -41,6 +41,8 @@ BUSY_TIMEOUT = 10
 LONGEST_READ = 10.0
 #: Rows fetched at a time from a long result, to bound the memory.
 BATCH = 5_000
+#: SQLSTATEs of a server that takes no writes: by its settings, and because it is a standby.
+_STANDBY = ("sqlstate 25006", "sqlstate 0a000")
 #: What a database error says, and which error it becomes: `{ledger}` is the ledger with its file's
 #: path, `{file}` and `{folder}` are paths for a shell. SQLite's texts are from its `sqlite3ErrStr`;
 #: PostgreSQL's messages are in the server's language, so its SQLSTATE is matched instead: a standby
@@ -71,8 +73,9 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         "let this user write to the file and its directory",
     ),
     (
-        # A standby becomes the primary server once a failover is over.
-        ("sqlstate 25006", "sqlstate 0a000"),
+        # A standby becomes the primary server once a failover is over. The texts are libpq's, for
+        # `target_session_attrs`, where no server of the URL takes writes.
+        (*_STANDBY, "session is read-only", "server is in hot standby mode"),
         LedgerError,
         "the ledger is read-only: its server is a standby",
         "wait until a failover is over, or let ledger.url name the primary server",
@@ -258,7 +261,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
 #: Settings of each transaction on PostgreSQL that override those of database, user and server. For
 #: the transaction alone: behind a pooler, the next one has another session.
 _ISO_DATES = "SET LOCAL datestyle = 'ISO'"
-_FOR_WRITING = f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'; {_ISO_DATES}"
+#: A commit that was acknowledged survives a crash of the server. What waits for longer stays: for
+#: this server's disk alone (`local`), or for a standby's.
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', true) "
+    "WHERE current_setting('synchronous_commit') = 'off'"
+)
+_FOR_WRITING = f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'; {_ISO_DATES}; {_DURABLE}"
 
 
 def _tells_iso_dates(connection: Connection) -> bool:
@@ -366,8 +375,9 @@ def _sqlite(url: URL) -> Engine:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
-        # FULL: on return, a commit is on the disk and survives a loss of power.
-        cursor.execute("PRAGMA synchronous = FULL")
+        # On return, a commit is on the disk and survives a loss of power. FULL does that for a log;
+        # EXTRA also for a rollback journal, which SQLite keeps where it cannot have a log.
+        cursor.execute("PRAGMA synchronous = EXTRA")
         # Page cache in KiB. A daemon has a connection for each of its workers and of the page's
         # readers, and SQLite's default is 2 MB for each.
         cursor.execute("PRAGMA cache_size = -256")
@@ -405,6 +415,13 @@ def _postgresql(url: URL) -> Engine:
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         # Set for each transaction as well.
         connection.read_only = False
+
+    @event.listens_for(engine, "handle_error")
+    def _leave_standby(context: ExceptionContext) -> None:
+        # A connection that was made before a failover may lead to a standby for ever after, where
+        # the address has moved on. The next one looks for the primary server.
+        if f"sqlstate {getattr(context.original_exception, 'sqlstate', None)}".lower() in _STANDBY:
+            context.is_disconnect = True
 
     return engine
 

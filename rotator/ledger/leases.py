@@ -6,8 +6,8 @@ it first, until the transaction ends.
 
 import os
 import socket
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,10 @@ from rotator.model import Actor, Hold
 from rotator.rotation.ports import Lease, NewEntry
 
 _PROC = Path("/proc")
+#: The fencing tokens of the leases that this process uses, by database, owner and account. Any
+#: other lease of its own was left behind: its release did not reach the ledger, or was lost when
+#: the database failed over.
+_IN_USE: dict[tuple[str, str, str], int] = {}
 
 
 def this_process() -> str:
@@ -108,6 +112,9 @@ class Leases:
         self._engine = engine
         self._lease_seconds = lease_seconds
         self._owner = owner
+        #: By account and fencing token, number and hash of the newest entry that was committed
+        #: under each lease in use.
+        self._newest: dict[tuple[str, int], tuple[int, str]] = {}
         #: Account and fencing token of each lease that a last commit released.
         self._released: set[tuple[str, int]] = set()
 
@@ -119,11 +126,11 @@ class Leases:
     @run_again
     def claim(self, name: str, now: datetime) -> Lease:
         """See `Ledger.claim`. Each claim takes the next fencing token."""
-        with writing(self._engine) as connection:
+        with self._claiming() as (connection, taken):
             row = locked(connection, name) or added(connection, name)
             now = clock_of(connection, now)
-            if not _is_leased(row, now):
-                return self._take(connection, row, now)
+            if self._is_left(row) or not _is_leased(row, now):
+                return self._take(connection, row, now, taken)
             self._shorten(connection, row, now)
         raise Busy(
             f"process {_readable(row['lease_owner'])} is working on {name}",
@@ -149,44 +156,43 @@ class Leases:
         and those being claimed at this moment: many processes may claim at once, and each gets
         different accounts.
         """
-        with writing(self._engine) as connection:
+        with self._claiming() as (connection, taken):
             clock = clock_of(connection, now)
             leases = connection.execute(_LEASES, {"of_names": [*names]}).mappings().all()
             for lease in leases:
-                self._shorten(connection, lease, clock)
+                if self._is_left(lease):
+                    self._free(connection, lease["name"], lease["fencing_token"])
+                else:
+                    self._shorten(connection, lease, clock)
             owners = {lease["lease_owner"] for lease in leases} - {self.owner}
             dead = [owner for owner in owners if is_dead(owner)]
             rows = due.lock_due(connection, names, limit=limit, now=now, clock=clock, dead=dead)
-            return [self._take(connection, row, clock) for row in rows]
+            return [self._take(connection, row, clock, taken) for row in rows]
 
     @run_again
     def renew(self, lease: Lease, now: datetime) -> None:
         """See `Ledger.renew`."""
         with writing(self._engine) as connection:
-            guarded(connection, lease)
+            self._guarded(connection, lease)
             expiry = self._expiry(clock_of(connection, now))
             change(connection, lease.account, lease_expires_at=expiry)
 
     def check(self, lease: Lease) -> Hold | None:
         """See `Ledger.check`."""
         with reading(self._engine) as connection:
-            row = connection.execute(_LAST_LOOK, {"of_name": lease.account}).mappings().first()
-        return hold_of(_ours(row, lease))
+            found = connection.execute(_LAST_LOOK, {"of_name": lease.account}).mappings().first()
+            row = self._ours(connection, found, lease)
+        return hold_of(row)
 
     @run_again
     def release(self, lease: Lease) -> None:
         """See `Ledger.release`."""
+        self._forget(lease)
         if (lease.account, lease.token) in self._released:
             self._released.discard((lease.account, lease.token))
             return
-        account = tables.account.c
-        ours = account.fencing_token == lease.token, account.lease_owner == lease.owner
         with writing(self._engine) as connection:
-            connection.execute(
-                update(tables.account)
-                .where(account.name == lease.account, *ours)
-                .values(lease_owner=None, lease_expires_at=None)
-            )
+            self._free(connection, lease.account, lease.token)
 
     def end_lease(self, name: str, *, actor: Actor, now: datetime) -> str | None:
         """End the lease on account `name`; return its owner, None where there was none.
@@ -219,13 +225,34 @@ class Leases:
             )
         return owner
 
-    def _take(self, connection: Connection, row: RowMapping, now: datetime) -> Lease:
+    @contextmanager
+    def _claiming(self) -> Iterator[tuple[Connection, list[Lease]]]:
+        """Yield a transaction that claims, and the list of its leases, which are then in use.
+
+        None of them is where it fails; the ledger may have them all the same, if its answer to the
+        commit was lost.
+        """
+        taken: list[Lease] = []
+        try:
+            with writing(self._engine) as connection:
+                yield connection, taken
+        except BaseException:
+            for lease in taken:
+                self._forget(lease)
+            raise
+
+    def _take(
+        self, connection: Connection, row: RowMapping, now: datetime, taken: list[Lease]
+    ) -> Lease:
         lease = Lease(
             account=row["name"],
             owner=self.owner,
             token=row["fencing_token"] + 1,
             seconds=self._lease_seconds,
         )
+        # Before others of this process can see it in the ledger.
+        _IN_USE[self._key(lease.account)] = lease.token
+        taken.append(lease)
         change(
             connection,
             lease.account,
@@ -235,6 +262,61 @@ class Leases:
             fencing_token=lease.token,
         )
         return lease
+
+    def _free(self, connection: Connection, name: str, token: int) -> None:
+        """End a lease of this process, unless it has ended already."""
+        account = tables.account.c
+        ours = account.fencing_token == token, account.lease_owner == self.owner
+        connection.execute(
+            update(tables.account)
+            .where(account.name == name, *ours)
+            .values(lease_owner=None, lease_expires_at=None)
+        )
+
+    def _is_left(self, row: RowMapping) -> bool:
+        """Return whether the lease in `row` is one of this process that nothing here uses."""
+        return row["lease_owner"] == self.owner and self._key(row["name"]) not in _IN_USE
+
+    def _forget(self, lease: Lease) -> None:
+        """Note that a lease is not in use any more."""
+        self._newest.pop((lease.account, lease.token), None)
+        key = self._key(lease.account)
+        if _IN_USE.get(key) == lease.token:
+            del _IN_USE[key]
+
+    def _guarded(self, connection: Connection, lease: Lease) -> RowMapping:
+        """Lock the account's row, provided that the lease is still ours.
+
+        Raises:
+            LeaseLost: another process has claimed the account since, or the ledger is not the one
+                that was written to under this lease.
+        """
+        return self._ours(connection, locked(connection, lease.account), lease)
+
+    def _ours(self, connection: Connection, row: RowMapping | None, lease: Lease) -> RowMapping:
+        if row is None:
+            raise LeaseLost(f"{lease.account}: the ledger no longer has this account")
+        if row["fencing_token"] != lease.token or row["lease_owner"] != lease.owner:
+            raise LeaseLost(f"{lease.account}: the lease went to {_readable(row['lease_owner'])}")
+        # A standby that was promoted may have the lease, and lack what was committed under it last.
+        seq, head = self._newest.get((lease.account, lease.token), (0, chain.GENESIS))
+        is_end = row["chain_seq"] == seq
+        if seq and head != (
+            row["chain_head"] if is_end else chain.hash_at(connection, lease.account, seq)
+        ):
+            raise LeaseLost(
+                f"{lease.account}: the ledger lacks what was recorded last: its database failed "
+                "over, or was restored",
+                hint="try again: the next pass looks at what was done",
+            )
+        return row
+
+    def _recorded(self, lease: Lease, row: tables.AnyRow) -> None:
+        """Note the end of the chain in `row` as committed under a lease."""
+        self._newest[lease.account, lease.token] = row["chain_seq"], row["chain_head"]
+
+    def _key(self, name: str) -> tuple[str, str, str]:
+        return str(self._engine.url), self.owner, name
 
     def _shorten(self, connection: Connection, row: RowMapping, now: datetime) -> None:
         """Bound the end of a lease by its length from now.
@@ -264,23 +346,6 @@ def locked(connection: Connection, name: str) -> RowMapping | None:
     transaction itself has the lock.
     """
     return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().first()
-
-
-def guarded(connection: Connection, lease: Lease) -> RowMapping:
-    """Lock the account's row, provided that the lease is still ours.
-
-    Raises:
-        LeaseLost: another process has claimed the account since, or the ledger was replaced.
-    """
-    return _ours(locked(connection, lease.account), lease)
-
-
-def _ours(row: RowMapping | None, lease: Lease) -> RowMapping:
-    if row is None:
-        raise LeaseLost(f"{lease.account}: the ledger no longer has this account")
-    if row["fencing_token"] != lease.token or row["lease_owner"] != lease.owner:
-        raise LeaseLost(f"{lease.account}: the lease went to {_readable(row['lease_owner'])}")
-    return row
 
 
 def change(connection: Connection, name: str, **values: object) -> None:
@@ -335,7 +400,11 @@ _LOCKED_ACCOUNT = ACCOUNT.with_for_update()
 CHANGED_ACCOUNT = update(tables.account).where(_IS_NAMED)
 
 _LEASES = select(
-    _COLUMN.name, _COLUMN.lease_owner, _COLUMN.lease_expires_at, _COLUMN.lease_seconds
+    _COLUMN.name,
+    _COLUMN.lease_owner,
+    _COLUMN.lease_expires_at,
+    _COLUMN.lease_seconds,
+    _COLUMN.fencing_token,
 ).where(
     _COLUMN.name.in_(bindparam("of_names", expanding=True)),
     _COLUMN.lease_owner.is_not(None),
@@ -349,4 +418,6 @@ _LAST_LOOK = select(
     _COLUMN.held_by,
     _COLUMN.held_at,
     _COLUMN.hold_freeze,
+    _COLUMN.chain_seq,
+    _COLUMN.chain_head,
 ).where(_IS_NAMED)

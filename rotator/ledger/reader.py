@@ -170,11 +170,21 @@ class LedgerReader:
             return frozenset(found.scalars())
 
     def missing_triggers(self) -> list[str]:
-        """Return the names of the missing triggers that keep entries from being changed."""
+        """Return the names of the triggers that are missing, which keep entries and checkpoints."""
         kind = self._engine.dialect.name
         with reading(self._engine) as connection:
             present = connection.execute(_PRESENT_TRIGGERS[kind]).scalars().all()
         return sorted(TRIGGERS[kind] - set(present))
+
+    def unsafe_settings(self) -> list[str]:
+        """Return the server's settings that are off, and whose crash may then damage the ledger.
+
+        A client can see them, and not override them. SQLite has no server.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return []
+        with reading(self._engine) as connection:
+            return list(connection.execute(_UNSAFE_SETTINGS).scalars())
 
     def verify(self, name: str, *, anchor: str | None = None) -> ChainCheck:
         """Check an account's chain from first entry to recorded head, and its rows against it.
@@ -240,18 +250,32 @@ def _checked(  # noqa: PLR0913  # all but five by name
     )
 
 
-#: By database: the triggers that keep entries from being changed, as migrations create them.
+#: By database: the triggers that keep entries and checkpoints from being changed, as migrations
+#: create them.
 TRIGGERS = {
-    "sqlite": frozenset({"entry_no_replace", "entry_no_update", "entry_no_delete"}),
-    "postgresql": frozenset({"entry_append_only", "entry_no_truncate"}),
+    "sqlite": frozenset(
+        f"{table}_no_{change}"
+        for table in ("entry", "checkpoint")
+        for change in ("replace", "update", "delete")
+    ),
+    "postgresql": frozenset(
+        f"{table}_{rule}"
+        for table in ("entry", "checkpoint")
+        for rule in ("append_only", "no_truncate")
+    ),
 }
 #: Those that exist and are not disabled (pg_trigger.tgenabled).
 _PRESENT_TRIGGERS = {
     "sqlite": text("SELECT name FROM sqlite_master WHERE type = 'trigger'"),
     "postgresql": text(
-        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'entry'::regclass AND tgenabled <> 'D'"
+        "SELECT tgname FROM pg_trigger WHERE tgenabled <> 'D' "
+        "AND tgrelid IN ('entry'::regclass, 'checkpoint'::regclass)"
     ),
 }
+_UNSAFE_SETTINGS = text(
+    "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') "
+    "AND setting = 'off' ORDER BY name"
+)
 #: By database: the UTC day on which a rotation was closed.
 _DAY: dict[str, ColumnElement[Any]] = {
     "sqlite": func.date(tables.rotation.c.closed_at),

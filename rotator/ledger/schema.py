@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: The revision that this version of rotator works with; the newest one in `migrations/`.
-HEAD = "0019"
+HEAD = "0020"
 #: The oldest versions that the ledger works with. SQLite before 3.35.5 lacks `DROP COLUMN` and
 #: `RETURNING`, or damages the file with the former.
 OLDEST: dict[str, tuple[int, ...]] = {"sqlite": (3, 35, 5), "postgresql": (14,)}

@@ -248,6 +248,20 @@ listing = Table(
     Column("listed_at", Instant, nullable=False),
 )
 
+#: What was signed of the ledger for witnesses outside of it. Rows are only added.
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    #: Counted from 1.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    #: The entries that it covers and the one before does not: JSON, the first and the last sequence
+    #: number by account.
+    Column("reach", Text, nullable=False),
+    #: The signed note: size, root and time.
+    Column("note", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 #: The daemons that use this ledger, one row for each host.
 daemon = Table(
     "daemon",

@@ -27,7 +27,6 @@ from rotator.ledger.leases import (
     Leases,
     added,
     change,
-    guarded,
     locked,
 )
 from rotator.ledger.mapping import (
@@ -147,7 +146,7 @@ class LedgerWriter(Leases):
                 # Two registrations at once would not see each other's accounts. SQLite has one
                 # writer anyway.
                 connection.execute(select(func.pg_advisory_xact_lock(_REGISTRATION_LOCK)))
-            row = guarded(connection, lease)
+            row = self._guarded(connection, lease)
             other = claimant(connection, lease.account, identity) if identity else None
             if other:
                 return other
@@ -162,6 +161,7 @@ class LedgerWriter(Leases):
                 entry = NewEntry(event="registered", step=None, detail=vars(identity))
                 columns |= chain.append(connection, row, [entry], now)[1]
             change(connection, lease.account, **columns)
+        self._recorded(lease, {**row, **columns})
         return None
 
     @run_again
@@ -177,7 +177,7 @@ class LedgerWriter(Leases):
     ) -> CommitResult:
         """See `Ledger.commit`."""
         with writing(self._engine) as connection:
-            row = dict(guarded(connection, lease))
+            row = dict(self._guarded(connection, lease))
             if rotation is not None:
                 is_opened = any(entry.event == "opened" for entry in entries)
                 _upsert_rotation(connection, rotation, is_opened=is_opened)
@@ -199,6 +199,7 @@ class LedgerWriter(Leases):
                 **deletions.columns(row, entries, rotation),
                 **_written_columns(entries),
             )
+        self._recorded(lease, row | appended)
         if last:
             self._released.add((lease.account, lease.token))
         head = (row | appended)["chain_head"]

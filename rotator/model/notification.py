@@ -101,6 +101,7 @@ _OUTAGES = {
     "ledger": "the ledger cannot be used",
     "page": "the page cannot be served",
     "trigger": "no rotation can be asked for through the trigger",
+    "witness": "checkpoints of the ledger cannot be published",
     "configuration": "the new configuration is refused",
 }
 

@@ -226,3 +226,17 @@ def hook_gauges(
         for hook, of in of_hooks.items()
         if hook in undelivered
     )
+
+
+_CHECKPOINT = Family(
+    name="rotator_witness_last_checkpoint_timestamp_seconds",
+    meaning="When the newest checkpoint of the ledger was taken; absent for never, and where none "
+    "are configured",
+    scope=Scope.LEDGER,
+)
+
+
+def witness_gauge(at: datetime | None) -> Iterator[str]:
+    """Yield the gauge of the newest checkpoint, which was taken `at` that time; None for never."""
+    if at:
+        yield from _CHECKPOINT.lines([_CHECKPOINT.sample("", at.timestamp())])

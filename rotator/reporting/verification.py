@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 
 #: What to do where a chain of entries is broken.
 CHAIN_HINT = "compare it with a backup, or with an earlier `rotator ledger export`"
+#: What to do where a whole chain does not reach as far as Vault's note.
+HEAD_HINT = (
+    "if it was restored, or its database failed over, note that elsewhere: the account's next push "
+    f"ends this; if not, {CHAIN_HINT}"
+)
 _VANISHED = "Vault's entry has no note, and rotator wrote version {version} there with one"
-_MISSING = "the ledger lacks the entry that Vault's note names: it was rewritten or cut off"
+_MISSING = (
+    "the ledger lacks the entry that Vault's note names: it was rewritten or cut off, restored "
+    "from a backup, or its database failed over without its last commits"
+)
 _LOST = "the ledger has no entry, and Vault's note names one: the ledger was lost or replaced"
 
 
@@ -72,9 +80,9 @@ class LedgerVerification:
     @property
     def complaints(self) -> list[tuple[str, str]]:
         """All that is wrong, each with what to do about it."""
-        chain = [fault for fault in (self.chain_fault, self.vault_fault) if fault]
         return [
-            *((fault, CHAIN_HINT) for fault in chain),
+            *((fault, CHAIN_HINT) for fault in (self.chain_fault,) if fault),
+            *((fault, HEAD_HINT) for fault in (self.vault_fault,) if fault),
             *((fault, vanished_hint(self.account)) for fault in (self.note_fault,) if fault),
             *((fault, row_hint(self.account)) for fault in self.row_faults),
         ]

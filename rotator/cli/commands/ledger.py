@@ -8,6 +8,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
+from rotator.cli.commands.witness import KeyOption, compared, complain, exit_code
 from rotator.cli.context import (
     CommandContext,
     JsonOption,
@@ -15,6 +16,7 @@ from rotator.cli.context import (
     OnlyNames,
     flag,
     json_option,
+    option,
 )
 from rotator.errors import Busy, LedgerError, RotatorError
 from rotator.reporting.verification import LedgerVerification, Verifier
@@ -36,6 +38,11 @@ def verify(
     offline: Annotated[
         bool, flag("--offline", "compare chain and rows, and do not ask Vault")
     ] = False,
+    witness: Annotated[
+        Path | None,
+        option("PATH", "compare with published checkpoints: their directory, or a file"),
+    ] = None,
+    key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check that no entry of the ledger was changed or is missing, and that its rows match.
@@ -45,6 +52,9 @@ def verify(
     deleted and adopted secrets, and of what the account is, is compared with the rows that rotator
     works by.
 
+    With --witness, the ledger must extend each of the checkpoints that were published of it: that
+    shows a ledger that was lost, cut off or rewritten, whoever did it.
+
     Exits with 1 only if something was changed or is missing, and with 75 if the ledger or Vault
     cannot be read now: then nothing is known to be wrong.
     """
@@ -52,11 +62,19 @@ def verify(
         require_known(application, names or [])
         verifier = verifier_of(application, offline=offline)
         proofs = [verifier.verify(name) for name in names or all_names(application)]
-    documents = [proof.document() for proof in proofs]
+        witnessed = compared(application, witness, key) if witness else None
+    shown = {"witness": witnessed.document()} if witnessed else {}
+    documents = [proof.document() | shown for proof in proofs]
     output.show_table(documents, HEADERS, [_row(proof) for proof in proofs], as_json=as_json)
+    if witnessed and not as_json:
+        output.write(output.fitted(witnessed.sentence("the ledger extends each")))
     output.flush()
     _complain(proofs, verifier.away)
-    raise typer.Exit(_exit_code(proofs))
+    codes = [_exit_code(proofs)]
+    if witnessed:
+        complain(witnessed)
+        codes.append(exit_code(witnessed))
+    raise typer.Exit(1 if 1 in codes else max(codes))
 
 
 @contextmanager

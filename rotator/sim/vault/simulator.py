@@ -8,7 +8,7 @@ from typing import Any
 
 from rotator.sim.clock import Clock
 from rotator.sim.vault.api import Login, VaultApi
-from rotator.sim.vault.kv import Key, SimVersion
+from rotator.sim.vault.kv import Key, Mount, SimVersion
 from rotator.sim.vault.tokens import Policy
 
 _EVERYTHING = ("create", "read", "update", "delete", "list")
@@ -123,6 +123,16 @@ class VaultSimulator(VaultApi):
             }
             tokens = [token.as_lookup(self._now()) for token in self._tokens.values()]
             return {"sealed": self.sealed, "mounts": mounts, "tokens": tokens}
+
+    def save(self) -> dict[str, Mount]:
+        """Return a copy of all mounts with their keys, for `load`."""
+        with self._lock:
+            return copy.deepcopy(self._mounts)
+
+    def load(self, saved: dict[str, Mount]) -> None:
+        """Make the mounts what they were when they were saved. Tokens stay as they are."""
+        with self._lock:
+            self._mounts = copy.deepcopy(saved)
 
     def _found(self, path: str) -> Key:
         return self._mounts["secret"].keys.get(path, Key())

@@ -1,5 +1,6 @@
 """The Vonage simulator: its API, and what is seen and changed of it from outside."""
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -180,6 +181,16 @@ class VonageSimulator(VonageApi):
         """Return every account with all its secrets, values included."""
         with self._lock:
             return {"accounts": [_as_json(account) for account in self._accounts.values()]}
+
+    def save(self) -> dict[str, Account]:
+        """Return a copy of all accounts, for `load`."""
+        with self._lock:
+            return copy.deepcopy(self._accounts)
+
+    def load(self, saved: dict[str, Account]) -> None:
+        """Make the accounts what they were when they were saved."""
+        with self._lock:
+            self._accounts = copy.deepcopy(saved)
 
     def _created(self, given: datetime | None) -> datetime:
         if given is None:

@@ -116,7 +116,7 @@ UNPROVEN: dict[str, tuple[str, ...]] = {
 }
 #: Of these, no row is changed here: entries are chained, the others say what is told and found.
 CHAINED = {"entry"}
-NAMED_AS_A_WHOLE = {"delivery", "subaccount", "listing", "daemon", "trigger_request"}
+NAMED_AS_A_WHOLE = {"delivery", "subaccount", "listing", "daemon", "trigger_request", "checkpoint"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, event, update
 
 from rotator.errors import Busy, LeaseLost
 from rotator.ledger import leases, tables
@@ -446,3 +446,77 @@ def test_the_lease_of_a_process_that_runs_is_not_ended(
     assert caught.value.hint is not None
     assert "stop it first" in caught.value.hint
     append(here, lease)
+
+
+# -- What a process has left behind in the ledger. -------------------------------------------
+
+
+@pytest.fixture
+def revive(database: Engine) -> Callable[[Lease], None]:
+    """Return a function that puts a released lease back, as a failover without its end does."""
+
+    def put_back(lease: Lease) -> None:
+        ends = datetime.now(UTC) + timedelta(hours=1)
+        values = {"lease_owner": lease.owner, "lease_expires_at": ends}
+        with writing(database) as connection:
+            connection.execute(update(tables.account).values(values))
+
+    return put_back
+
+
+def test_a_process_takes_what_it_left_behind(
+    writer: LedgerWriter, revive: Callable[[Lease], None]
+) -> None:
+    """A lease of its own that it does not use is free to it at once, and the old one is fenced."""
+    left = writer.claim("a", NOW)
+    writer.release(left)
+    revive(left)
+    lease = writer.claim("a", NOW)
+
+    assert lease.token == left.token + 1
+    with pytest.raises(LeaseLost):
+        writer.renew(left, NOW)
+
+
+def test_a_process_takes_what_is_due_and_left_behind(
+    writer: LedgerWriter, database: Engine, revive: Callable[[Lease], None]
+) -> None:
+    """A daemon as well, which claims whatever is due."""
+    left = writer.claim("a", NOW)
+    writer.release(left)
+    revive(left)
+    with writing(database) as connection:
+        connection.execute(update(tables.account).values(next_due_at=LONG_AGO))
+    leases_taken = writer.claim_due(["a"], limit=1, now=NOW)
+
+    assert [(lease.account, lease.token) for lease in leases_taken] == [("a", left.token + 1)]
+
+
+def test_what_another_process_left_behind_is_not_taken(
+    writer: LedgerWriter, rival: LedgerWriter, revive: Callable[[Lease], None]
+) -> None:
+    """It may be at work."""
+    left = rival.claim("a", NOW)
+    rival.release(left)
+    revive(left)
+
+    with pytest.raises(Busy):
+        writer.claim("a", NOW)
+
+
+def test_a_claim_that_fails_leaves_nothing_in_use(
+    writer: LedgerWriter, database: Engine, revive: Callable[[Lease], None]
+) -> None:
+    """The ledger may have it all the same: then it is free to the process that failed."""
+
+    def fail(*_: object) -> None:
+        raise OSError
+
+    event.listen(database, "commit", fail)
+    with pytest.raises(OSError, match=r"^$"):
+        writer.claim("a", NOW)
+    event.remove(database, "commit", fail)
+    writer.release(lease := writer.claim("a", NOW))
+    revive(lease)
+
+    assert writer.claim("a", NOW).token == lease.token + 1

@@ -66,6 +66,7 @@ def of_database(url: str, setting: str) -> None:
         "extra_float_digits = -10",
         "bytea_output = 'escape'",
         "lock_timeout = 1",
+        "synchronous_commit = off",
     ],
 )
 def test_a_database_may_be_set_otherwise(tmp_path: Path, ledger_url: str, setting: str) -> None:
@@ -233,6 +234,24 @@ def test_each_transaction_says_what_it_needs(ledger_url: str) -> None:
     assert read == ["repeatable read", "on"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "used"),
+    [
+        ("off", "on"),
+        ("local", "local"),
+        ("remote_write", "remote_write"),
+        ("remote_apply", "remote_apply"),
+    ],
+)
+def test_a_commit_waits_for_the_disk_at_least(ledger_url: str, setting: str, used: str) -> None:
+    """A database whose commits are acknowledged too early is overridden, and no other one."""
+    of_database(ledger_url, f"synchronous_commit = {setting}")
+    with opened(ledger_url) as engine:
+        for _ in range(2):
+            with writing(engine) as connection:
+                assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == used
+
+
 # -- Behind a pooler. ------------------------------------------------------------------------
 
 
@@ -243,8 +262,8 @@ def pooled_url(ledger_url: str) -> Iterator[str]:
         pytest.skip("pgbouncer is not installed")
     url = make_url(ledger_url)
     user = str(url.username)
-    with pgbouncer.pgbouncer(str(url.query["host"]), user) as port:
-        yield f"postgresql+psycopg://{user}@127.0.0.1:{port}/{url.database}"
+    with pgbouncer.pgbouncer(str(url.query["host"]), user) as pooler:
+        yield f"postgresql+psycopg://{user}@127.0.0.1:{pooler.port}/{url.database}"
 
 
 def test_a_pooler_may_stand_in_front(pooled_url: str) -> None:
@@ -265,6 +284,18 @@ def test_a_pooler_may_stand_in_front(pooled_url: str) -> None:
         verdicts = [queries.verify(name) for name in names]
 
         assert [(each.entries, each.faults) for each in verdicts] == [(12, ())] * 8
+
+
+def test_a_commit_through_a_pooler_waits_for_the_disk(pooled_url: str, ledger_url: str) -> None:
+    """Whichever connection to the server a transaction meets, and none keeps the setting."""
+    of_database(ledger_url, "synchronous_commit = off")
+    show = "SHOW synchronous_commit"
+    with opened(pooled_url) as engine:
+        for _ in range(4):
+            with writing(engine) as connection:
+                assert connection.exec_driver_sql(show).scalar() == "on"
+    with psycopg.connect(pooled_url.replace("+psycopg", ""), autocommit=True) as other:
+        assert other.execute(show.encode()).fetchone() == ("off",)
 
 
 def test_a_ledger_is_made_and_rotates_through_a_pooler(tmp_path: Path, pooled_url: str) -> None:

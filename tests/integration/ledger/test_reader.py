@@ -419,3 +419,10 @@ def test_the_whole_of_a_short_chain_is_checked(writer: LedgerWriter, queries: Le
 
     assert queries.verify_end("a", limit=3) == queries.verify("a")
     assert queries.verify_end("nobody", limit=3) == queries.verify("nobody")
+
+
+def test_settings_that_a_power_cut_does_not_forgive_are_seen(
+    queries: LedgerReader, kind: str
+) -> None:
+    """The tests' PostgreSQL does without fsync; SQLite has no server to ask."""
+    assert queries.unsafe_settings() == (["fsync"] if kind == "postgresql" else [])

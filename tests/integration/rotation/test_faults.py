@@ -90,6 +90,15 @@ def calls() -> list[object]:
     ]
 
 
+def writes() -> list[int]:
+    """Return which requests of an undisturbed rotation change something."""
+    with TemporaryDirectory() as folder, RotationFixture(Path(folder)) as fixture:
+        before = len(fixture.requests())
+        fixture.attempt()
+        sent = enumerate(fixture.requests()[before:], 1)
+        return [number for number, request in sent if not request.startswith("GET ")]
+
+
 def finish(fixture: RotationFixture) -> list[PassResult | None]:
     """Let a grace go by and delete what is due."""
     if fixture.rotation() is None or not fixture.setting.grace:
@@ -134,6 +143,22 @@ def test_one_mishap_changes_nothing_in_the_end(
         assert len(reports) <= 2
         assert len(later) <= 2
         assert fixture.monitor.requests[-1].number >= number
+
+
+@pytest.mark.parametrize("mishap", ["drop-before", "drop-after", "500-after"])
+@pytest.mark.parametrize("number", writes())
+def test_a_lost_answer_is_looked_into_before_anything_is_sent_again(
+    tmp_path: Path, number: int, mishap: str
+) -> None:
+    """What may have taken place is neither repeated nor followed by another effect unseen."""
+    with RotationFixture(tmp_path) as fixture:
+        before = len(fixture.requests())
+        faults.meet(fixture, mishap, number)
+        fixture.attempt()
+        lost, following = fixture.requests()[before + number - 1 :][:2]
+
+        assert not lost.startswith("GET ")
+        assert following.startswith("GET ")
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator.model import Outcome
-from rotator.model.notification import Event
+from rotator.model.notification import Event, Hook
 from tests.support.hook_scripts import HookScript, fixture_with_hooks
 from tests.support.port_interceptor import MOMENTS, Moment
 from tests.support.rotation_fixture import NAME, RotationFixture
@@ -67,6 +67,25 @@ def test_a_shut_gate_keeps_the_predecessor(tmp_path: Path, gate: HookScript) -> 
         assert report.outcome is Outcome.COMPLETED
         assert fixture.rotation().waiting is None  # type: ignore[union-attr]  # there is one
         assert len(fixture.secrets()) == 1
+
+
+def test_a_gate_that_does_not_answer_in_time_is_shut(tmp_path: Path) -> None:
+    """Nobody has said that consumers have let go of the old secret."""
+    gate = Hook(
+        name="gate",
+        on=frozenset({Event.GATE}),
+        command=("/bin/sleep", "3600"),
+        timeout=timedelta(milliseconds=100),
+    )
+    with RotationFixture(tmp_path, hooks=(gate,)) as fixture:
+        report = fixture.attempt()
+        waiting = fixture.rotation().waiting  # type: ignore[union-attr]  # there is one
+
+        assert report.outcome is Outcome.AWAITING_DELETION
+        assert waiting is not None
+        assert waiting.gate == "gate"
+        assert (waiting.reason or "").startswith("timed out")
+        assert len(fixture.secrets()) == 2
 
 
 def test_all_gates_must_be_open_at_once(tmp_path: Path) -> None:

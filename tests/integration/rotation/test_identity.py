@@ -492,13 +492,20 @@ def _registered(books: list[LedgerWriter], number: int) -> list[Claimant | None]
         return list(pool.map(register, books, (f"a{number}", f"b{number}")))
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "UPDATE account SET api_key = 'k', issuer = 'i' WHERE name = '{}'",
+        "UPDATE account SET vault_path = 'p' WHERE name = '{}'",
+    ],
+    ids=["api key", "path"],
+)
 def test_the_database_itself_keeps_them_apart(
-    database: DatabaseEngine, writer: LedgerWriter
+    database: DatabaseEngine, writer: LedgerWriter, setting: str
 ) -> None:
     """Whatever does not ask first is stopped by an index."""
     for name in "ab":
         writer.claim(name, NOW)
-    setting = "UPDATE account SET api_key = 'k', issuer = 'i' WHERE name = '{}'"
     with database.begin() as connection:
         connection.exec_driver_sql(setting.format("a"))
 

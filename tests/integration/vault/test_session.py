@@ -122,6 +122,17 @@ def test_the_namespace_is_sent(vault: VaultSimulator) -> None:
     assert vault.exchanges[0].request_headers["x-vault-namespace"] == "team/a"
 
 
+def test_a_request_outside_of_namespaces_leaves_the_next_in_its_own(vault: VaultSimulator) -> None:
+    """The health of a server is asked for without one, on a connection that others use after it."""
+    source = EnvToken(vault.token)
+    connection = VaultSession(vault.url, token_source=source, timeout=60, namespace="team/a")
+    for request in (READ, replace(READ, in_namespace=False), READ):
+        connection.call(request)
+
+    sent = [each.request_headers.get("x-vault-namespace") for each in vault.exchanges]
+    assert sent == ["team/a", None, "team/a"]
+
+
 def test_without_a_namespace_no_header_is_sent(
     vault: VaultSimulator, connection: VaultSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from rotator.config import LedgerSettings
 from rotator.errors import ConfigError
@@ -53,6 +55,45 @@ def test_ledger_urls_are_taken(read: Read, url: str, effective: str) -> None:
 
     assert ledger.url == effective
     assert ledger.read_url() == effective
+
+
+@pytest.mark.parametrize(
+    ("url", "servers"),
+    [
+        ("postgresql://me@a:5432,b:6432/db", {"host": "a,b", "port": "5432,6432"}),
+        ("postgresql://me@a,b/db", {"host": "a,b", "port": "5432,5432"}),
+        ("postgresql://me@[::1]:1,[::2],c:3/db", {"host": "::1,::2,c", "port": "1,5432,3"}),
+        ("postgresql://me@/db?host=a:1&host=b:2", {"host": "a,b", "port": "1,2"}),
+        ("postgresql://me@/db?host=/a&host=/b", {"host": "/a,/b", "port": ","}),
+    ],
+)
+@pytest.mark.parametrize("query", ["", "target_session_attrs=read-write"])
+def test_ledger_urls_may_name_several_servers(
+    read: Read, url: str, servers: dict[str, str], query: str
+) -> None:
+    """As libpq reads them, or SQLAlchemy: the driver is given each with its port."""
+    given = url + ("&" if query and "?" in url else "?" if query else "") + query
+    ledger = read(f'{VAULT}{SMS}[ledger]\nurl = "{given}"\n').ledger
+    parsed = make_url(ledger.read_url())
+    _, arguments = PGDialect_psycopg().create_connect_args(parsed)
+
+    attributes = {"target_session_attrs": "read-write"} if query else {}
+    assert arguments == {"user": "me", "dbname": "db", **servers, **attributes}
+
+
+@pytest.mark.parametrize("by_file", [False, True])
+def test_a_password_is_seen_beside_several_servers(
+    refuse: Refuse, tmp_path: Path, *, by_file: bool
+) -> None:
+    """It is refused in the configuration, and taken from its file."""
+    url = "postgresql://me:hunter2@a:1,b:2/db"
+    (tmp_path / "ledger-url").write_text(url)
+    if by_file:
+        read = LedgerSettings(url_file=tmp_path / "ledger-url").read_url()
+        assert make_url(read).password == "hunter2"
+    else:
+        error = refuse(f'{VAULT}{SMS}[ledger]\nurl = "{url}"\n')
+        assert "has a password" in error.message
 
 
 def test_ledger_file_is_beside_the_configuration(read: Read, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from rotator.errors import RotatorError
 from rotator.ledger.reader import ChainCheck
 from rotator.model import NOTHING_WRITTEN, Account, CurrentEntry, Note, Written
 from rotator.reporting.verification import (
-    CHAIN_HINT,
+    HEAD_HINT,
     LedgerVerification,
     Verifier,
     row_hint,
@@ -48,7 +48,7 @@ class Reader:
     ("entries", "fault", "has_anchor", "vault", "vault_fault"),
     [
         (3, None, True, "matches", None),
-        (3, None, False, "FAILED", "rewritten or cut off"),
+        (3, None, False, "FAILED", "rewritten or cut off, restored from a backup, or its database"),
         (0, None, False, "FAILED", "lost or replaced"),
         (1, "entry 2 was changed", None, "not reached", None),
     ],
@@ -73,7 +73,7 @@ def test_each_fault_has_its_hint() -> None:
     )
     found = verify_ledger(Reader(check, ("late",)), "a", None, anchor="x")  # type: ignore[arg-type]
 
-    assert [hint for _, hint in found.complaints] == [CHAIN_HINT, row_hint("a"), row_hint("a")]
+    assert [hint for _, hint in found.complaints] == [HEAD_HINT, row_hint("a"), row_hint("a")]
     assert "`rotator hold a --reason TEXT`" in row_hint("a")
     assert found.faults[1:] == ["row", "late"]
     assert (found.rows, found.is_whole) == ("FAILED", False)

@@ -165,6 +165,13 @@ def test_cron_means_what_cron_means(cron: str, due: str) -> None:
             "2011-12-29T00:00",
             ["12-29 22:00", "12-30 10:00", "12-30 22:00"],
         ),
+        # No midnight: what is even hours does not run at one o'clock instead.
+        (
+            "0 */2 * * sun",
+            "America/Sao_Paulo",
+            "2018-11-03T12:00",
+            ["11-04 04:00", "11-04 06:00", "11-04 08:00"],
+        ),
         # A change at midnight.
         (
             "0 0 * * *",

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from rotator.errors import (
     RotatorError,
     SlotsFull,
 )
-from rotator.rotation.ports import LastLook, Lease, NoObserver
+from rotator.rotation.ports import CommitResult, LastLook, Lease, NewEntry, NoObserver
 from rotator.rotation.session import LedgerSession
 from tests.support.samples import NOW
 
@@ -24,13 +25,29 @@ class _Ledger:
         """Return that nobody holds the account."""
 
 
-def journal() -> LedgerSession:
+class _SlowLedger(_Ledger):
+    """A ledger whose every answer takes more than half of a lease."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def commit(self, *_: object, **__: object) -> CommitResult:
+        """Prolong the lease at once; answer late."""
+        self.seconds += 40.0
+        return CommitResult(head="", hold=None, found=())
+
+    def renew(self, *_: object) -> None:
+        """Prolong the lease at once; answer late."""
+        self.seconds += 40.0
+
+
+def journal(ledger: object = None, monotonic: Callable[[], float] = lambda: 0.0) -> LedgerSession:
     """Return a ledger session whose lease has just begun."""
     return LedgerSession(
-        ledger=cast("Any", _Ledger()),
+        ledger=cast("Any", ledger or _Ledger()),
         lease=Lease(account="a", owner="me", token=1, seconds=60.0),
         now=lambda: NOW,
-        monotonic=lambda: 0.0,
+        monotonic=monotonic,
         observer=NoObserver(),
         lease_until=60.0,
     )
@@ -90,6 +107,24 @@ def test_nothing_is_sent_whose_intent_is_not_committed() -> None:
 
     with pytest.raises(LedgerError):
         journal().perform(fail, hold=None, intend=intend, done=fail, missed=fail)
+
+
+@pytest.mark.parametrize(
+    "prolong",
+    [lambda session: session.commit(None, None, last=False), LedgerSession.renew],
+    ids=["commit", "renew"],
+)
+def test_a_lease_counts_from_before_the_ledger_was_asked(
+    prolong: Callable[[LedgerSession], object],
+) -> None:
+    """The ledger prolongs it some time before it answers: how long, nobody can know."""
+    ledger = _SlowLedger()
+    session = journal(ledger, lambda: ledger.seconds)
+    session.entries.append(NewEntry(event="intent", step=None, detail={}))
+    prolong(session)
+
+    with pytest.raises(LeaseLost):
+        session.check_lease()
 
 
 def test_an_observer_needs_no_method_of_its_own() -> None:

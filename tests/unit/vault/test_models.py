@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from rotator.model import EARLIEST
+from rotator.model import EARLIEST, LATEST
 from rotator.vault import kv
 from rotator.vault.auth.token import LONGEST, TokenInfo, granted
 from rotator.vault.entries import pending_of
@@ -86,6 +86,15 @@ def test_fields_have_vaults_names_alone() -> None:
 def test_what_counts_no_version_is_no_version(number: object) -> None:
     """Versions count from 1, and fit into the ledger."""
     assert parse(kv._Metadata, {"version": number}) is None
+
+
+@pytest.mark.parametrize("end", ["soon", 5, "2026-13-01T00:00:00Z", ["never"]])
+def test_an_end_of_a_version_that_is_no_time_is_some_time(end: object) -> None:
+    """Nobody relies on a version that may end, as consumers would be left without a value."""
+    version = parse(kv._Metadata, {"version": 4, "deletion_time": end})
+
+    assert version is not None
+    assert version.ends_at == LATEST
 
 
 def test_no_exception_holds_what_an_entry_held() -> None:

@@ -1,0 +1,65 @@
+"""Published checkpoints, as somebody has copied them: files, each with one."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rotator.errors import ConfigError, reason_of
+from rotator.model.checkpoint import Checkpoint, Note, Submission, VerifierKey
+from rotator.witness.directory import file_of, numbers_in, read_file
+from rotator.witness.keys import is_signed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A checkpoint in a file, signed by one of the keys that were given."""
+
+    #: The file's name.
+    name: str
+    checkpoint: Checkpoint
+    #: The proof that it extends the one before; None where the file has the checkpoint alone.
+    submission: Submission | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unusable:
+    """A file that cannot be relied on, and why."""
+
+    name: str
+    why: str
+
+
+def read_published(path: Path, keys: Collection[VerifierKey]) -> Iterator[Published | Unusable]:
+    """Read the checkpoints in a directory, oldest first, or the one in a file.
+
+    Raises:
+        ConfigError: there is nothing at `path`, or it cannot be read.
+    """
+    try:
+        is_folder = path.is_dir()
+        files = [file_of(path, each) for each in numbers_in(path)] if is_folder else [path]
+        for file in files:
+            yield _read(file.name, read_file(file), keys)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {reason_of(error)}",
+            hint="name the directory, or one of the files, that the checkpoints were published to",
+        ) from None
+
+
+def _read(name: str, text: str, keys: Collection[VerifierKey]) -> Published | Unusable:
+    try:
+        submission = Submission.parse(text) if re.match("old ", text) else None
+        note = Note.parse(submission.note if submission else text)
+        checkpoint = Checkpoint.parse(note.text)
+    except ValueError as error:
+        return Unusable(name=name, why=f"it is damaged or no checkpoint: {error}")
+    if not any(is_signed(note, key) for key in keys):
+        known = any(note.signature_of(key) for key in keys)
+        why = "its signature is forged, or its text was changed" if known else _OF_ANOTHER
+        return Unusable(name=name, why=why)
+    return Published(name=name, checkpoint=checkpoint, submission=submission)
+
+
+_OF_ANOTHER = "it is not signed with the key that was given"
