@@ -18,7 +18,7 @@ CORE = ("rotation", "ledger")
 FOLDERS = (
     *("unit", "property"),
     *("integration/rotation", "integration/ledger", "integration/hooks"),
-    *("integration/daemon", "integration/vonage", "integration/web"),
+    *("integration/daemon", "integration/vonage", "integration/web", "integration/witness"),
 )
 #: Tests in there that go the same ways again and again, in thousands of situations.
 REPEATING = ("test_combinations.py", "test_chain_properties.py", "test_config_properties.py")
