@@ -230,9 +230,10 @@ def go_on(here: Ground, scenario: Scenario, nth: int, disk: Path, case: Case) ->
     Shelf(disk).place(case.state)
     case.world.restore(here.world)
     here.doomed = set(case.world.doomed)
-    here.run("resume")
+    code = here.run("resume")
     for command in scenario.commands()[nth:]:
         if not is_done(here, command):
+            scenario.between(here, code)
             until_done(here, scenario, command, None)
     check(here, scenario)
 
