@@ -76,7 +76,7 @@ def _key(path: str, key: str, field: FieldInfo, generated: Schema) -> Schema:
         # In place: taplo shows nothing that stands beside a reference.
         found = generated["$defs"][reference.rpartition("/")[2]]
     rules = {name: found[name] for name in found if name not in ("title", "default", "description")}
-    is_of_policy = key in PolicyTable.model_fields
+    is_of_policy = issubclass(TABLES[path], PolicyTable) and key in PolicyTable.model_fields
     known = example.keys()["policy" if is_of_policy else path, key]
     given = known.value.isoformat() if isinstance(known.value, datetime) else known.value
     default = default_of(path, key, field)

@@ -274,7 +274,8 @@ def _bounds(field: FieldInfo) -> str:
 
 def _default_hint(table: str, key: str, field: FieldInfo) -> str | None:
     """Return the hint that names a key's default; None where no file could set it."""
-    if key in PolicyTable.model_fields and table != "policy":
+    is_of_policy = issubclass(TABLES[table], PolicyTable) and key in PolicyTable.model_fields
+    if is_of_policy and table != "policy":
         return "leave it out for that of [policy]"
     default = getattr(DEFAULT_POLICY, key) if table == "policy" else field.default
     match default:

@@ -23,7 +23,7 @@ LOG_HINT = (
     "whoever signs them has shown two histories, or somebody changed the files: compare them with "
     "another copy, and the ledger with `rotator ledger verify --witness PATH`"
 )
-_GAP_HINT = "get the missing files; or compare with the ledger: `rotator ledger verify --witness`"
+_GAP_HINT = "get the missing files; or compare with `rotator ledger verify --witness PATH`"
 
 
 @dataclass(frozen=True, kw_only=True)

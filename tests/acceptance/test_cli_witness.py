@@ -309,7 +309,7 @@ def test_doctor_looks_at_key_places_and_age(cli: CliFixture) -> None:
     broken = cli.run("doctor", "--json", "--all")
     folder_of(cli).mkdir()
 
-    about = [each for each in fine.json()["checks"] if each["name"] == "witness"]
+    about = [each for each in fine.json()["checks"] if each["check"] == "witness"]
     assert {each["verdict"] for each in about} == {"ok"}, about
     assert len(about) == 4
     assert "there is no such directory" in broken.out

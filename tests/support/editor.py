@@ -51,6 +51,8 @@ ONLY_CONFIG_CHECK = {
     "is the same field as": "compares two keys",
     "is that of daemon.listen": "compares two tables",
     "lies within": "compares two keys",
+    "is at, below or above": "compares two tables",
+    "signs what is published nowhere": "a variable may name the place",
     "begins with the mount": "compares two keys",
     "is not after from": "compares two times",
     "days after from": "compares two times",

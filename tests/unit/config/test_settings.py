@@ -34,7 +34,11 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
             "patience": "1m",
             "auth": {"method": "token"},
         },
-        "ledger": {"url": "sqlite:////var/lib/rotator/ledger.db", "auto_upgrade": True},
+        "ledger": {
+            "url": "sqlite:////var/lib/rotator/ledger.db",
+            "auto_upgrade": True,
+            "witness": {"name": "", "url": "", "vault_path": "", "every": "1d"},
+        },
         "policy": POLICY,
         "daemon": {
             "concurrency": 8,

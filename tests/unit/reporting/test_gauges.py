@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.model import Rotation, State
 from rotator.model.rotation import GateWait
-from rotator.reporting.gauges import AccountGauges, hook_gauges
+from rotator.reporting.gauges import AccountGauges, hook_gauges, witness_gauge
 from rotator.rotation.ports import AccountSummary
 from tests.support.exported_metrics import (
     DAY,
@@ -199,3 +199,12 @@ def test_the_gauges_are_what_prometheus_reads() -> None:
     assert len(families) == len({each.name for each in families}) > 10
     assert {each.type for each in families} == {"gauge"}
     assert all(each.documentation.endswith(" (per ledger)") for each in families)
+
+
+def test_the_newest_checkpoint_has_a_gauge_once_there_is_one() -> None:
+    """Absent for never: a 0 would be the year 1970."""
+    name = "rotator_witness_last_checkpoint_timestamp_seconds"
+    lines = list(witness_gauge(NOW))
+
+    assert lines[-1] == f"{name} {NOW.timestamp()!r}\n"
+    assert list(witness_gauge(None)) == []
