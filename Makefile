@@ -84,7 +84,7 @@ coverage-all: $(VENV)/project.stamp $(if $(shell command -v npm),build/kubectl/k
 
 # A sample, or some by name: make mutants SAMPLE=10 SEED=7, make mutants MUTANTS="NAME NAME"
 .PHONY: mutants
-mutants: $(VENV)/project.stamp ## each mutant against the tests that have to find it; all of them take half an hour
+mutants: $(VENV)/project.stamp ## each mutant against the tests that have to find it; SAMPLE=10 draws ten
 	$(BIN)/python -m tests.mutants --jobs $(JOBS) $(MUTANTS) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: versions
