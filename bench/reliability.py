@@ -23,6 +23,8 @@ MUTANTS_BEGIN, MUTANTS_END = (
     "<!-- mutants: written by `make reliability` -->\n",
     "<!-- end of mutants -->\n",
 )
+#: A bar within a table's cell.
+SPELT_BAR = "\\|"
 #: What is not added up over the rows of a suite.
 SINGLE = frozenset({"seed", "entries verified a second", "status of all, ms"})
 
@@ -94,15 +96,15 @@ def mutants_table() -> Iterator[str]:
     for mutant in patches.read_all():
         if result := found.get(mutant.name):
             killed_by = f"`{short(result.killed_by)}`" if result.killed_by else "**nothing**"
-            breaks = mutant.breaks.replace("|", "\\|")
-            yield f"| {mutant.name} | {breaks} | {mutant.rule} | {mutant.tier.value} | {killed_by} |"
+            cells = mutant.name, mutant.breaks, mutant.rule, mutant.tier.value, killed_by
+            yield f"| {' | '.join(cell.replace('|', SPELT_BAR) for cell in cells)} |"
     yield ""
 
 
 def short(test: str) -> str:
-    """Return a test's id without the folders, and fit for a cell of a table."""
+    """Return a test's id without the folders."""
     path, colons, names = test.partition("::")
-    return (path.rpartition("/")[2] + colons + names).replace("|", "\\|")
+    return path.rpartition("/")[2] + colons + names
 
 
 def line(name: str, figures: list[float | None]) -> str:

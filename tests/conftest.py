@@ -52,6 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Those of each kind take turns: some keep a core busy, some mostly wait for processes.
     """
+    for path in {item.path for item in items if item.get_closest_marker("slow")}:
+        assert "mark.slow" in path.read_text(), f"make test-slow does not find {path}"
     items.sort(key=_patience, reverse=True)
     long = list(takewhile(_patience, items))
     kinds: dict[Path, list[pytest.Item]] = {}

@@ -58,7 +58,7 @@ class WitnessAccess:
             )
         return load_signer(self._settings.key_file, self.origin)
 
-    def publish(self, now: datetime, *, is_due: bool) -> SignedCheckpoint | None:
+    def publish(self, now: datetime, *, after: int | None) -> SignedCheckpoint | None:
         """Bring every place up to date; see `Publisher.publish`."""
         publisher: Publisher[WitnessedLedger] = Publisher(
             self._ledger.checkpoints,
@@ -66,7 +66,7 @@ class WitnessAccess:
             origin=self.origin,
             sign=self.signer.note,
         )
-        return publisher.publish(now, is_due=is_due)
+        return publisher.publish(now, after=after)
 
     def targets(self, *, with_url: bool = True) -> Iterator[Target]:
         """Yield the places that are configured; the address only if it is wanted."""

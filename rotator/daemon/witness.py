@@ -72,7 +72,8 @@ class WitnessCheck:
         is_due = newest is None or not self._is_recent(newest.checkpoint.at, now)
         if newest and newest.number == self._published and not is_due:
             return
-        published = self._application.witness.publish(now, is_due=is_due)
+        number = newest.number if newest else 0
+        published = self._application.witness.publish(now, after=number if is_due else None)
         self._failures, self._published = 0, published.number if published else None
         self._health.mark_up(WITNESS)
         if published:

@@ -4,11 +4,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from rotator.model.checkpoint import Checkpoint, History
+from rotator.model.checkpoint import Checkpoint, History, SignedCheckpoint
 
 
 class WitnessedEntries(Protocol):
     """The checkpoints of the ledger, and its entries as they are now."""
+
+    @property
+    def signed(self) -> tuple[SignedCheckpoint, ...]:
+        """Every checkpoint, oldest first."""
 
     @property
     def broken(self) -> str | None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Generic
 
 from rotator.errors import RotatorError, WitnessConflict
-from rotator.model.checkpoint import SignedCheckpoint, Target
+from rotator.model.checkpoint import History, SignedCheckpoint, Target
 from rotator.witness.conflicts import changed_since
 from rotator.witness.ports import CheckpointLog, Known
 
@@ -33,32 +33,30 @@ class Publisher(Generic[Known]):
         self._origin = origin
         self._sign = sign
 
-    def publish(self, now: datetime, *, is_due: bool) -> SignedCheckpoint | None:
-        """Bring every place up to date, with a new checkpoint if one `is_due`; return the newest.
+    def publish(self, now: datetime, *, after: int | None) -> SignedCheckpoint | None:
+        """Bring every place up to date; return the newest checkpoint.
+
+        Takes a new one if the newest is still number `after`, 0 for none: of several processes that
+        find one due, one takes it. With None, none is taken.
 
         Raises:
             WitnessConflict: the entries, or what is published somewhere, are not of this history.
-                Nothing was signed, and nothing was published.
+                Nothing was signed.
             RotatorError: some place could not be reached; the others have everything.
         """
         known = self._read()
-        away = self._compared(known)
-        if is_due and len(away) < len(self._targets):
+        away: dict[str, RotatorError] = {}
+        for target in self._targets:
+            known = self._tried(target.name, target.compare, known, away)
+        if after == len(known.signed) and len(away) < len(self._targets):
             self._log.add(known, origin=self._origin, at=now, sign=self._sign)
             known = self._read()
-        history = known.history(self._origin)
-        failures = list(away.values())
         for target in self._targets:
             if target.name not in away:
-                try:
-                    target.publish(history)
-                except WitnessConflict:
-                    raise
-                except RotatorError as error:
-                    failures.append(error)
-        if failures:
-            raise failures[0]
-        return history.newest
+                known = self._tried(target.name, target.publish, known, away)
+        if away:
+            raise next(iter(away.values()))
+        return known.history(self._origin).newest
 
     def _read(self) -> Known:
         """Read the ledger; its entries must be those of its own checkpoints still.
@@ -76,18 +74,31 @@ class Publisher(Generic[Known]):
             raise changed_since(changed)
         return known
 
-    def _compared(self, known: Known) -> dict[str, RotatorError]:
-        """Compare every place; return those that cannot be reached, and why.
+    def _tried(
+        self,
+        name: str,
+        act: Callable[[History], None],
+        known: Known,
+        away: dict[str, RotatorError],
+    ) -> Known:
+        """Call a place with the history; return that, read again if it has grown meanwhile.
+
+        Whatever another process has published is in the ledger, but perhaps not in what was read
+        before. A place that cannot be reached is added to `away`.
 
         Raises:
-            WitnessConflict: one of them has another history.
+            WitnessConflict: the place has another history.
         """
-        away: dict[str, RotatorError] = {}
-        for target in self._targets:
+        while True:
             try:
-                target.compare(known.history(self._origin))
+                act(known.history(self._origin))
             except WitnessConflict:
-                raise
+                newer = self._read()
+                if len(newer.signed) == len(known.signed):
+                    raise
+                known = newer
             except RotatorError as error:
-                away[target.name] = error
-        return away
+                away[name] = error
+                return known
+            else:
+                return known

@@ -1,8 +1,12 @@
 """What the tests themselves rely on, where a busy machine would show a slip now and then."""
 
 import socket
+from pathlib import Path
 
+from tests.support import core_coverage
 from tests.support.server import read_head
+
+TESTS = Path(__file__).parents[1]
 
 
 def test_a_head_that_comes_in_pieces_is_read_to_its_end() -> None:
@@ -23,3 +27,16 @@ def test_a_head_that_never_ends_is_none() -> None:
             client.send(b"GET / HTTP/1.1\r\n")
 
         assert read_head(server) == b""
+
+
+def test_coverage_is_measured_during_the_tests_of_the_core_alone() -> None:
+    """Not in those that go the same ways thousands of times; each name listed is there."""
+    folders = [TESTS / folder for folder in core_coverage.FOLDERS]
+    repeating = [path for folder in folders for path in folder.rglob("test_*.py")]
+    repeating = [path for path in repeating if not core_coverage.is_of_the_core(path)]
+
+    assert all(folder.is_dir() for folder in folders)
+    assert {path.name for path in repeating} == set(core_coverage.REPEATING)
+    assert core_coverage.is_of_the_core(TESTS / "unit/rotation/protocol/test_decision.py")
+    assert not core_coverage.is_of_the_core(TESTS / "model_checking/test_model_checking.py")
+    assert not core_coverage.is_of_the_core(TESTS / "acceptance/test_cli_status.py")

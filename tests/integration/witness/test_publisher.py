@@ -66,7 +66,8 @@ class Ledger:
         publisher = Publisher(
             self.checkpoints, targets, origin=signer.verifier.name, sign=signer.note
         )
-        return publisher.publish(NOW + timedelta(days=days), is_due=is_due)
+        after = self.count if is_due else None
+        return publisher.publish(NOW + timedelta(days=days), after=after)
 
     def history(self) -> History:
         """Return what it has."""
@@ -386,6 +387,26 @@ def test_another_daemon_that_was_quicker_is_followed(ledger: Ledger, store: Stor
     ledger.publish(Entry(store))
 
     assert store.version == 1
+
+
+def test_what_another_daemon_published_since_the_ledger_was_read_is_no_conflict(
+    ledger: Ledger, store: Store, folder: Path
+) -> None:
+    """The ledger has it by then, and is read again; the other's checkpoint is enough."""
+
+    class Late(Entry):
+        """An entry that is compared once another daemon has published there."""
+
+        def compare(self, history: History) -> None:
+            """Let another daemon come first."""
+            if not store.version:
+                ledger.publish(Entry(store), Directory(folder))
+            super().compare(history)
+
+    published = ledger.publish(Late(store), Directory(folder))
+
+    assert published
+    assert (published.number, ledger.count, store.version) == (1, 1, 1)
 
 
 def test_an_entry_that_is_written_to_all_the_time_is_told(ledger: Ledger, store: Store) -> None:
