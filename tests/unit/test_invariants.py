@@ -34,6 +34,7 @@ OTHERS = frozenset(
         "delete_version_after",
         "http_proxy",
         "sh",
+        "synchronous_commit",
         "systemctl",
         "token_num_uses",
     }
