@@ -19,6 +19,7 @@ from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.model import Actor, Outcome, PassResult, Request, Rotation, SecretValue, generation
 from rotator.model.notification import Event, Hook, subscribers
+from rotator.reporting.rules import RuleCheck
 from rotator.rotation.adoption import Adopted
 from rotator.rotation.origins import Origins
 from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NewEntry, Observer, Store
@@ -353,8 +354,10 @@ class RotationFixture(ExternalActors):
         assert not errors, leaks.text_of(errors[0])
         assert not self.monitor.violations, "\n".join(self.monitor.violations)
         for name in self.accounts:
-            faults = self.queries.verify(name).faults
-            assert not faults or self.is_tampered_with, f"{name}: {faults}"
+            rules = RuleCheck()
+            faults = self.queries.verify(name, watch=rules.read).faults
+            found = [*faults, *rules.violations]
+            assert not found or self.is_tampered_with, f"{name}: {', '.join(map(str, found))}"
         self.database.dispose()
         leaks_found = self.leaks()
         assert not leaks_found, "a value is found in:\n" + "\n".join(leaks_found)
