@@ -105,13 +105,10 @@ def nobody_asked_for_it(seen: Seen) -> str | None:
         return None
     # Before a deletion, the replaced value is removed from Vault, whichever secret that is.
     is_withdrawal = seen.entry.step == Step.WITHDRAW
-    operation = "delete" if is_withdrawal else seen.operation
-    is_asked = any(
-        each.get("operation") == operation
-        and (is_withdrawal or each.get("secret_id") in (None, seen.secret_id))
-        for each in seen.past.requests
-    )
-    return None if is_asked else f"no entry says who asked to {operation} a secret"
+    operation = "delete" if is_withdrawal else str(seen.operation)
+    if seen.past.asked_by_hand(operation, None if is_withdrawal else seen.secret_id):
+        return None
+    return f"no entry says who asked to {operation} a secret"
 
 
 def request_is_missing(seen: Seen) -> str | None:

@@ -134,6 +134,14 @@ class Past:
             for each in (*self.requests, *self.triggers.values())
         )
 
+    def asked_by_hand(self, operation: str, secret_id: str | None) -> bool:
+        """Return whether somebody asked for an operation, on this secret if either names one."""
+        return any(
+            each.get("operation") == operation
+            and (secret_id is None or each.get("secret_id") in (None, secret_id))
+            for each in self.requests
+        )
+
     def read(self, seen: Seen) -> None:
         """Apply an entry."""
         entry, detail = seen.entry, seen.detail
