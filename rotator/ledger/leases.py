@@ -330,9 +330,9 @@ def _readable(owner: str | None) -> str:
     return f"{parts[-2]} on {parts[0]}" if len(parts) > 1 else owner or "nobody"
 
 
-#: Events with a fencing token: of a person's request, which a pass begins with, of each effect, and
-#: of both ends of a rotation.
-_FENCED = frozenset({REQUESTED, "opened", "intent", "closed"})
+#: Events with a fencing token: of a person's request, which a pass begins with, of each effect and
+#: of the gates that it was decided on, and of both ends of a rotation.
+_FENCED = frozenset({REQUESTED, "opened", "intent", "gates-open", "gates-skipped", "closed"})
 
 # Statements, built once: building takes longer than executing.
 _COLUMN = tables.account.c

@@ -95,9 +95,9 @@ class LedgerVerification:
     @property
     def _broken_rules(self) -> list[str]:
         """Return the first entry that breaks a rule, in words: others may follow from it."""
-        first, *others = map(str, self.violations or ()) or (None,)
-        more = f"; {len(others)} more entries break one" if others else ""
-        return [f"{first}{more}"] if first else []
+        first, *others = [*(self.violations or ()), None]
+        more = len({one.seq for one in others if one and first and one.seq != first.seq})
+        return [f"{first}{f'; {more} more break one' if more else ''}"] if first else []
 
     @property
     def is_whole(self) -> bool:

@@ -50,9 +50,7 @@ def rules_from(rotation: Rotation | None) -> RuleCheck:
 Commit = tuple[tuple[NewEntry, ...], datetime]
 
 
-def read(
-    replay: Replay, rules: RuleCheck, commits: Sequence[Commit]
-) -> tuple[Replay, RuleCheck]:
+def read(replay: Replay, rules: RuleCheck, commits: Sequence[Commit]) -> tuple[Replay, RuleCheck]:
     """Return what the entries say with these at their end, and the rules that they break."""
     replay, rules = replay.copy(), rules.copy()
     for entries, at in commits:

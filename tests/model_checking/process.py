@@ -307,7 +307,8 @@ class Process:
         """
         request, is_told = self.asked.request, token == self.told_as
         self.told_as = token
-        if is_told or request.reason not in BY_HAND or self.asked.adopts or self.asked.abandons:
+        is_other = self.asked.adopts is not None or self.asked.abandons
+        if is_told or is_other or request.actor or request.reason not in BY_HAND:
             return []
         return [requested(request, operators.OPERATOR, None)]
 

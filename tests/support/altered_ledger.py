@@ -1,7 +1,7 @@
-"""Every way to alter one entry of a record, each with its chain made whole again."""
+"""Every way to alter one entry of a record, and to make its chain whole again."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -23,21 +23,22 @@ class Alteration:
 
     #: What was done to which kind of entry: `drop done probe`, `change secret_id of done create`.
     kind: str
-    entries: tuple[Entry, ...]
+    #: How many entries are as they were; and those that follow.
+    place: int
+    tail: tuple[Entry, ...]
 
 
 def alterations(entries: Sequence[Entry]) -> Iterator[Alteration]:
     """Yield each alteration of these entries of an account."""
     for place, entry in enumerate(entries):
-        before, after = entries[:place], entries[place + 1 :]
-        what = _name(entry)
-        yield _altered(f"drop {what}", [*before, *after])
-        yield _altered(f"double {what}", [*before, entry, entry, *after])
+        after, what = entries[place + 1 :], _name(entry)
+        altered = [(f"drop {what}", [*after]), (f"double {what}", [entry, entry, *after])]
         if after:
             swapped = f"swap {what} with {_name(after[0])}"
-            yield _altered(swapped, [*before, after[0], entry, *after[1:]])
-        for kind, other in _changes(entry):
-            yield _altered(f"{kind} of {what}", [*before, other, *after])
+            altered.append((swapped, [after[0], entry, *after[1:]]))
+        altered += [(f"{kind} of {what}", [other, *after]) for kind, other in _changes(entry)]
+        for kind, tail in altered:
+            yield Alteration(kind=kind, place=place, tail=tuple(tail))
 
 
 def _name(entry: Entry) -> str:
@@ -76,10 +77,6 @@ def _another(value: Any) -> Any:  # noqa: ANN401  # any JSON
     return OTHER
 
 
-def _altered(kind: str, entries: Sequence[Entry]) -> Alteration:
-    return Alteration(kind=kind, entries=chained(entries))
-
-
 def chained(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     """Return entries as one whole chain."""
     head, found = chain.GENESIS, []
@@ -88,7 +85,3 @@ def chained(entries: Sequence[Entry]) -> tuple[Entry, ...]:
         head = chain.hash_of(linked)
         found.append(linked._replace(hash=head))
     return tuple(found)
-
-
-#: Returns whether an alteration is found.
-Finder = Callable[[Sequence[Entry]], bool]

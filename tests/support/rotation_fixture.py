@@ -15,6 +15,7 @@ from rotator.hooks.dispatcher import HookDispatcher
 from rotator.hooks.runner import HookRunner
 from rotator.ledger.chain import Entry
 from rotator.ledger.deliveries import Deliveries
+from rotator.ledger.facts import Detail
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.model import Actor, Outcome, PassResult, Request, Rotation, SecretValue, generation
@@ -391,15 +392,32 @@ class RotationFixture(ExternalActors):
 class _AskedByTests(Past):
     """What is asked for here, a test asks for: most requests name nobody, and have no entry."""
 
-    def asked(self, name: str, *values: object) -> bool:
-        """Take it that somebody asked."""
-        del name, values
+    def requested(self, token: int | None) -> tuple[Detail, ...]:
+        """Take it that somebody asked for whatever is done."""
+        del token
+        return (_Anything(),)
+
+
+class _Anything(dict[str, Any]):
+    """A request for whatever it is compared with."""
+
+    def get(self, key: str, default: object = None) -> Any:  # noqa: ANN401  # as a dictionary
+        """Return what equals everything."""
+        del key, default
+        return _EQUAL
+
+
+class _Equal:
+    """Equals everything."""
+
+    __hash__ = None  # type: ignore[assignment]  # as what it equals
+
+    def __eq__(self, other: object) -> bool:
+        """Return that it does."""
         return True
 
-    def asked_by_hand(self, operation: str, secret_id: str | None) -> bool:
-        """Likewise."""
-        del operation, secret_id
-        return True
+
+_EQUAL = _Equal()
 
 
 class _Listener(Observer):

@@ -15,29 +15,40 @@ from typing import Any, Self
 from rotator.ledger.chain import Entry
 from rotator.ledger.facts import detail_of
 from rotator.ledger.replay import Replay
-from rotator.reporting.rules import deletions, effects
+from rotator.reporting.rules import deletions, effects, shape
 from rotator.reporting.rules.past import Past, Seen
 
 #: Returns, in words, how an entry breaks a rule; None where it does not.
 Check = Callable[[Seen], str | None]
 
-_LEASED = ((8, effects.token_is_missing), (8, effects.token_falls))
-_OUTCOME = ((3, effects.outcome_has_no_intent),)
+_SHAPE = ((3, shape.step_is_wrong), (3, shape.fact_is_missing))
+_LEASED = (*_SHAPE, (8, effects.token_is_missing), (8, effects.token_falls))
+_OPEN = (*_SHAPE, (3, effects.rotation_is_not_open))
+_OUTCOME = (*_SHAPE, (3, effects.outcome_has_no_intent))
+_PROOF = (*_OPEN, (4, deletions.another_is_proved))
 
 #: By event: the checks of an entry, each with its rule.
 CHECKS: Mapping[str, tuple[tuple[int, Check], ...]] = {
     "requested": (*_LEASED, (8, effects.session_has_begun)),
-    "opened": (*_LEASED, (3, effects.outcome_is_missing), (8, effects.another_is_open)),
-    "asked": ((4, effects.request_is_missing),),
-    "intent": (
+    "registered": _SHAPE,
+    "held": _SHAPE,
+    "released": _SHAPE,
+    "opened": (
         *_LEASED,
         (3, effects.outcome_is_missing),
+        (3, effects.opening_is_unasked),
+        (8, effects.another_is_open),
+        (8, effects.account_is_another),
+    ),
+    "asked": (*_OPEN, (4, effects.request_is_missing)),
+    "intent": (
+        *_LEASED,
         (3, effects.rotation_is_not_open),
+        (3, effects.outcome_is_missing),
         (3, effects.nobody_asked_for_it),
         (2, effects.value_is_not_staged),
         (2, effects.secret_is_unknown),
         (2, effects.value_is_cleared_early),
-        (8, effects.base_is_missing),
         (8, effects.base_is_older),
         (4, deletions.secret_is_not_its_own),
         (4, deletions.secret_is_in_use),
@@ -49,21 +60,32 @@ CHECKS: Mapping[str, tuple[tuple[int, Check], ...]] = {
     "rejected": _OUTCOME,
     "unknown": _OUTCOME,
     "withdrawn": _OUTCOME,
-    "learned": ((4, deletions.grace_is_redated), (4, deletions.grace_begins_early)),
-    "aborting": ((4, deletions.undone_after_push),),
-    "gates-skipped": ((4, deletions.gates_are_skipped),),
+    "learned": (*_OPEN, (4, deletions.grace_is_redated), (4, deletions.grace_begins_early)),
+    "gate-shut": _OPEN,
+    "gates-open": (*_OPEN, (8, effects.token_falls)),
+    "gates-skipped": (*_OPEN, (8, effects.token_falls), (4, deletions.gates_are_skipped)),
+    "aborting": (*_OPEN, (4, deletions.undone_after_push)),
+    "dead-after": _PROOF,
+    "still-accepted": _PROOF,
+    "not-proven": _PROOF,
     "closed": (
         *_LEASED,
+        (3, effects.rotation_is_not_open),
         (3, effects.outcome_is_missing),
         (4, deletions.completed_unverified),
     ),
 }
-#: Those of a verification, which is no effect.
-VERIFIED: tuple[tuple[int, Check], ...] = (
-    (4, deletions.push_is_unverified),
-    (4, deletions.grace_is_another),
-    (4, deletions.grace_begins_early),
-)
+#: Those of a check that was passed, by its step: it is no effect.
+PASSED: Mapping[str, tuple[tuple[int, Check], ...]] = {
+    "probe": (*_OPEN, (3, effects.another_is_probed)),
+    "verify": (
+        *_OPEN,
+        (4, deletions.push_is_unverified),
+        (4, deletions.grace_is_another),
+        (4, deletions.grace_begins_early),
+    ),
+    "hooks": _OPEN,
+}
 #: Most violations of an account that are kept: whatever follows the first may follow from it.
 MOST = 20
 
@@ -107,8 +129,8 @@ class RuleCheck:
         """Check the next entry; `replay` has read those before it, and not yet this one."""
         seen = Seen(entry=entry, detail=detail_of(entry), past=self.past, replay=replay)
         checks = CHECKS.get(entry.event, ())
-        if (entry.event, entry.step) == ("done", "verify"):
-            checks = VERIFIED
+        if entry.event == "done" and entry.step in PASSED:
+            checks = PASSED[entry.step]
         for rule, check in checks:
             why = check(seen)
             if why and len(self.violations) < MOST:

@@ -68,7 +68,7 @@ def grace_goes_on(seen: Seen) -> str | None:
     if grace is None:
         return "it does not say which grace the secret had"
     own = rotation.grace_seconds
-    is_asked = seen.past.asked("grace_seconds", grace) or _is_leaked(seen)
+    is_asked = seen.asked("grace_seconds", grace) or _is_leaked(seen)
     if own is not None and grace != own and (grace > own or not is_asked):
         return f"the secret had a grace of {grace} s instead of {own} s, and nobody asked for that"
     due_at = rotation.verified_at + timedelta(seconds=grace)
@@ -80,10 +80,13 @@ def grace_goes_on(seen: Seen) -> str | None:
 def gate_is_not_open(seen: Seen) -> str | None:
     """Every gate has just opened, unless the secret leaked: then it is recorded that none counts."""
     gates, past = text_in(seen.detail, "gates"), seen.past
-    if not _is_of_predecessor(seen) or gates is None:
+    if not _is_of_predecessor(seen):
         return None
-    if past.gates != gates:
-        return f"no entry says that gates {gates} were open or skipped"
+    known = past.gates if past.gates_token == seen.token else None
+    if known != gates:
+        return f"gates {known or 'none'} were open or skipped, and it says {gates or 'none'}"
+    if gates is None:
+        return None
     is_recent = past.gates_at and seen.at and abs(seen.at - past.gates_at) <= LATE
     return None if is_recent else f"gates {gates} were found open at {past.gates_at}"
 
@@ -96,14 +99,27 @@ def gates_are_skipped(seen: Seen) -> str | None:
 
 def _is_leaked(seen: Seen) -> bool:
     is_leaked = seen.rotation is not None and seen.rotation.reason == "compromised"
-    return is_leaked or seen.past.asked("reason", "compromised")
+    return is_leaked or seen.asked("reason", "compromised")
 
 
 def undone_after_push(seen: Seen) -> str | None:
     """A rotation that may have pushed only goes forward: consumers may use its secret."""
     rotation = seen.rotation
-    is_read = rotation is not None and not rotation.is_unread
-    return "the rotation is undone, and may have pushed its secret" if is_read else None
+    if rotation is None:
+        return None
+    if rotation.abort_code:
+        return "the rotation is undone already"
+    return None if rotation.is_unread else "the rotation is undone, and may have pushed its secret"
+
+
+def another_is_proved(seen: Seen) -> str | None:
+    """After the deletion of the predecessor, its value is tried until it is refused once."""
+    rotation = seen.rotation
+    if rotation is None:
+        return None
+    if seen.secret_id != rotation.predecessor_id:
+        return f"secret {seen.secret_id} is not the one that the rotation replaced"
+    return f"it was refused at {rotation.dead_at} already" if rotation.dead_at else None
 
 
 # -- The verification, on which the deletion of the predecessor rests. -------------------------
@@ -114,11 +130,15 @@ def push_is_unverified(seen: Seen) -> str | None:
     rotation, version = seen.rotation, number_in(seen.detail, "vault_version")
     if rotation is None:
         return None
+    if rotation.verified_at:
+        return f"it was verified at {rotation.verified_at} already"
     if rotation.vault_version is None:
         return "it verifies what no entry says was pushed"
     if version is not None and version >= rotation.vault_version:
         return None
-    return f"it verifies version {version} of Vault's entry, and {rotation.vault_version} was pushed"
+    return (
+        f"it verifies version {version} of Vault's entry, and {rotation.vault_version} was pushed"
+    )
 
 
 def grace_is_another(seen: Seen) -> str | None:
@@ -126,7 +146,7 @@ def grace_is_another(seen: Seen) -> str | None:
     rotation, grace = seen.rotation, number_in(seen.detail, "grace_seconds")
     if rotation is None or rotation.grace_seconds is None or not seen.is_full:
         return None
-    if grace == rotation.grace_seconds or seen.past.asked("grace_seconds", grace):
+    if grace == rotation.grace_seconds or seen.asked("grace_seconds", grace):
         return None
     return f"a grace of {grace} s begins instead of {rotation.grace_seconds} s"
 

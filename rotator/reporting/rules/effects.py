@@ -4,9 +4,10 @@ Each function returns, in words, how an entry breaks a rule; None where it does 
 is the reason.
 """
 
-from rotator.ledger.facts import number_in
+from rotator.ledger.facts import identity_in, number_in
 from rotator.model import Step
 from rotator.reporting.rules.past import Seen
+from rotator.rotation.window import BY_HAND
 
 # -- Rule 8: one writer, and check-and-set against what was read. -----------------------------
 
@@ -50,6 +51,13 @@ def rotation_is_not_open(seen: Seen) -> str | None:
     return f"rotation {id_} is not open" if id_ != seen.past.open_id else None
 
 
+def account_is_another(seen: Seen) -> str | None:
+    """A rotation is opened for what the account is by its newest registration."""
+    known, opened = seen.replay.identity, identity_in(seen.detail)
+    is_same = known is None or opened is None or opened == known or not seen.is_full
+    return None if is_same else f"it is opened for {opened}, and the account is {known}"
+
+
 def base_is_older(seen: Seen) -> str | None:
     """A rotation writes over what rotator wrote last, or over something newer."""
     over, written = number_in(seen.detail, "over"), seen.past.written
@@ -57,13 +65,6 @@ def base_is_older(seen: Seen) -> str | None:
         # By hand, also over an entry that was restored.
         return None
     return f"it writes over version {over} of Vault's entry, and rotator had written {written}"
-
-
-def base_is_missing(seen: Seen) -> str | None:
-    """Each write of the current entry states the version that it replaces."""
-    is_write = seen.entry.step in (Step.PUSH, Step.WITHDRAW)
-    is_stated = number_in(seen.detail, "over") is not None
-    return None if is_stated or not is_write or seen.token is None else "it states no version"
 
 
 def version_is_not_next(seen: Seen) -> str | None:
@@ -106,9 +107,24 @@ def nobody_asked_for_it(seen: Seen) -> str | None:
     # Before a deletion, the replaced value is removed from Vault, whichever secret that is.
     is_withdrawal = seen.entry.step == Step.WITHDRAW
     operation = "delete" if is_withdrawal else str(seen.operation)
-    if seen.past.asked_by_hand(operation, None if is_withdrawal else seen.secret_id):
+    if seen.asked_by_hand(operation, None if is_withdrawal else seen.secret_id):
         return None
     return f"no entry says who asked to {operation} a secret"
+
+
+def opening_is_unasked(seen: Seen) -> str | None:
+    """A rotation that a person asks for begins with who that is."""
+    reason = seen.detail.get("reason")
+    is_asked = reason not in BY_HAND or seen.token is None or seen.asked("reason", reason)
+    return None if is_asked else "no entry says who asked for it"
+
+
+def another_is_probed(seen: Seen) -> str | None:
+    """What authenticates before the push is the secret that the rotation made, if it knows that."""
+    rotation = seen.rotation
+    if rotation is None or seen.secret_id == rotation.new_id:
+        return None
+    return f"it is about secret {seen.secret_id}, and the rotation made {rotation.new_id}"
 
 
 def request_is_missing(seen: Seen) -> str | None:
@@ -119,11 +135,11 @@ def request_is_missing(seen: Seen) -> str | None:
         return None
     # What leaked once stays marked as that, whatever is asked for next.
     reasons = ("asked", "compromised") if rotation.reason == "compromised" else (reason,)
-    if not seen.past.asked("reason", *reasons):
+    if not seen.asked("reason", *reasons):
         return "no entry says who asked for it"
     # A request through the trigger because of a leak ends the grace, and does not say so.
     is_leak = bool(seen.past.triggers) and grace == 0 and reason == "compromised"
-    if grace == rotation.grace_seconds or is_leak or seen.past.asked("grace_seconds", grace):
+    if grace == rotation.grace_seconds or is_leak or seen.asked("grace_seconds", grace):
         return None
     return f"its grace is {grace} s, and no entry says who asked for that"
 
@@ -158,4 +174,6 @@ def value_is_cleared_early(seen: Seen) -> str | None:
     if seen.entry.step != Step.CLEAR or rotation is None:
         return None
     is_kept = rotation.verified_at is None and rotation.abort_code is None
-    return "the pending value is to be removed, and was not verified in its place" if is_kept else None
+    return (
+        "the pending value is to be removed, and was not verified in its place" if is_kept else None
+    )

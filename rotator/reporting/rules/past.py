@@ -66,6 +66,21 @@ class Seen:
         """Whether it is about something that is changed at Vonage or in Vault."""
         return self.entry.step in EFFECTS or self.operation is not None
 
+    def asked(self, name: str, *values: object) -> bool:
+        """Return whether somebody asked for a rotation with one of these values of a fact."""
+        asked = (*self.past.requested(self.token), *self.past.triggers.values())
+        return any(
+            each.get("operation") == "rotate" and each.get(name) in values for each in asked
+        )
+
+    def asked_by_hand(self, operation: str, secret_id: str | None) -> bool:
+        """Return whether somebody asked for an operation, on this secret if either names one."""
+        return any(
+            each.get("operation") == operation
+            and (secret_id is None or each.get("secret_id") in (None, secret_id))
+            for each in self.past.requested(self.token)
+        )
+
     @property
     def secret_id(self) -> str | None:
         """The secret that it names."""
@@ -86,16 +101,20 @@ class Intent:
     def differs(self, seen: Seen) -> bool:
         """Return whether an outcome is that of another effect."""
         entry, detail = seen.entry, seen.detail
+        if (entry.rotation_id, entry.step) != (self.rotation_id, self.step):
+            return True
         facts = _DONE_FACTS if entry.event == "done" else _FACTS
-        is_another = any(
-            name in self.detail and name in detail and self.detail[name] != detail[name]
+        is_creation = Step.CREATE in (self.step, self.detail.get("operation"))
+        return any(
+            self.detail.get(name) != detail.get(name)
             for name in facts
+            # Only the outcome of a creation names a secret.
+            if not (is_creation and name == "secret_id")
         )
-        return is_another or (entry.rotation_id, entry.step) != (self.rotation_id, self.step)
 
 
-#: Facts of an effect that its outcome repeats.
-_FACTS = ("secret_id", "field", "operation", "by", "over")
+#: Facts of an effect that its outcome repeats; of a push, so does one that took place.
+_FACTS = ("secret_id", "field", "operation", "by")
 _DONE_FACTS = (*_FACTS, "predecessor_version")
 
 
@@ -115,9 +134,10 @@ class Past:
     open_id: str | None = None
     #: The newest version of the pending entry that it is known to have written; 1 for any.
     staged_version: int = 1
-    #: The gates of its predecessor that were open, or skipped, and when.
+    #: The gates of its predecessor that were open, or skipped, when, and by which token.
     gates: str | None = None
     gates_at: datetime | None = None
+    gates_token: int | None = None
     #: The newest version that rotator wrote to the current entry, as far as it counts.
     written: int = 0
     #: The secret that rotator put there last.
@@ -127,20 +147,9 @@ class Past:
         """Return an independent copy."""
         return replace(self)
 
-    def asked(self, name: str, *values: object) -> bool:
-        """Return whether somebody asked for a rotation with one of these values of a fact."""
-        return any(
-            each.get("operation") == "rotate" and each.get(name) in values
-            for each in (*self.requests, *self.triggers.values())
-        )
-
-    def asked_by_hand(self, operation: str, secret_id: str | None) -> bool:
-        """Return whether somebody asked for an operation, on this secret if either names one."""
-        return any(
-            each.get("operation") == operation
-            and (secret_id is None or each.get("secret_id") in (None, secret_id))
-            for each in self.requests
-        )
+    def requested(self, token: int | None) -> tuple[Detail, ...]:
+        """Return what was asked for before an entry with this token; None where it has none."""
+        return self.requests if token in (None, self.token) else ()
 
     def read(self, seen: Seen) -> None:
         """Apply an entry."""
@@ -204,7 +213,8 @@ class Past:
             case "learned", Step.PUSH:
                 self.current_id = seen.secret_id or self.current_id
                 self.written = number_in(seen.detail, "vault_version") or self.written
-            case ("gates-open" | "gates-skipped"), _:
+            case (("gates-open" | "gates-skipped"), _):
                 self.gates, self.gates_at = text_in(seen.detail, "gates"), seen.at
+                self.gates_token = seen.token
             case "gate-shut", _ if text_in(seen.detail, "gate") in (self.gates or "").split(", "):
                 self.gates = self.gates_at = None
