@@ -26,7 +26,6 @@ from rotator.ledger.replay import Replay
 from rotator.model import Account, Rotation
 from rotator.rotation.ports import AccountSummary
 
-
 #: Follows the entries of an account while they are checked.
 Watch = Callable[[chain.Entry, Replay], object]
 

@@ -494,14 +494,19 @@ class MemoryLedger(Ledger):
             world.written = entry.written or world.written
             self._keep_adopted(entry, rotation)
         if self._process.is_new:
-            world.replay, world.rules = read(world.replay, world.rules, world.unread)
-            world.unread = ()
-            for broken in world.rules.violations:
-                raise Violation("I17", str(broken))
+            self._read()
             if found := contradiction(world.replay, rotation, entries, world.adopted_id):
                 raise Violation("I12", found)
             is_proof_due(world, rotation, entries, self._process.refused)
         self._prolong()
+
+    def _read(self) -> None:
+        """See what the entries say, and that they show every rule kept."""
+        world = self._world
+        world.replay, world.rules = read(world.replay, world.rules, world.unread)
+        world.unread = ()
+        for broken in world.rules.violations:
+            raise Violation("I17", str(broken))
 
     def _keep_adopted(self, entry: NewEntry, rotation: Rotation | None) -> None:
         world = self._world

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, Outcome
+from rotator.model import Hold
 from rotator.model.notification import Event, Hook
 from rotator.rotation.manual import manual_operation
 from rotator.sim import Fault

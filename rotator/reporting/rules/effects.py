@@ -85,7 +85,7 @@ def outcome_has_no_intent(seen: Seen) -> str | None:
     if not seen.is_effect:
         return None
     if intent is None or intent.is_over:
-        return f"it is the outcome of what no entry before it says was about to be tried"
+        return "it is the outcome of what no entry before it says was about to be tried"
     if intent.differs(seen):
         return f"it is not the outcome of what entry {intent.seq} says was about to be tried"
     return None

@@ -69,9 +69,7 @@ class Seen:
     def asked(self, name: str, *values: object) -> bool:
         """Return whether somebody asked for a rotation with one of these values of a fact."""
         asked = (*self.past.requested(self.token), *self.past.triggers.values())
-        return any(
-            each.get("operation") == "rotate" and each.get(name) in values for each in asked
-        )
+        return any(each.get("operation") == "rotate" and each.get(name) in values for each in asked)
 
     def asked_by_hand(self, operation: str, secret_id: str | None) -> bool:
         """Return whether somebody asked for an operation, on this secret if either names one."""

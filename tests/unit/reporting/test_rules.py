@@ -382,7 +382,7 @@ DISHONEST: dict[str, tuple[int, str, list[Draft]]] = {
 
 @pytest.mark.parametrize("drafts", HONEST.values(), ids=HONEST)
 def test_an_honest_history_breaks_nothing(drafts: list[Draft]) -> None:
-    """What a kill, a person, an older version or a restored ledger leaves behind is no violation."""
+    """What a kill, a person, an older version or a restored ledger leaves behind."""
     assert check(drafts) == []
 
 
