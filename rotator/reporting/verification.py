@@ -161,7 +161,7 @@ class LedgerVerification:
         return {name: getattr(self.unread, name) for name in ("code", "message", "hint")}
 
 
-def verify_ledger(
+def verify_ledger(  # noqa: PLR0913  # half by name
     reader: "LedgerReader",
     name: str,
     account: "Account | None",

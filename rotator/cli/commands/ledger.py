@@ -54,8 +54,8 @@ def verify(
     otherwise, and no process at work that had lost its lease. The first entry that breaks a rule is
     named.
 
-    Exits with 1 only if something was changed or is missing, or a rule broken, and with 75 if the ledger or Vault
-    cannot be read now: then nothing is known to be wrong.
+    Exits with 1 only if something was changed or is missing, or a rule broken, and with 75 if the
+    ledger or Vault cannot be read now: then nothing is known to be wrong.
     """
     with _readable(), CommandContext.of(context).application(offline=offline) as application:
         require_known(application, names or [])

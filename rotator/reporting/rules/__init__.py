@@ -5,7 +5,8 @@ entries can show them. For each event, the table below has what may be wrong wit
 what the entries before it say is the state of a replay and of `past`.
 
 No honest history breaks one: not after a kill, an unknown outcome, a ledger that was restored, a
-clock that was wrong, or an adoption in between. What older versions did not record is not asked for.
+clock that was wrong, or an adoption in between. What older versions did not record is not asked
+for.
 """
 
 from collections.abc import Callable, Mapping

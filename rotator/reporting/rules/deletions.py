@@ -78,7 +78,7 @@ def grace_goes_on(seen: Seen) -> str | None:
 
 
 def gate_is_not_open(seen: Seen) -> str | None:
-    """Every gate has just opened, unless the secret leaked: then it is recorded that none counts."""
+    """Every gate has just opened; where the secret leaked, it is recorded that none counts."""
     gates, past = text_in(seen.detail, "gates"), seen.past
     if not _is_of_predecessor(seen):
         return None

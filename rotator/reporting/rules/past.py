@@ -58,7 +58,7 @@ class Seen:
 
     @property
     def operation(self) -> str | None:
-        """What a person does by hand: `adopt`, `create`, `delete`; None where a rotation does it."""
+        """What a person does by hand: `adopt`, `create`, `delete`; None for a rotation."""
         return text_in(self.detail, "operation") if self.entry.rotation_id is None else None
 
     @property
