@@ -156,7 +156,6 @@ UNSEEN: dict[str, frozenset[str]] = {
             "change pending_version of intent create",
             "change pending_version of intent push",
             "remove fencing_token of opened open",
-            "remove fencing_token of requested rotate",
         }
     ),
     "what a process that was killed might have left out, or another one recorded twice": frozenset(
