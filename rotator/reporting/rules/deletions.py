@@ -56,8 +56,9 @@ def current_is_untried(seen: Seen) -> str | None:
 
 def _is_of_predecessor(seen: Seen) -> bool:
     rotation = seen.rotation
-    is_deletion = rotation is not None and seen.entry.step == Step.DELETE
-    return is_deletion and seen.token is not None and seen.secret_id == rotation.predecessor_id
+    if rotation is None or seen.entry.step != Step.DELETE or seen.token is None:
+        return False
+    return seen.secret_id == rotation.predecessor_id
 
 
 def grace_goes_on(seen: Seen) -> str | None:
@@ -178,6 +179,6 @@ def _told(at: datetime | None) -> str:
 def completed_unverified(seen: Seen) -> str | None:
     """A rotation is completed once its secret was verified; its predecessor is expendable then."""
     rotation = seen.rotation
-    is_completed = seen.detail.get("outcome") == "completed" and rotation is not None
-    is_unverified = is_completed and rotation.verified_at is None
-    return "the rotation is completed, and its secret was not verified" if is_unverified else None
+    if rotation is None or seen.detail.get("outcome") != "completed" or rotation.verified_at:
+        return None
+    return "the rotation is completed, and its secret was not verified"

@@ -164,8 +164,9 @@ def value_is_not_staged(seen: Seen) -> str | None:
 def secret_is_unknown(seen: Seen) -> str | None:
     """A value is pushed once the id of its secret is known, which its note names."""
     rotation = seen.rotation
-    is_push = seen.entry.step == Step.PUSH and rotation is not None
-    return "no entry says which secret was made" if is_push and not rotation.new_id else None
+    if seen.entry.step != Step.PUSH or rotation is None or rotation.new_id:
+        return None
+    return "no entry says which secret was made"
 
 
 def value_is_cleared_early(seen: Seen) -> str | None:

@@ -13,6 +13,10 @@ _IDENTITY = ("api_key", "issuer", "pending_path", "vault_path")
 _ADOPTED = ("by", "over", "secret_id")
 _TRIED = ("authenticated_at", "secret_id")
 
+#: Of an effect that was not seen to be done: why.
+_CODED: Mapping[tuple[str, str | None], tuple[str, ...]] = {
+    (event, step): ("code",) for event in ("unknown", "rejected") for step in Step
+}
 #: By event and step, or what is done by hand: the facts that are always there.
 FACTS: Mapping[tuple[str, str | None], tuple[str, ...]] = {
     ("opened", Step.OPEN): (
@@ -48,7 +52,7 @@ FACTS: Mapping[tuple[str, str | None], tuple[str, ...]] = {
     ("dead-after", Step.PROVE): ("dead_at", "seconds", "secret_id"),
     ("closed", Step.COMPLETE): ("code", "fencing_token", "outcome"),
     ("closed", Step.ABORT): ("code", "fencing_token", "outcome"),
-    **{(event, step): ("code",) for event in ("unknown", "rejected") for step in Step},
+    **_CODED,
 }
 #: Facts that are numbers, if anything.
 _NUMBERS = frozenset(
