@@ -200,6 +200,7 @@ def completed(here: Ground) -> int:
 def faults(here: Ground) -> list[str]:
     """Return what is not as it should be at the end, and what was broken on the way."""
     found = list(dict.fromkeys(here.broken)) + here.world.violations() + here.leaks()
+    found += here.broken_rules()
     found += [f"{name}: {left} secrets" for name, left in here.secrets_left().items() if left != 1]
     found += [f"{name}: something is pending" for name in here.pending()]
     for account in here.world.accounts:

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from rotator.ledger.clock import clock_of
 from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.mapping import hold_of
 from rotator.model import Actor, Hold
-from rotator.rotation.ports import Lease, NewEntry
+from rotator.rotation.ports import REQUESTED, Lease, NewEntry
 
 _PROC = Path("/proc")
 #: The fencing tokens of the leases that this process uses, by database, owner and account. Any
@@ -348,6 +349,19 @@ def locked(connection: Connection, name: str) -> RowMapping | None:
     return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().first()
 
 
+def fenced(entries: Sequence[NewEntry], lease: Lease) -> list[NewEntry]:
+    """Return entries to be recorded under a lease: those that begin something have its token.
+
+    So the entries alone show that no process went on after another one had taken over.
+    """
+    return [
+        replace(entry, detail={**entry.detail, "fencing_token": lease.token})
+        if entry.event in _FENCED
+        else entry
+        for entry in entries
+    ]
+
+
 def change(connection: Connection, name: str, **values: object) -> None:
     """Set columns of the account's row, which is locked."""
     connection.execute(CHANGED_ACCOUNT, {"of_name": name, **values})
@@ -380,6 +394,10 @@ def _readable(owner: str | None) -> str:
     parts = (owner or "").split("/")
     return f"{parts[-2]} on {parts[0]}" if len(parts) > 1 else owner or "nobody"
 
+
+#: Events with a fencing token: of a person's request, which a pass begins with, of each effect and
+#: of the gates that it was decided on, and of both ends of a rotation.
+_FENCED = frozenset({REQUESTED, "opened", "intent", "gates-open", "gates-skipped", "closed"})
 
 # Statements, built once: building takes longer than executing.
 _COLUMN = tables.account.c

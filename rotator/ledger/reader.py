@@ -1,7 +1,7 @@
 """Reading the ledger: what `status`, `history`, `ledger export` and `ledger verify` show."""
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -25,6 +25,9 @@ from rotator.ledger.mapping import EXPENDABLE_IDS, SUMMARY, summaries
 from rotator.ledger.replay import Replay
 from rotator.model import Account, Rotation
 from rotator.rotation.ports import AccountSummary
+
+#: Follows the entries of an account while they are checked.
+Watch = Callable[[chain.Entry, Replay], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,14 +189,18 @@ class LedgerReader:
         with reading(self._engine) as connection:
             return list(connection.execute(_UNSAFE_SETTINGS).scalars())
 
-    def verify(self, name: str, *, anchor: str | None = None) -> ChainCheck:
+    def verify(
+        self, name: str, *, anchor: str | None = None, watch: Watch | None = None
+    ) -> ChainCheck:
         """Check an account's chain from first entry to recorded head, and its rows against it.
 
-        `anchor` is a hash that must be in the chain: the one in Vault's note.
+        `anchor` is a hash that must be in the chain: the one in Vault's note. `watch` is called
+        with each whole entry, and the state according to those before it.
         """
         with reading(self._engine) as connection:
             end = connection.execute(_END, {"of_name": name}).first() or (0, chain.GENESIS)
-            return _checked(connection, name, chain.stream(connection, name), *end, anchor=anchor)
+            entries = chain.stream(connection, name)
+            return _checked(connection, name, entries, *end, anchor=anchor, watch=watch)
 
     def verify_end(self, name: str, *, limit: int) -> ChainCheck:
         """Check the newest `limit` entries of an account's chain, up to its recorded head.
@@ -218,6 +225,7 @@ def _checked(  # noqa: PLR0913  # all but five by name
     *,
     anchor: str | None = None,
     skipped: int = 0,
+    watch: Watch | None = None,
 ) -> ChainCheck:
     """Check entries that are the last of an account's chain, all but the `skipped` first ones."""
     from rotator.ledger.comparison import differences  # noqa: PLC0415  # see above
@@ -231,6 +239,8 @@ def _checked(  # noqa: PLR0913  # all but five by name
             break
         head, count = entry.hash, count + 1
         has_anchor = has_anchor or head == anchor
+        if watch:
+            watch(entry, replay)
         replay.read(entry)
     is_unknown = anchor is None or (fault and not has_anchor)
     if not fault and count != recorded_count:

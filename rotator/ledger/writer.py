@@ -27,6 +27,7 @@ from rotator.ledger.leases import (
     Leases,
     added,
     change,
+    fenced,
     locked,
 )
 from rotator.ledger.mapping import (
@@ -184,7 +185,8 @@ class LedgerWriter(Leases):
             opened = rotation or (_opened(connection, lease.account) if snapshot else None)
             seen, recorded = sightings.found(row, entries, opened, snapshot)
             found = _failure_columns(row, entries, now) | _trouble_columns(row, entries)
-            appended = self._append(connection, row | found, [*seen, *entries], rotation, now)
+            new = [*seen, *fenced(entries, lease)]
+            appended = self._append(connection, row | found, new, rotation, now)
             comparison.require(connection, row | appended, entries, rotation)
             change(
                 connection,

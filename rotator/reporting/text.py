@@ -6,6 +6,8 @@ from rotator.model.times import rough_duration
 
 #: Stands for a missing value.
 NOTHING = "-"
+#: Facts of an entry that only prove that a rule was kept; shown where all facts are, as in JSON.
+PROOFS = frozenset({"authenticated_at", "fencing_token", "over", "pending_version"})
 
 
 def moment(at: datetime | None) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from rotator.ledger.reader import ChainCheck, LedgerReader
     from rotator.model import Account
+    from rotator.reporting.rules import RuleCheck, Violation
     from rotator.rotation.ports import Store
 
 #: What to do where a chain of entries is broken.
@@ -35,6 +36,15 @@ def row_hint(name: str) -> str:
         "someone wrote to the ledger's tables: correct the row as the entries say, or restore a "
         f"backup; `rotator release {name}` or `rotator hold {name} --reason TEXT` corrects a hold, "
         f"`rotator status {name} --refresh` a due time and the account's identity"
+    )
+
+
+def rules_hint(name: str) -> str:
+    """Return what to do where an account's entries show that a rule was broken."""
+    return (
+        "keep a copy of the ledger and Vault's audit log of that time, and find out who wrote that "
+        f"entry, which `rotator history {name} --json` shows; `rotator secrets list {name}` shows "
+        "which secrets are left. If it was rotator itself, report that as a fault"
     )
 
 
@@ -71,6 +81,8 @@ class LedgerVerification:
     vault: str
     #: Why Vault's note could not be read.
     unread: RotatorError | None = None
+    #: Entries that break a rule, in order; None where that was not asked for.
+    violations: tuple["Violation", ...] | None = None
 
     @property
     def faults(self) -> list[str]:
@@ -85,7 +97,15 @@ class LedgerVerification:
             *((fault, HEAD_HINT) for fault in (self.vault_fault,) if fault),
             *((fault, vanished_hint(self.account)) for fault in (self.note_fault,) if fault),
             *((fault, row_hint(self.account)) for fault in self.row_faults),
+            *((fault, rules_hint(self.account)) for fault in self._broken_rules),
         ]
+
+    @property
+    def _broken_rules(self) -> list[str]:
+        """Return the first entry that breaks a rule, in words: others may follow from it."""
+        first, *others = [*(self.violations or ()), None]
+        more = len({one.seq for one in others if one and first and one.seq != first.seq})
+        return [f"{first}{f'; {more} more break one' if more else ''}"] if first else []
 
     @property
     def is_whole(self) -> bool:
@@ -104,8 +124,30 @@ class LedgerVerification:
             return "FAILED"
         return "not compared" if self.chain_fault else "match"
 
+    @property
+    def rules(self) -> str | None:
+        """Return the verdict on the rules, None where that was not asked for.
+
+        Behind the first bad entry of a broken chain, nothing is checked.
+        """
+        if self.violations is None:
+            return None
+        if self.violations:
+            return "BROKEN"
+        return "not checked" if self.chain_fault else "kept"
+
     def document(self) -> dict[str, Any]:
-        """Return the result for `--json`: a verdict each on chain, rows, and Vault's head."""
+        """Return the result for `--json`: a verdict each on chain, rows, and Vault's head.
+
+        And one on the rules, if that was asked for.
+        """
+        document = self._document()
+        if self.violations is not None and self.rules:
+            faults = [one.document() for one in self.violations]
+            document["rules"] = {"verdict": self.rules.lower(), "faults": faults}
+        return document
+
+    def _document(self) -> dict[str, Any]:
         return {
             "account": self.account,
             "entries": self.entries,
@@ -127,24 +169,30 @@ class LedgerVerification:
         return {name: getattr(self.unread, name) for name in ("code", "message", "hint")}
 
 
-def verify_ledger(
+def verify_ledger(  # noqa: PLR0913  # half by name
     reader: "LedgerReader",
     name: str,
     account: "Account | None",
     *,
     anchor: str | None = None,
     newest: int | None = None,
+    rules: "RuleCheck | None" = None,
 ) -> LedgerVerification:
     """Verify an account's chain, and compare it with its rows and with Vault's note.
 
     `account` is as configured; None where it is not. `anchor` is the hash in Vault's note; None
     compares with none. With `newest`, only so many of the newest entries are read, and no anchor is
-    looked for.
+    looked for; else `rules`, of an account of which nothing was read, checks each entry.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    check = reader.verify_end(name, limit=newest) if newest else reader.verify(name, anchor=anchor)
+    watch = rules.read if rules else None
+    check = (
+        reader.verify_end(name, limit=newest)
+        if newest
+        else reader.verify(name, anchor=anchor, watch=watch)
+    )
     vault, vault_fault = "not compared", None
     if check.has_anchor is False:
         vault, vault_fault = "FAILED", _MISSING if check.entries else _LOST
@@ -162,6 +210,7 @@ def verify_ledger(
         ),
         vault=vault,
         written_version=_version_at_path(check, account),
+        violations=tuple(rules.violations) if rules else None,
     )
 
 
@@ -185,6 +234,8 @@ class Verifier:
     store: "Store | None"
     #: Why they are not readable.
     away: RotatorError | None = None
+    #: Whether to check as well that the entries show every rule kept.
+    checks_rules: bool = False
 
     def verify(self, name: str) -> LedgerVerification:
         """Verify an account's record.
@@ -195,7 +246,7 @@ class Verifier:
         account = self.accounts.get(name)
         if self.store is None or account is None:
             vault = "not configured" if self.store else "not compared"
-            found = verify_ledger(self.reader, name, account)
+            found = self._verified(name)
             return replace(found, vault=vault, unread=self.away)
         # Read first: an entry is in the ledger before Vault's note names it.
         found = self._compared(account, self.store)
@@ -215,9 +266,16 @@ class Verifier:
         try:
             stored = store.read_current(account, written)
         except RotatorError as error:
-            found = verify_ledger(self.reader, account.name, account)
+            found = self._verified(account.name)
             return replace(found, unread=error)
         note = stored.entry.note if stored else None
         anchor = note.ledger_head if note else None
-        found = verify_ledger(self.reader, account.name, account, anchor=anchor)
+        found = self._verified(account.name, anchor)
         return found if note else replace(found, vault="no note")
+
+    def _verified(self, name: str, anchor: str | None = None) -> LedgerVerification:
+        from rotator.reporting.rules import RuleCheck  # noqa: PLC0415  # only where it is asked for
+
+        rules = RuleCheck() if self.checks_rules else None
+        account = self.accounts.get(name)
+        return verify_ledger(self.reader, name, account, anchor=anchor, rules=rules)

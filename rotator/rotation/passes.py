@@ -358,10 +358,11 @@ class Pass:
     def _perform(self, step: Effect[Any], observed: Observed) -> None:
         before = self._open_rotation()
         rotation = step.intent(observed.observation, before, self.dependencies.now())
+        facts = step.target | step.grounds(observed.observation, rotation, self._at())
 
         def intend() -> None:
             observed.observation = observed.observation.with_rotation(rotation)
-            self.session.entries.append(step.entry("intent", rotation, **step.target))
+            self.session.entries.append(step.entry("intent", rotation, **facts))
             self._commit_intent(before, observed)
 
         def send(look: LastLook) -> object:

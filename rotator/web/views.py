@@ -11,7 +11,7 @@ from rotator.ledger.chain import Entry
 from rotator.model import NEVER, Policy, Rotation, Step
 from rotator.model.rotation import SecretRole
 from rotator.reporting.status import AccountStatus
-from rotator.reporting.text import age_text, moment, span
+from rotator.reporting.text import PROOFS, age_text, moment, span
 from rotator.web.upcoming import Next, next_of, shut_gate
 
 #: Shown only for a rotation that has taken them; the others for each.
@@ -238,7 +238,7 @@ def entry_view(entry: Entry) -> EntryView:
         detail=" ".join(
             f"{key}={value if isinstance(value, str) else json.dumps(value)}"
             for key, value in facts
-            if value is not None
+            if value is not None and key not in PROOFS
         ),
     )
 

@@ -8,11 +8,14 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rotator.ledger import chain
+from rotator.ledger.database import open_database
 from tests.support.cli_fixture import CliFixture
+from tests.support.legacy_ledger import rewrite
 
 #: Lets the ledger's entries be changed, as someone with the file in hand can.
 UNLOCK = "DROP TRIGGER entry_no_update", "DROP TRIGGER entry_no_delete"
@@ -112,6 +115,34 @@ def test_export_into_a_closed_pipe_is_quiet(cli: CliFixture) -> None:
 
     assert cli.ended(process).err == ""
     assert process.returncode == 141
+
+
+def test_rules_are_kept_or_the_entry_that_breaks_one_is_named(cli: CliFixture) -> None:
+    """Though chain and rows are whole; without the option nothing is said of rules."""
+    kept = cli.run("ledger", "verify", "--rules", "--offline")
+    document = cli.run("ledger", "verify", "--rules", "--offline", "--json").json()[0]
+    database = open_database(f"sqlite:///{cli.ledger}")
+    rewrite(database, "account-1", _untried)
+    database.dispose()
+    broken = cli.run("ledger", "verify", "--rules", "--offline")
+    unasked = cli.run("ledger", "verify", "--offline")
+
+    assert kept.code == 0, kept.err
+    assert kept.out.splitlines()[0].split()[-1] == "rules"
+    assert kept.out.splitlines()[1].split()[-1] == "kept"
+    assert document["rules"] == {"verdict": "kept", "faults": []}
+    assert broken.code == 1
+    assert broken.out.splitlines()[1].split()[2:4] == ["whole", "match"]
+    assert broken.out.splitlines()[1].split()[-1] == "BROKEN"
+    assert "breaks rule 4: Vault's value was seen to authenticate at 2020-01-01" in broken.err
+    assert "hint: keep a copy of the ledger" in broken.err
+    assert (unasked.code, "rules" in unasked.out) == (0, False)
+
+
+def _untried(event: str, step: str | None, detail: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry's facts, of which a deletion's are older than they may be."""
+    is_deletion = (event, step) == ("intent", "delete")
+    return detail | ({"authenticated_at": "2020-01-01T00:00:00+00:00"} if is_deletion else {})
 
 
 def test_verify_follows_the_chain_and_asks_vault(cli: CliFixture) -> None:

@@ -16,9 +16,12 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.engine.default import DefaultDialect
 
+from rotator.ledger.chain import Entry
 from rotator.ledger.database import open_database
 from rotator.ledger.reader import LedgerReader
+from rotator.ledger.replay import Replay
 from rotator.ledger.tables import metadata
+from rotator.reporting.rules import RuleCheck
 from rotator.sim import (
     Environment,
     Exchange,
@@ -33,8 +36,11 @@ from rotator.sim import (
 from tests.acceptance.service import PATIENCE, until
 from tests.support import leaks
 from tests.support.commands import Command, CommandSpec
+from tests.support.seeded_ledger import LONG_AGO
 
 KILLED = -signal.SIGKILL
+#: In an entry by which a test ended a grace.
+FORGED = LONG_AGO.isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,10 @@ class Ground:
         """Count each account's live secrets."""
         accounts = self.world.accounts
         return {each.name: len(self.world.vonage.secrets(each.api_key)) for each in accounts}
+
+    def broken_rules(self) -> list[str]:
+        """Return what the ledger's entries alone show of rules that were broken."""
+        return broken_rules(self.queries)
 
     def pending(self) -> list[str]:
         """Return the accounts that have something at their pending path."""
@@ -272,6 +282,21 @@ class Ground:
 
     def _pending_versions(self, account: SimAccount) -> list[SimVersion]:
         return self.world.vault.versions(f"rotator/pending/{account.name}")
+
+
+def broken_rules(queries: LedgerReader) -> list[str]:
+    """Return what a ledger's entries alone show of rules that were broken, but for `end_graces`."""
+    found = []
+    for name in queries.recorded_accounts():
+        rules = RuleCheck()
+
+        def follow(entry: Entry, replay: Replay, rules: RuleCheck = rules) -> None:
+            if FORGED not in entry.detail:
+                rules.read(entry, replay)
+
+        queries.verify(name, watch=follow)
+        found += [f"{name}: {each}" for each in rules.violations]
+    return found
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from rotator.ledger import tables
 from rotator.sim import Environment, Exchange, Phase
 from tests.acceptance.service import PATIENCE, Service, service, until
+from tests.crash.killing import broken_rules
 from tests.support.commands import Command
 
 OLD = timedelta(days=40)
@@ -80,6 +81,7 @@ def test_three_daemons_share_the_work_though_they_are_killed(run: Service) -> No
     assert set(codes) <= {0, 143, -signal.SIGTERM, -signal.SIGKILL}
     verdicts = [run.queries.verify(account.name) for account in run.world.accounts]
     assert [verdict.fault for verdict in verdicts if verdict.fault] == []
+    assert broken_rules(run.queries) == []
 
 
 def test_the_accounts_of_a_killed_daemon_go_to_another_at_once(run: Service) -> None:

@@ -183,6 +183,7 @@ def check(here: Ground, scenario: Scenario) -> None:
         assert (verdict.fault, verdict.has_anchor) == (None, True)
         assert len(here.world.vonage.history(account.api_key)) - 1 <= scenario.most_made
     assert here.leaks() == []
+    assert here.broken_rules() == []
     scenario.check(here)
 
 

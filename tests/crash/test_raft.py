@@ -326,7 +326,7 @@ def test_no_trouble_of_a_cluster_costs_a_value(company: Company) -> None:
     assert company.start("resume").finished()[0] in (0, 3)
     last = company.start("rotate-now", *ACCOUNTS, "--json").finished()
     company.check()
-    verified = company.start("ledger", "verify").finished()
+    verified = company.start("ledger", "verify", "--rules").finished()
     check_record(company)
     completed = company.completed(ALL)
     figures.keep(

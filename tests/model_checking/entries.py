@@ -7,6 +7,8 @@ from rotator.ledger import chain
 from rotator.ledger.replay import RecordedRotation, Replay
 from rotator.model import Rotation, Step
 from rotator.model.times import rfc3339_exact
+from rotator.reporting.rules import RuleCheck
+from rotator.reporting.rules.past import Past
 from rotator.rotation.ports import NewEntry
 
 
@@ -39,17 +41,24 @@ def _recorded(rotation: Rotation) -> RecordedRotation:
     )
 
 
+def rules_from(rotation: Rotation | None) -> RuleCheck:
+    """Return the check of the entries that follow, with this rotation open."""
+    return RuleCheck(past=Past(open_id=rotation.id if rotation else None))
+
+
 #: What was recorded together, and when.
 Commit = tuple[tuple[NewEntry, ...], datetime]
 
 
-def read(replay: Replay, commits: Sequence[Commit]) -> Replay:
-    """Return what the entries say with these at their end."""
-    replay = replay.copy()
+def read(replay: Replay, rules: RuleCheck, commits: Sequence[Commit]) -> tuple[Replay, RuleCheck]:
+    """Return what the entries say with these at their end, and the rules that they break."""
+    replay, rules = replay.copy(), rules.copy()
     for entries, at in commits:
         for entry in entries:
-            replay.read(_entry(entry, at))
-    return replay
+            recorded = _entry(entry, at)
+            rules.read(recorded, replay)
+            replay.read(recorded)
+    return replay, rules
 
 
 def _entry(entry: NewEntry, at: datetime) -> chain.Entry:

@@ -48,7 +48,7 @@ OLDEST = (
 #: A bare number beyond this is a point on the clock.
 CLOCK = 1e8
 #: Times that entries hold as texts.
-WRITTEN = frozenset({"verified_at", "dead_at"})
+WRITTEN = frozenset({"verified_at", "dead_at", "authenticated_at"})
 #: Counts that no rule tells apart from here on.
 ENOUGH = {"values_generated": MAX_GENERATED, "pauses": 0, "dead_after": 0, "seconds": 0}
 #: What no rule looks at, or what a described neighbour tells already. A lease either has most of

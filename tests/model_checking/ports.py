@@ -22,6 +22,7 @@ from rotator.errors import (
     VersionMissing,
 )
 from rotator.ledger import deletions
+from rotator.ledger.leases import fenced
 from rotator.model import (
     NOTHING_WRITTEN,
     Account,
@@ -433,7 +434,7 @@ class MemoryLedger(Ledger):
         last: bool = False,
     ) -> CommitResult:
         """Record it."""
-        del snapshot, now
+        del snapshot
         note = " ".join(f"{entry.event}:{entry.step or ''}" for entry in entries)
         answer = self._process.at("commit", _done, "fails", "recorded, unheard", detail=note)
         self._guard(lease)
@@ -441,7 +442,7 @@ class MemoryLedger(Ledger):
             raise LedgerError
         if any(entry.detail.get("reason") == "recovered" for entry in entries):
             self._process.recovers()
-        self._record(lease, rotation, entries)
+        self._record(lease, rotation, entries, now)
         committed = CommitResult(head="head", hold=self._world.hold)
         if last:
             self._world.owner = None
@@ -463,7 +464,9 @@ class MemoryLedger(Ledger):
         self._guard(lease)
         return self._world.hold
 
-    def _record(self, lease: Lease, rotation: Rotation | None, entries: Sequence[NewEntry]) -> None:
+    def _record(
+        self, lease: Lease, rotation: Rotation | None, entries: Sequence[NewEntry], now: datetime
+    ) -> None:
         world = self._world
         if world.relapses and (rotation and rotation != world.rotation):
             world.remember()
@@ -483,18 +486,27 @@ class MemoryLedger(Ledger):
             world.completed += rotation.outcome == "completed"
         elif rotation:
             world.rotation = rotation
-        world.unread = (*world.unread, (tuple(entries), when(world.now)))
+        asked = self._process.asks_as(lease.token)
+        world.unread = (*world.unread, (tuple(fenced([*asked, *entries], lease)), now))
         world.deletions = deletions.after(world.deletions, entries, rotation)
         for entry in entries:
             world.intent = _intent(lease, entry)
             world.written = entry.written or world.written
             self._keep_adopted(entry, rotation)
         if self._process.is_new:
-            world.replay, world.unread = read(world.replay, world.unread), ()
+            self._read()
             if found := contradiction(world.replay, rotation, entries, world.adopted_id):
                 raise Violation("I12", found)
             is_proof_due(world, rotation, entries, self._process.refused)
         self._prolong()
+
+    def _read(self) -> None:
+        """See what the entries say, and that they show every rule kept."""
+        world = self._world
+        world.replay, world.rules = read(world.replay, world.rules, world.unread)
+        world.unread = ()
+        for broken in world.rules.violations:
+            raise Violation("I17", str(broken))
 
     def _keep_adopted(self, entry: NewEntry, rotation: Rotation | None) -> None:
         world = self._world

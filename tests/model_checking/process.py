@@ -22,10 +22,12 @@ from rotator.model import (
     Request,
     SecretValue,
 )
-from rotator.rotation.ports import BeforeSend
+from rotator.rotation.ports import BeforeSend, NewEntry
 from rotator.rotation.reconciler import Reconciler
 from rotator.rotation.result import failure, result_of
 from rotator.rotation.steps import bookkeeping
+from rotator.rotation.steps.prepare import requested
+from rotator.rotation.window import BY_HAND
 from tests.model_checking import external_actors, invariants, neighbours, operators
 from tests.model_checking.fingerprint import MARK, describe, stack
 from tests.model_checking.neighbours import is_theirs
@@ -152,6 +154,8 @@ class Process:
     pending: PendingEntry | None = None
     #: The fencing token of its lease.
     token: int = 0
+    #: The token under which its request is recorded already.
+    told_as: int = 0
     #: Gates that it found open, since it found one shut.
     opened: frozenset[str] = frozenset()
     #: The value of a revoked secret that Vonage refused last.
@@ -295,6 +299,18 @@ class Process:
     def saw(self, where: str) -> None:
         """Record a look at Vonage or at what Vault has."""
         self.unseen -= {where}
+
+    def asks_as(self, token: int) -> list[NewEntry]:
+        """Return the entry that a person's request begins with, the first time under a token.
+
+        An exploration leaves out that it is committed alone: nothing happens between.
+        """
+        request, is_told = self.asked.request, token == self.told_as
+        self.told_as = token
+        is_other = self.asked.adopts is not None or self.asked.abandons
+        if is_told or is_other or request.actor or request.reason not in BY_HAND:
+            return []
+        return [requested(request, operators.OPERATOR, None)]
 
     def changed(self) -> None:
         """See that all is well after the ledger has changed; the lease may end right here."""

@@ -32,6 +32,7 @@ from rotator.model import (
     Step,
     Written,
 )
+from rotator.reporting.rules import RuleCheck
 from tests.model_checking import entries
 from tests.model_checking.fingerprint import describe, described
 
@@ -184,6 +185,8 @@ class World:
     freeze: Freeze | None = None
     #: What the ledger's entries say, which its rows must not differ from.
     replay: Replay = field(default_factory=Replay)
+    #: Whether these show that the rules were kept.
+    rules: RuleCheck = field(default_factory=RuleCheck)
     #: What was recorded since, for the replay to take in before it is asked.
     unread: tuple[entries.Commit, ...] = ()
     #: The lease: its fencing token, its holder, and when it ends.
@@ -267,6 +270,7 @@ class World:
     def start_over(self) -> None:
         """Make the entries say what the rows do, and no more."""
         self.replay, self.unread = entries.of_rows(self.rows), ()
+        self.rules = entries.rules_from(self.rotation)
 
     @property
     def rows(self) -> tuple[Rotation, ...]:
@@ -447,6 +451,8 @@ class World:
         is_named = self.in_flight or (self.rotation and self.rotation.pending_version)
         if not is_named and len(self.pending) > 1 and self.pending[0] is None:
             self.pending = (None, *(version for version in self.pending if version))
+            self.rules = self.rules.copy()
+            self.rules.past.staged_version = 1
 
     def heard(self, value: str, *, accepted: bool) -> None:
         """Remember how Vonage took a credential: what was accepted once stays accepted."""

@@ -15,10 +15,13 @@ from rotator.hooks.dispatcher import HookDispatcher
 from rotator.hooks.runner import HookRunner
 from rotator.ledger.chain import Entry
 from rotator.ledger.deliveries import Deliveries
+from rotator.ledger.facts import Detail
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.model import Actor, Outcome, PassResult, Request, Rotation, SecretValue, generation
 from rotator.model.notification import Event, Hook, subscribers
+from rotator.reporting.rules import RuleCheck
+from rotator.reporting.rules.past import Past
 from rotator.rotation.adoption import Adopted
 from rotator.rotation.origins import Origins
 from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NewEntry, Observer, Store
@@ -353,8 +356,10 @@ class RotationFixture(ExternalActors):
         assert not errors, leaks.text_of(errors[0])
         assert not self.monitor.violations, "\n".join(self.monitor.violations)
         for name in self.accounts:
-            faults = self.queries.verify(name).faults
-            assert not faults or self.is_tampered_with, f"{name}: {faults}"
+            rules = RuleCheck(past=_AskedByTests())
+            faults = self.queries.verify(name, watch=rules.read).faults
+            found = [*faults, *rules.violations]
+            assert not found or self.is_tampered_with, f"{name}: {', '.join(map(str, found))}"
         self.database.dispose()
         leaks_found = self.leaks()
         assert not leaks_found, "a value is found in:\n" + "\n".join(leaks_found)
@@ -382,6 +387,39 @@ class RotationFixture(ExternalActors):
                 if version.data
             }
         return {value for value in values if len(value) >= SHORTEST}
+
+
+class _AskedByTests(Past):
+    """What is asked for here, a test asks for: most requests name nobody, and have no entry."""
+
+    def requested(self, token: int | None) -> tuple[Detail, ...]:
+        """Take it that somebody asked for whatever is done."""
+        del token
+        return (_Anything(),)
+
+
+class _Anything(dict[str, Any]):
+    """A request for whatever it is compared with."""
+
+    def get(self, key: str, default: object = None) -> Any:  # noqa: ANN401  # as a dictionary
+        """Return what equals everything."""
+        del key, default
+        return _EQUAL
+
+
+class _Equal:
+    """Equals everything."""
+
+    def __hash__(self) -> int:
+        """Return the same for all, as all are equal to it."""
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        """Return that it does."""
+        return True
+
+
+_EQUAL = _Equal()
 
 
 class _Listener(Observer):

@@ -42,7 +42,8 @@ def require_known(application: "Application", names: list[str]) -> None:
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
-    detail = (f"{key}={_text(value)}" for key, value in sorted(entry["detail"].items()))
+    facts = sorted(entry["detail"].items())
+    detail = (f"{key}={_text(value)}" for key, value in facts if key not in text.PROOFS)
     return (
         output.brief_time(entry["at"]),
         entry["account"],

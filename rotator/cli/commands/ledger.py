@@ -38,6 +38,9 @@ def verify(
     offline: Annotated[
         bool, flag("--offline", "compare chain and rows, and do not ask Vault")
     ] = False,
+    rules: Annotated[
+        bool, flag("--rules", "also check by the entries that rotator kept its rules")
+    ] = False,
     witness: Annotated[
         Path | None,
         option("PATH", "compare with published checkpoints: their directory, or a file"),
@@ -52,20 +55,27 @@ def verify(
     deleted and adopted secrets, and of what the account is, is compared with the rows that rotator
     works by.
 
+    With --rules, the entries are also read as evidence of what rotator did: that each value was in
+    Vault before it was sent, each effect intended before it was tried, each secret replaced and the
+    new one verified before it was deleted, its grace over and its gates open unless somebody asked
+    otherwise, and no process at work that had lost its lease. The first entry that breaks a rule is
+    named.
+
     With --witness, the ledger must extend each of the checkpoints that were published of it: that
     shows a ledger that was lost, cut off or rewritten, whoever did it.
 
-    Exits with 1 only if something was changed or is missing, and with 75 if the ledger or Vault
-    cannot be read now: then nothing is known to be wrong.
+    Exits with 1 only if something was changed or is missing, or a rule broken, and with 75 if the
+    ledger or Vault cannot be read now: then nothing is known to be wrong.
     """
     with _readable(), CommandContext.of(context).application(offline=offline) as application:
         require_known(application, names or [])
-        verifier = verifier_of(application, offline=offline)
+        verifier = verifier_of(application, offline=offline, checks_rules=rules)
         proofs = [verifier.verify(name) for name in names or all_names(application)]
         witnessed = compared(application, witness, key) if witness else None
     shown = {"witness": witnessed.document()} if witnessed else {}
     documents = [proof.document() | shown for proof in proofs]
-    output.show_table(documents, HEADERS, [_row(proof) for proof in proofs], as_json=as_json)
+    headers = (*HEADERS, "rules") if rules else HEADERS
+    output.show_table(documents, headers, [_row(proof) for proof in proofs], as_json=as_json)
     if witnessed and not as_json:
         output.write(output.fitted(witnessed.sentence("the ledger extends each")))
     output.flush()
@@ -163,12 +173,18 @@ def _backup_document(done: "Backup") -> dict[str, Any]:
     }
 
 
-def verifier_of(application: "Application", *, offline: bool) -> Verifier:
+def verifier_of(
+    application: "Application", *, offline: bool, checks_rules: bool = False
+) -> Verifier:
     """Return the verifier of records, without Vault if `offline` or if Vault is unreachable."""
     away = None if offline else application.clients.store_failure()
     store = None if offline or away else application.clients.store
     return Verifier(
-        reader=application.ledger.reader, accounts=application.accounts, store=store, away=away
+        reader=application.ledger.reader,
+        accounts=application.accounts,
+        store=store,
+        away=away,
+        checks_rules=checks_rules,
     )
 
 
@@ -179,7 +195,8 @@ def all_names(application: "Application") -> list[str]:
 
 
 def _row(proof: LedgerVerification) -> tuple[str, ...]:
-    return (proof.account, str(proof.entries), proof.chain, proof.rows, proof.vault)
+    known = (proof.account, str(proof.entries), proof.chain, proof.rows, proof.vault)
+    return (*known, proof.rules) if proof.rules else known
 
 
 def _complain(proofs: list[LedgerVerification], away: RotatorError | None) -> None:

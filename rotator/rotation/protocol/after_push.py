@@ -7,7 +7,6 @@ from rotator.rotation.protocol.facts import FRESH, Facts, Rule
 from rotator.rotation.protocol.starting import observation_is_old, vault_is_behind, version_will_end
 from rotator.rotation.protocol.waiting import (
     deletion_due_at,
-    effective_grace,
     gate_retry_at,
     is_misdated,
     skips_gates,
@@ -16,7 +15,7 @@ from rotator.rotation.protocol.waiting import (
 from rotator.rotation.steps.bookkeeping import Close, Learn, Redate, Refuse
 from rotator.rotation.steps.prove import FailedDeletion, Prove
 from rotator.rotation.steps.publish import Clear, Verify
-from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait
+from rotator.rotation.steps.retire import AskGates, Delete, Notify, Wait, effective_grace
 
 #: Most times that a deleted value is tried in a pass; the pauses double, so that they come to the
 #: propagation timeout. The longest pause is as long as an observation stays recent, in seconds.

@@ -6,6 +6,7 @@ from rotator.model import LONGEST_GATE_WAIT, MOST_OFFSET, Account, Request, Rota
 from rotator.rotation import refusals, window
 from rotator.rotation.ports import AccountState
 from rotator.rotation.steps.bookkeeping import Refuse
+from rotator.rotation.steps.retire import effective_grace
 
 #: First wait before a shut gate is asked again.
 FIRST_GATE_WAIT = timedelta(minutes=1)
@@ -84,11 +85,6 @@ def deletion_due_at(
     thawing = window.thaws_at(account.policy, now)
     is_frozen = thawing > now and not skips_gates(rotation, request)
     return thawing if is_frozen else min(verified_at, now)
-
-
-def effective_grace(rotation: Rotation, request: Request) -> timedelta:
-    """Return the grace to respect: the rotation's own, or a shorter one asked for now."""
-    return rotation.grace if request.grace is None else min(rotation.grace, request.grace)
 
 
 def skips_gates(rotation: Rotation, request: Request) -> bool:

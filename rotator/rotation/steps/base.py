@@ -175,6 +175,13 @@ class Effect(Performed[Result]):
         """Return the rotation as it is recorded before this is tried. Pure."""
         return replace(rotation, step=self.name)
 
+    def grounds(self, observation: Observation, rotation: Rotation, at: At) -> dict[str, Detail]:
+        """Return what it is decided on, to be recorded with its intent. Pure.
+
+        It is for whoever checks by the entries alone that the rules were kept.
+        """
+        return {}
+
     @abstractmethod
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> Result:
         """Send the request, once. The caller decides what its outcome means.

@@ -6,7 +6,7 @@ from datetime import datetime
 from rotator.model import Credential, Rotation, Secret, Step
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import LastLook
-from rotator.rotation.steps.base import At, Change, Check, Effect, Site, Sketch
+from rotator.rotation.steps.base import At, Change, Check, Detail, Effect, Site, Sketch
 
 #: Placeholder in a dry run for the id that Vonage would give the new secret.
 NEW_ID = "NEW"
@@ -22,6 +22,10 @@ class Create(Effect[Secret]):
     def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
         """Record the time of sending: from now on Vonage may know the value."""
         return replace(super().intent(observation, rotation, now), sent_at=now)
+
+    def grounds(self, observation: Observation, rotation: Rotation, at: At) -> dict[str, Detail]:
+        """Return the version of the pending entry that has the value."""
+        return {"pending_version": observation.pending.version}
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> Secret:
         """Send it, with whatever credential Vonage accepts."""

@@ -150,7 +150,7 @@ class Stage(Effect[StoredPending]):
             is_unsent=True,
         )
         observation = replace(observation.with_rotation(rotation), pending=pending)
-        return observation, self.entry("done", rotation)
+        return observation, self.entry("done", rotation, pending_version=result.version)
 
     def assumed(self, observation: Observation, rotation: Rotation, at: At) -> StoredPending:
         return StoredPending(version=observation.pending.version + 1)

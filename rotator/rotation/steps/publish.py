@@ -65,6 +65,11 @@ class Push(Effect[tuple[Note, Written]]):
             predecessor_version=observation.current.version if is_certain else None,
         )
 
+    def grounds(self, observation: Observation, rotation: Rotation, at: At) -> dict[str, Detail]:
+        """Return the version that its check-and-set states, and that of the pending value."""
+        pending_version = observation.pending.version
+        return {"over": observation.current.version, "pending_version": pending_version}
+
     def entry(self, event: str, rotation: Rotation, **detail: Detail) -> NewEntry:
         """Return its entry, which records the version that holds the predecessor's value."""
         if version := rotation.predecessor_version:

@@ -2,11 +2,11 @@
 
 import contextlib
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from rotator.errors import CheckAndSetLost, SecretNotFound
-from rotator.model import LONGEST_WINDOW_WAIT, GateWait, Rotation, ShutGate, Step
+from rotator.model import LONGEST_WINDOW_WAIT, GateWait, Request, Rotation, ShutGate, Step
 from rotator.rotation.credentials import own_credential
 from rotator.rotation.observation import Observation, require_unchanged
 from rotator.rotation.ports import LastLook, NewEntry
@@ -20,6 +20,7 @@ from rotator.rotation.steps.base import (
     Site,
     Sketch,
     new_entry,
+    timestamp,
 )
 
 
@@ -103,6 +104,11 @@ class AskGates(Recording):
         return replace(observation, gates=replace(observation.gates, asked_at=now, shut=gate))
 
 
+def effective_grace(rotation: Rotation, request: Request) -> timedelta:
+    """Return the grace to respect: the rotation's own, or a shorter one asked for now."""
+    return rotation.grace if request.grace is None else min(rotation.grace, request.grace)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SecretDeletion(Effect[None]):
     """Delete a secret at Vonage."""
@@ -112,6 +118,11 @@ class SecretDeletion(Effect[None]):
     @property
     def target(self) -> dict[str, Detail]:
         return {"secret_id": self.secret_id}
+
+    def grounds(self, observation: Observation, rotation: Rotation, at: At) -> dict[str, Detail]:
+        """Return when Vault's value was seen to authenticate."""
+        since = observation.current.authenticated_at
+        return {"authenticated_at": timestamp(since)} if since else {}
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> None:
         """Delete with the credential in Vault; if it does not work, nothing is deleted.
@@ -171,6 +182,16 @@ class Delete(SecretDeletion):
         """Record that nothing is waited for any more: no skipped gate, and no clock."""
         intended = replace(super().intent(observation, rotation, now), waiting=None)
         return self._dated(intended, now)
+
+    def grounds(self, observation: Observation, rotation: Rotation, at: At) -> dict[str, Detail]:
+        """Return also the grace that the predecessor had, and the gates that let it go."""
+        known = super().grounds(observation, rotation, at)
+        if self.secret_id != rotation.predecessor_id:
+            return known
+        grace = effective_grace(rotation, at.request)
+        known |= {"grace_seconds": int(grace.total_seconds())}
+        gates = ", ".join(observation.gates.names)
+        return known | ({"gates": gates} if gates else {})
 
     def done(self, observation: Observation, rotation: Rotation, result: None, at: At) -> Change:
         """Record that it is gone, and since when Vonage should refuse it."""

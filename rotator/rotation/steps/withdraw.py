@@ -37,6 +37,10 @@ class Withdraw(Effect[tuple[CurrentEntry, Written]]):
         """Leave the rotation at its step: an earlier deletion may still be on its way."""
         return rotation
 
+    def grounds(self, observation: Observation, rotation: Rotation, at: At) -> dict[str, Detail]:
+        """Return the version that its check-and-set states."""
+        return {"over": observation.current.version}
+
     def perform(
         self, site: Site, rotation: Rotation, look: LastLook
     ) -> tuple[CurrentEntry, Written]:
