@@ -25,8 +25,13 @@ BY_EVE = {"by": "eve", "from": "there", "because": "incident 42"}
 
 
 def requests(fixture: RotationFixture) -> list[dict[str, Any]]:
-    """Return the facts of each request in the record."""
-    return [json.loads(each.detail) for each in fixture.entries() if each.event == "requested"]
+    """Return the facts of each request in the record, but for the token of its process."""
+    return [facts_of(each.detail) for each in fixture.entries() if each.event == "requested"]
+
+
+def facts_of(detail: str) -> dict[str, Any]:
+    """Return the facts that a person gave."""
+    return {name: fact for name, fact in json.loads(detail).items() if name != "fencing_token"}
 
 
 def hold(fixture: RotationFixture) -> None:
@@ -80,7 +85,7 @@ def test_the_end_of_a_grace_names_who_ended_it(tmp_path: Path) -> None:
         fixture.attempt(grace=timedelta(), takes_over=True, actor=EVE)
         [entry] = [each for each in fixture.entries() if each.event == "requested"]
 
-        assert (entry.rotation_id, json.loads(entry.detail)) == (
+        assert (entry.rotation_id, facts_of(entry.detail)) == (
             opened,
             {
                 "operation": "rotate",
@@ -234,14 +239,15 @@ def test_a_request_changes_nothing_that_is_known_of_a_deletion(tmp_path: Path) -
     """A deletion that may be on its way stays so while somebody asks for it once more."""
     with RotationFixture(tmp_path) as fixture:
         foreign = fixture.make_foreign()
-        lease = fixture.writer.claim(NAME, fixture.clock.now())
         detail = {"by": "operator", "operation": "delete", "secret_id": foreign}
+        now = fixture.clock.now()
         for entry in (
             NewEntry(event="intent", step=None, detail=detail),
             NewEntry.requested(EVE, "delete", secret_id=foreign),
         ):
+            lease = fixture.writer.claim(NAME, now)
             fixture.writer.commit(
-                lease, rotation=None, entries=[entry], snapshot=None, now=fixture.clock.now()
+                lease, rotation=None, entries=[entry], snapshot=None, now=now, last=True
             )
 
         assert fixture.writer.load(NAME).perhaps_deleted_ids == {foreign}
