@@ -103,9 +103,10 @@ class LedgerVerification:
     @property
     def _broken_rules(self) -> list[str]:
         """Return the first entry that breaks a rule, in words: others may follow from it."""
-        first, *others = [*(self.violations or ()), None]
-        more = len({one.seq for one in others if one and first and one.seq != first.seq})
-        return [f"{first}{f'; {more} more break one' if more else ''}"] if first else []
+        broken = self.violations or ()
+        more = len({one.seq for one in broken}) - 1
+        others = f"; {more} more break one" if more > 0 else ""
+        return [f"{one}{others}" for one in broken[:1]]
 
     @property
     def is_whole(self) -> bool:

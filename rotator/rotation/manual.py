@@ -219,7 +219,6 @@ class ManualOperation:
         if current is None or field is None or secret_id == seen.current_secret_id:
             return seen
         store, facts = self.dependencies.store, {"by": "operator", "field": field}
-        over = {"over": current.entry.version}
 
         def record(event: str, written: Written | None = None, **detail: str | int) -> None:
             detail = {**facts, **detail}
@@ -230,7 +229,7 @@ class ManualOperation:
         stored, written = self.session.perform(
             lambda look: store.withdraw_previous(self.account, current, before_send=look),
             hold=self.hold,
-            intend=partial(record, "intent", **over),
+            intend=partial(record, "intent", over=current.entry.version),
             done=lambda result: record("done", result[1], vault_version=result[1].version),
             missed=lambda event, error: record(event, code=error.code),
         )

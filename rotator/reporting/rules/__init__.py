@@ -130,8 +130,8 @@ class RuleCheck:
         """Check the next entry; `replay` has read those before it, and not yet this one."""
         seen = Seen(entry=entry, detail=detail_of(entry), past=self.past, replay=replay)
         checks = CHECKS.get(entry.event, ())
-        if entry.event == "done" and entry.step in PASSED:
-            checks = PASSED[entry.step]
+        if entry.event == "done":
+            checks = PASSED.get(entry.step or "", checks)
         for rule, check in checks:
             why = check(seen)
             if why and len(self.violations) < MOST:

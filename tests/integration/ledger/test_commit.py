@@ -110,7 +110,7 @@ def test_entries_keep_their_order_and_content(
             "event": "intent",
             "step": "stage",
             "rotation_id": "r1",
-            "detail": {"code": None},
+            "detail": {"code": None, "fencing_token": 1},
         },
         {
             "seq": 2,
@@ -126,7 +126,7 @@ def test_entries_keep_their_order_and_content(
             "event": "intent",
             "step": "stage",
             "rotation_id": "r1",
-            "detail": {"code": None},
+            "detail": {"code": None, "fencing_token": 1},
         },
     ]
 
@@ -191,7 +191,9 @@ def test_nul_in_a_detail_is_escaped(database: Engine, writer: LedgerWriter, leas
     """JSON spells it without the character itself, so that both databases take it."""
     commit(writer, lease, entries=[replace(DRAFT, detail={"why": "a\0b"})])
 
-    assert next(LedgerReader(database).entries("a")).detail == r'{"why":"a\u0000b"}'
+    assert (
+        next(LedgerReader(database).entries("a")).detail == r'{"fencing_token":1,"why":"a\u0000b"}'
+    )
 
 
 @pytest.mark.parametrize(
