@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from rotator.witness.conflicts import conflict_of
 #: Number of the checkpoint, and so of the same order as time and size.
 _NAME = "{number:010d}.checkpoint"
 _FORM = re.compile(r"(\d{10})\.checkpoint")
+#: How long another process may write there, and between two looks at that, in seconds.
+_PATIENCE, _PAUSE = 10.0, 0.1
 
 
 class Directory:
@@ -78,10 +81,20 @@ class Directory:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Yield the directory's descriptor once no other process writes there."""
+        """Yield the directory's descriptor once no other process writes there.
+
+        Whoever may read the directory can keep it locked, and is not waited for for ever.
+        """
         descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        ends_at = time.monotonic() + _PATIENCE
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            while not _is_locked(descriptor):
+                if time.monotonic() > ends_at:
+                    raise WitnessUnavailable(
+                        f"another process keeps {self.name} locked",
+                        hint="see which one: `lsof` or `fuser` on the directory",
+                    )
+                time.sleep(_PAUSE)
             yield descriptor
         finally:
             os.close(descriptor)
@@ -96,6 +109,15 @@ class Directory:
                 hint="create it, and let rotator's user write there (ledger.witness.directory); "
                 "under systemd, its unit needs it in ReadWritePaths=",
             ) from None
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Lock a directory unless another process has; return whether it is locked here."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def numbers_in(path: Path) -> list[int]:
