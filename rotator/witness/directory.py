@@ -67,8 +67,10 @@ class Directory:
         """Write a file that appears whole, or not at all, and replaces none."""
         path = file_of(self._path, number)
         # Of a fixed name, so that a kill leaves one at most; the lock keeps others from it.
+        # Whatever has that name is not written to: it may be a link to another file.
         temporary = self._path / ".checkpoint.new"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             # Others come for it, whatever this process's umask is.
             os.fchmod(descriptor, 0o644)
@@ -133,5 +135,7 @@ def file_of(path: Path, number: int) -> Path:
 
 def read_file(path: Path) -> str:
     """Return the text of a checkpoint's file, up to what none exceeds; raises OSError."""
-    with path.open("rb") as file:
+    # A pipe would keep it waiting.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
         return file.read(LONGEST + 1).decode(errors="replace")

@@ -156,6 +156,27 @@ def test_what_was_never_due_is_not_published(ledger: Ledger, folder: Path) -> No
     assert files(folder) == []
 
 
+def test_a_link_in_the_way_is_replaced(ledger: Ledger, folder: Path, tmp_path: Path) -> None:
+    """Somebody else may write there: no file outside of the directory is written to."""
+    other = tmp_path / "other"
+    other.write_text("kept")
+    (folder / ".checkpoint.new").symlink_to(other)
+    ledger.publish(Directory(folder))
+    (made,) = folder.iterdir()
+
+    assert other.read_text() == "kept"
+    assert made.is_file()
+    assert not made.is_symlink()
+
+
+def test_a_pipe_in_the_way_is_no_checkpoint(ledger: Ledger, folder: Path) -> None:
+    """It is not waited for."""
+    os.mkfifo(folder / "0000000001.checkpoint")
+
+    with pytest.raises(WitnessConflict, match="is no checkpoint"):
+        ledger.publish(Directory(folder))
+
+
 def test_a_directory_that_stays_locked_is_away(
     ledger: Ledger, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
