@@ -77,7 +77,9 @@ def verify(
     headers = (*HEADERS, "rules") if rules else HEADERS
     output.show_table(documents, headers, [_row(proof) for proof in proofs], as_json=as_json)
     if witnessed and not as_json:
-        output.write(output.fitted(witnessed.sentence("the ledger extends each")))
+        subject = "the ledger extends each"
+        subject = f"up to the fault, {subject}" if witnessed.fault else subject
+        output.write(output.fitted(witnessed.sentence(subject)))
     output.flush()
     _complain(proofs, verifier.away)
     codes = [_exit_code(proofs)]

@@ -87,7 +87,7 @@ def test_a_forged_checkpoint_is_a_fault_and_none_at_all_is_not_compared() -> Non
 
     assert (forged.verdict, forged.fault) == ("FAILED", "1: forged")
     assert (nothing.verdict, nothing.fault) == ("not compared", None)
-    assert nothing.sentence("the ledger") == "the ledger: no checkpoint was compared"
+    assert nothing.sentence("the ledger") == "no checkpoint was compared"
 
 
 def test_a_history_of_checkpoints_holds_by_its_own_proofs() -> None:
