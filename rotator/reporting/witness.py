@@ -115,7 +115,7 @@ def _mismatch(
             f"{' and '.join(sorted(origins))}: the ledger was lost or replaced since "
             f"{rfc3339(seen.at)}"
         )
-    when = f"on {rfc3339(seen.at)}"
+    when = f"up to {rfc3339(seen.at)}"
     if held:
         when = f"from {rfc3339(held[-1].at)} to {rfc3339(seen.at)}"
     if seen.size > ledger.covered:

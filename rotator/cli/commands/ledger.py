@@ -59,7 +59,7 @@ def verify(
     Vault before it was sent, each effect intended before it was tried, each secret replaced and the
     new one verified before it was deleted, its grace over and its gates open unless somebody asked
     otherwise, and no process at work that had lost its lease. The first entry that breaks a rule is
-    named.
+    named; docs/concepts.md has the rules by their numbers.
 
     With --witness, the ledger must extend each of the checkpoints that were published of it: that
     shows a ledger that was lost, cut off or rewritten, whoever did it.
