@@ -29,6 +29,7 @@ class Reader:
 
     def verify(self, _name: str, *, anchor: str | None, watch: None) -> ChainCheck:
         """Return the check; `has_anchor` is None without an anchor."""
+        assert watch is None
         assert (anchor is None) <= (self._check.has_anchor is None)
         return self._check
 
@@ -119,6 +120,7 @@ def compared(vault: Vault, *, configured: bool = True, **check: Any) -> LedgerVe
     class Answering(Reader):
         def verify(self, name: str, *, anchor: str | None, watch: None) -> ChainCheck:
             """Return the check, which has any anchor that is asked for."""
+            assert watch is None
             has_anchor = None if anchor is None else True
             usual = {"account": name, "entries": 9, "head": "h", "fault": None}
             return ChainCheck(**usual | check, has_anchor=has_anchor)  # type: ignore[arg-type]  # as the caller says
