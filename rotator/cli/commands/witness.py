@@ -107,7 +107,8 @@ def compared(application: "Application", path: Path, keys: list[str] | None) -> 
     except WitnessConflict as error:
         return WitnessVerdict(holding=0, fault=error.message, hint=LEDGER_HINT)
     origins = {application.witness.origin, *(each.checkpoint.origin for each in ledger.signed)}
-    return compare_ledger(read_published(path, accepted), ledger, origins)
+    published = read_published(path, accepted, by_any_name=not keys)
+    return compare_ledger(published, ledger, origins)
 
 
 def complain(found: "WitnessVerdict") -> None:
