@@ -77,6 +77,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         "ledger.verify",
         "",
         "sms-prod --offline",
+        "--rules --offline",
         "--witness ./checkpoints --key ./rotator.vkey",
         "--json",
     ),

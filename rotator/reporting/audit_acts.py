@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from rotator.model import Step
 from rotator.reporting.audit_records import Act, AuditEvent, ManualAction, Period
+from rotator.reporting.text import PROOFS
 
 
 def manual_actions_in(events: Iterable[AuditEvent], period: Period) -> list[ManualAction]:
@@ -118,7 +119,7 @@ def _outcome_of_rotating(event: AuditEvent) -> str | None:
 
 
 def _act(event: AuditEvent) -> Act:
-    named = ("operation", "by", "from", "because")
+    named = PROOFS | {"operation", "by", "from", "because"}
     facts = {key: value for key, value in event.detail.items() if key not in named}
     because = event.text("because")
     if event.event == "held":

@@ -23,6 +23,11 @@ LOG_HINT = (
     "whoever signs them has shown two histories, or somebody changed the files: compare them with "
     "another copy, and the ledger with `rotator ledger verify --witness PATH`"
 )
+#: What to do where a file is not what somebody with the key has signed.
+_FILE_HINT = (
+    "if the key was replaced, give `--key` twice, the former and the new one; if not, the file was "
+    "forged or damaged: compare it with another copy"
+)
 _GAP_HINT = "get the missing files; or compare with `rotator ledger verify --witness PATH`"
 
 
@@ -65,7 +70,7 @@ class WitnessVerdict:
     def sentence(self, subject: str) -> str:
         """Return the result in a sentence about `subject`; wrong things are said elsewhere."""
         if not self.first or not self.last:
-            return f"{subject}: no checkpoint was compared"
+            return "no checkpoint holds" if self.fault else "no checkpoint was compared"
         counted = _counted(self.holding, "checkpoint")
         more = ""
         if self.entries_since is not None and not self.fault:
@@ -110,7 +115,7 @@ def _mismatch(
             f"{' and '.join(sorted(origins))}: the ledger was lost or replaced since "
             f"{rfc3339(seen.at)}"
         )
-    when = f"on {rfc3339(seen.at)}"
+    when = f"up to {rfc3339(seen.at)}"
     if held:
         when = f"from {rfc3339(held[-1].at)} to {rfc3339(seen.at)}"
     if seen.size > ledger.covered:
@@ -142,7 +147,7 @@ def check_published(
     gap: str | None = None
     for each in published:
         if isinstance(each, Unusable):
-            return _verdict(held, fault=f"{each.name}: {each.why}", hint=LOG_HINT)
+            return _verdict(held, fault=f"{each.name}: {each.why}", hint=_FILE_HINT)
         if held and (fault := _contradiction(each, held[-1])):
             return _verdict(held, fault=f"{each.name}: {fault}", hint=LOG_HINT)
         if held and (missing := _missing(each, held[-1])):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rotator.errors import ConfigError, reason_of
@@ -30,8 +30,13 @@ class Unusable:
     why: str
 
 
-def read_published(path: Path, keys: Collection[VerifierKey]) -> Iterator[Published | Unusable]:
+def read_published(
+    path: Path, keys: Collection[VerifierKey], *, by_any_name: bool = False
+) -> Iterator[Published | Unusable]:
     """Read the checkpoints in a directory, oldest first, or the one in a file.
+
+    With `by_any_name`, `keys` are the ledger's own and count under whatever name a log has: a
+    ledger that was lost and begun anew has another name, and the same key.
 
     Raises:
         ConfigError: there is nothing at `path`, or it cannot be read.
@@ -40,7 +45,7 @@ def read_published(path: Path, keys: Collection[VerifierKey]) -> Iterator[Publis
         is_folder = path.is_dir()
         files = [file_of(path, each) for each in numbers_in(path)] if is_folder else [path]
         for file in files:
-            yield _read(file.name, read_file(file), keys)
+            yield _read(file.name, read_file(file), keys, by_any_name=by_any_name)
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read: {reason_of(error)}",
@@ -48,18 +53,30 @@ def read_published(path: Path, keys: Collection[VerifierKey]) -> Iterator[Publis
         ) from None
 
 
-def _read(name: str, text: str, keys: Collection[VerifierKey]) -> Published | Unusable:
+def _read(
+    name: str, text: str, keys: Collection[VerifierKey], *, by_any_name: bool
+) -> Published | Unusable:
     try:
         submission = Submission.parse(text) if re.match("old ", text) else None
         note = Note.parse(submission.note if submission else text)
         checkpoint = Checkpoint.parse(note.text)
     except ValueError as error:
         return Unusable(name=name, why=f"it is damaged or no checkpoint: {error}")
+    if by_any_name:
+        keys = [replace(key, name=checkpoint.origin) for key in keys]
     if not any(is_signed(note, key) for key in keys):
         known = any(note.signature_of(key) for key in keys)
-        why = "its signature is forged, or its text was changed" if known else _OF_ANOTHER
+        why = (
+            "its signature is forged, or its text was changed"
+            if known
+            else _OF_ANOTHER[by_any_name]
+        )
         return Unusable(name=name, why=why)
     return Published(name=name, checkpoint=checkpoint, submission=submission)
 
 
-_OF_ANOTHER = "it is not signed with the key that was given"
+#: By whether the keys are the ledger's own.
+_OF_ANOTHER = {
+    False: "it is not signed with the key that was given",
+    True: "it is not signed with the ledger's own key",
+}

@@ -122,12 +122,15 @@ def test_a_ledger_that_was_lost_and_written_to_again_is_found(cli: CliFixture) -
     cli.rotate()
     alone = cli.run("ledger", "verify")
     found = verify(cli)
+    by_own_key = cli.run("ledger", "verify", "--witness", str(folder_of(cli)))
     published = cli.run("ledger", "witness", "publish")
 
     assert alone.code == 0, alone.err
-    assert found.code == 1
-    assert "is a checkpoint of another ledger" in found.err
-    assert "was lost or replaced" in found.err
+    for each in (found, by_own_key):
+        assert each.code == 1
+        assert "is a checkpoint of another ledger" in each.err
+        assert "was lost or replaced" in each.err
+        assert "the ledger extends" not in each.out
     assert published.code == 3
     assert "another ledger" in published.err
     assert len(list(folder_of(cli).iterdir())) == 3

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from rotator.model import Account, GateWait, Hold, State, Step, Trouble
-from rotator.reporting.gauges import AccountGauges, hook_gauges
+from rotator.reporting.gauges import AccountGauges, hook_gauges, witness_gauge
 from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.metrics import Metrics
 from rotator.telemetry.vitals import Vitals
@@ -79,6 +79,7 @@ def gauges_in_every_state() -> Iterator[str]:
     summaries = {name.value: summary(name.value, **known) for name, known in KNOWN.items()}
     yield from AccountGauges(accounts).lines(summaries, NOW)
     yield from hook_gauges(["slack", "reload"], {"slack": (3, NOW - 2 * HOUR)})
+    yield from witness_gauge(NOW - DAY)
 
 
 def exported() -> str:
@@ -90,7 +91,7 @@ def exported() -> str:
         metrics.balance_read(name, Decimal("12.5"))
     metrics.set_vitals(
         lambda: Vitals(
-            components={"ledger": True, "vault": False, "vonage": True},
+            components={"ledger": True, "vault": False, "vonage": True, "witness": True},
             polled_at=NOW,
             poll=timedelta(seconds=15),
             configured_at=NOW - DAY,

@@ -50,6 +50,7 @@ def leaked(fixture: RotationFixture) -> None:
 def evicted(fixture: RotationFixture) -> None:
     """Free the slot of a predecessor that came back."""
     old = fixture.attempt(reason="due").old_secret_id
+    assert old
     fixture.clock.advance(hours=25)
     fixture.resume()
     fixture.world.vonage.restore(fixture.accounts[NAME].api_key, old)

@@ -59,7 +59,7 @@ def verify(
     Vault before it was sent, each effect intended before it was tried, each secret replaced and the
     new one verified before it was deleted, its grace over and its gates open unless somebody asked
     otherwise, and no process at work that had lost its lease. The first entry that breaks a rule is
-    named.
+    named; docs/concepts.md has the rules by their numbers.
 
     With --witness, the ledger must extend each of the checkpoints that were published of it: that
     shows a ledger that was lost, cut off or rewritten, whoever did it.
@@ -77,7 +77,9 @@ def verify(
     headers = (*HEADERS, "rules") if rules else HEADERS
     output.show_table(documents, headers, [_row(proof) for proof in proofs], as_json=as_json)
     if witnessed and not as_json:
-        output.write(output.fitted(witnessed.sentence("the ledger extends each")))
+        subject = "the ledger extends each"
+        subject = f"up to the fault, {subject}" if witnessed.fault else subject
+        output.write(output.fitted(witnessed.sentence(subject)))
     output.flush()
     _complain(proofs, verifier.away)
     codes = [_exit_code(proofs)]

@@ -103,7 +103,7 @@ def compared(application: "Application", path: Path, keys: list[str] | None) -> 
 
     accepted = _keys(keys) if keys else [application.witness.signer.verifier]
     # First, as a checkpoint is in the ledger before it is published.
-    published = [*read_published(path, accepted)]
+    published = [*read_published(path, accepted, by_any_name=not keys)]
     try:
         ledger = application.ledger.checkpoints.read()
     except WitnessConflict as error:

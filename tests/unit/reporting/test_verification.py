@@ -27,8 +27,9 @@ class Reader:
         self._check, self._delays = check, implausible_delays
         self.limit: int | None = None
 
-    def verify(self, _name: str, *, anchor: str | None) -> ChainCheck:
+    def verify(self, _name: str, *, anchor: str | None, watch: None) -> ChainCheck:
         """Return the check; `has_anchor` is None without an anchor."""
+        assert watch is None
         assert (anchor is None) <= (self._check.has_anchor is None)
         return self._check
 
@@ -117,8 +118,9 @@ def compared(vault: Vault, *, configured: bool = True, **check: Any) -> LedgerVe
     """Verify an account whose chain is whole, as these facts say, and compare it with Vault."""
 
     class Answering(Reader):
-        def verify(self, name: str, *, anchor: str | None) -> ChainCheck:
+        def verify(self, name: str, *, anchor: str | None, watch: None) -> ChainCheck:
             """Return the check, which has any anchor that is asked for."""
+            assert watch is None
             has_anchor = None if anchor is None else True
             usual = {"account": name, "entries": 9, "head": "h", "fault": None}
             return ChainCheck(**usual | check, has_anchor=has_anchor)  # type: ignore[arg-type]  # as the caller says

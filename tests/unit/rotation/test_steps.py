@@ -187,7 +187,7 @@ def test_a_staged_value_is_a_fresh_start() -> None:
     assert observation.pending.authenticated_at is None
     assert (observation.pending.refused_since, observation.pending.refused_at) == (None, None)
     assert not observation.pending.equals_current
-    assert (entry.event, entry.step, entry.detail) == ("done", Step.STAGE, {})
+    assert (entry.event, entry.step, entry.detail) == ("done", Step.STAGE, {"pending_version": 4})
 
 
 @pytest.mark.parametrize("listed", [(OLD,), None])

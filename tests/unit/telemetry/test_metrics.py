@@ -43,6 +43,7 @@ LEDGER_NAMES = {
     "rotator_account_gate_shut_timestamp_seconds",
     "rotator_account_min_balance_euros",
     "rotator_hook_undelivered",
+    "rotator_witness_last_checkpoint_timestamp_seconds",
     "rotator_hook_oldest_undelivered_timestamp_seconds",
     "rotator_last_success_timestamp_seconds",
     "rotator_next_due_timestamp_seconds",
