@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from rotator.application import Application
 from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
-from rotator.errors import RotatorError, StoreForbidden
+from rotator.errors import RotatorError, StoreForbidden, WitnessConflict
 from rotator.ledger import schema
+from rotator.model.checkpoint import History
 from rotator.model.times import rough_duration
 from rotator.vault.system import SystemApi
 
@@ -59,16 +60,36 @@ def _entry(application: Application) -> CheckResult:
     return bad(_NAME, path, f"{', '.join(missing)} is not granted", hint)
 
 
+def _compared(application: Application) -> History:
+    """Return the ledger's checkpoints, which every place has, or fewer of them.
+
+    Raises:
+        RotatorError: a place has another history, or something cannot be read.
+    """
+    while True:
+        history = _known(application)
+        try:
+            for target in application.witness.targets(with_url=False):
+                target.compare(history)
+        except WitnessConflict:
+            # The daemon may have published meanwhile what was not read before.
+            if len(_known(application).signed) == len(history.signed):
+                raise
+        else:
+            return history
+
+
+def _known(application: Application) -> History:
+    return application.ledger.checkpoints.read().history(application.witness.origin)
+
+
 def _history(application: Application) -> Iterator[CheckResult]:
     """Compare every place with the ledger, and the newest checkpoint's age with `every`.
 
     An address is not asked: it would take that for a publication.
     """
     try:
-        known = application.ledger.checkpoints.read()
-        history = known.history(application.witness.origin)
-        for target in application.witness.targets(with_url=False):
-            target.compare(history)
+        history = _compared(application)
     except RotatorError as error:
         yield broken(_NAME, "history", error)
         return

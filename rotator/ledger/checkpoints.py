@@ -150,16 +150,22 @@ class _Layout:
             self.size += last - first + 1
 
     def leaves(self, entries: Iterator[tuple[str, int, str]]) -> list[bytes]:
-        """Return the data of all leaves, those last that no checkpoint covers."""
+        """Return the data of all leaves, those last that no checkpoint covers.
+
+        Those are in the order of `take_in`. The database's may be another one: its collation's.
+        """
         leaves = [_MISSING] * self.size
+        later: dict[str, list[bytes]] = {}
         for account, seq, text in entries:
             leaf = _raw(text)
             place = self._place(account, seq)
             if place is None:
                 self._add(account, seq, is_usable=leaf is not _MISSING)
-                leaves.append(leaf)
+                later.setdefault(account, []).append(leaf)
             else:
                 leaves[place] = leaf
+        for _account, added in sorted(later.items()):
+            leaves += added
         return leaves
 
     def _place(self, account: str, seq: int) -> int | None:

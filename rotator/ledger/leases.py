@@ -29,6 +29,9 @@ _PROC = Path("/proc")
 #: the database failed over.
 _IN_USE: dict[tuple[str, str, str], int] = {}
 
+#: Leases that a transaction takes, each with the token that was in use before.
+Taken = list[tuple[Lease, int | None]]
+
 
 def this_process() -> str:
     """Return this process's identity: host, boot, pid namespace, pid, start time."""
@@ -227,24 +230,25 @@ class Leases:
         return owner
 
     @contextmanager
-    def _claiming(self) -> Iterator[tuple[Connection, list[Lease]]]:
+    def _claiming(self) -> Iterator[tuple[Connection, Taken]]:
         """Yield a transaction that claims, and the list of its leases, which are then in use.
 
         None of them is where it fails; the ledger may have them all the same, if its answer to the
         commit was lost.
         """
-        taken: list[Lease] = []
+        taken: Taken = []
         try:
             with writing(self._engine) as connection:
                 yield connection, taken
         except BaseException:
-            for lease in taken:
+            for lease, former in taken:
                 self._forget(lease)
+                if former is not None:
+                    # Of a thread whose lease had expired: it has it still, and may renew it.
+                    _IN_USE.setdefault(self._key(lease.account), former)
             raise
 
-    def _take(
-        self, connection: Connection, row: RowMapping, now: datetime, taken: list[Lease]
-    ) -> Lease:
+    def _take(self, connection: Connection, row: RowMapping, now: datetime, taken: Taken) -> Lease:
         lease = Lease(
             account=row["name"],
             owner=self.owner,
@@ -252,8 +256,9 @@ class Leases:
             seconds=self._lease_seconds,
         )
         # Before others of this process can see it in the ledger.
-        _IN_USE[self._key(lease.account)] = lease.token
-        taken.append(lease)
+        key = self._key(lease.account)
+        taken.append((lease, _IN_USE.get(key)))
+        _IN_USE[key] = lease.token
         change(
             connection,
             lease.account,
@@ -275,8 +280,12 @@ class Leases:
         )
 
     def _is_left(self, row: RowMapping) -> bool:
-        """Return whether the lease in `row` is one of this process that nothing here uses."""
-        return row["lease_owner"] == self.owner and self._key(row["name"]) not in _IN_USE
+        """Return whether the lease in `row` is one of this process that nothing here uses.
+
+        Without `/proc`, another process may have the same name.
+        """
+        is_ours = row["lease_owner"] == self.owner and "?" not in self.owner
+        return is_ours and self._key(row["name"]) not in _IN_USE
 
     def _forget(self, lease: Lease) -> None:
         """Note that a lease is not in use any more."""

@@ -141,7 +141,7 @@ def check_published(
 ) -> WitnessVerdict:
     """Check checkpoints by themselves: each signed, and proved to extend the one before.
 
-    With `max_age`, the newest must not be older.
+    With `max_age`, the newest must not be older, nor as far ahead.
     """
     held: list[Checkpoint] = []
     gap: str | None = None
@@ -155,22 +155,33 @@ def check_published(
         held.append(each.checkpoint)
     if not held:
         return _verdict(held, gap="there are no checkpoints", hint=_GAP_HINT)
-    if max_age is not None and now - held[-1].at > max_age:
-        age = rough_duration(now - held[-1].at)
-        fault = f"the newest checkpoint is {age} old, of {rfc3339(held[-1].at)}"
+    if max_age is not None and (fault := _age_fault(held[-1].at, now, max_age)):
         hint = "ask whoever runs rotator why there is no newer one, or why it did not arrive"
         return _verdict(held, fault=fault, hint=hint)
     return _verdict(held, gap=gap, hint=_GAP_HINT if gap else None)
 
 
+def _age_fault(at: datetime, now: datetime, max_age: timedelta) -> str | None:
+    """Return how the newest checkpoint is too old; None where it is not.
+
+    One from far ahead shows nothing of the time until then: the clock that it is of was wrong.
+    """
+    if now - at > max_age:
+        return f"the newest checkpoint is {rough_duration(now - at)} old, of {rfc3339(at)}"
+    if at - now > max_age:
+        return f"the newest checkpoint is of {rfc3339(at)}, which is yet to come: a clock is wrong"
+    return None
+
+
 def _contradiction(each: Published, before: "Checkpoint") -> str | None:
-    """Return how a checkpoint contradicts the one before it; None where it does not."""
+    """Return how a checkpoint contradicts the one before it; None where it does not.
+
+    Its time may be an earlier one, after a clock that was ahead: the entries show the order.
+    """
     seen, submission = each.checkpoint, each.submission
     since = f"since {rfc3339(before.at)}"
     if seen.origin != before.origin:
         return f"it is of another ledger, {seen.origin}: the ledger was lost or replaced {since}"
-    if seen.at < before.at:
-        return f"it is older than the one before it, of {rfc3339(before.at)}"
     if seen.size < before.size:
         return (
             f"it has {_counted(seen.size, 'entry')}, less than the {before.size} of the one before "

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from rotator.witness.conflicts import conflict_of
 #: Number of the checkpoint, and so of the same order as time and size.
 _NAME = "{number:010d}.checkpoint"
 _FORM = re.compile(r"(\d{10})\.checkpoint")
+#: How long another process may write there, and between two looks at that, in seconds.
+_PATIENCE, _PAUSE = 10.0, 0.1
 
 
 class Directory:
@@ -64,8 +67,10 @@ class Directory:
         """Write a file that appears whole, or not at all, and replaces none."""
         path = file_of(self._path, number)
         # Of a fixed name, so that a kill leaves one at most; the lock keeps others from it.
+        # Whatever has that name is not written to: it may be a link to another file.
         temporary = self._path / ".checkpoint.new"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             # Others come for it, whatever this process's umask is.
             os.fchmod(descriptor, 0o644)
@@ -78,10 +83,20 @@ class Directory:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Yield the directory's descriptor once no other process writes there."""
+        """Yield the directory's descriptor once no other process writes there.
+
+        Whoever may read the directory can keep it locked, and is not waited for for ever.
+        """
         descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        ends_at = time.monotonic() + _PATIENCE
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            while not _is_locked(descriptor):
+                if time.monotonic() > ends_at:
+                    raise WitnessUnavailable(
+                        f"another process keeps {self.name} locked",
+                        hint="see which one: `lsof` or `fuser` on the directory",
+                    )
+                time.sleep(_PAUSE)
             yield descriptor
         finally:
             os.close(descriptor)
@@ -98,6 +113,15 @@ class Directory:
             ) from None
 
 
+def _is_locked(descriptor: int) -> bool:
+    """Lock a directory unless another process has; return whether it is locked here."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def numbers_in(path: Path) -> list[int]:
     """Return the numbers of the checkpoints in a directory, in order; raises OSError."""
     found = (_FORM.fullmatch(name) for name in os.listdir(path))  # noqa: PTH208  # names alone
@@ -111,5 +135,7 @@ def file_of(path: Path, number: int) -> Path:
 
 def read_file(path: Path) -> str:
     """Return the text of a checkpoint's file, up to what none exceeds; raises OSError."""
-    with path.open("rb") as file:
+    # A pipe would keep it waiting.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
         return file.read(LONGEST + 1).decode(errors="replace")

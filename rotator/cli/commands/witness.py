@@ -102,12 +102,13 @@ def compared(application: "Application", path: Path, keys: list[str] | None) -> 
     from rotator.witness.published import read_published  # noqa: PLC0415  # likewise
 
     accepted = _keys(keys) if keys else [application.witness.signer.verifier]
+    # First, as a checkpoint is in the ledger before it is published.
+    published = [*read_published(path, accepted, by_any_name=not keys)]
     try:
         ledger = application.ledger.checkpoints.read()
     except WitnessConflict as error:
         return WitnessVerdict(holding=0, fault=error.message, hint=LEDGER_HINT)
     origins = {application.witness.origin, *(each.checkpoint.origin for each in ledger.signed)}
-    published = read_published(path, accepted, by_any_name=not keys)
     return compare_ledger(published, ledger, origins)
 
 

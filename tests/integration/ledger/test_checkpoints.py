@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, make_url, select
+from sqlalchemy import Engine, case, make_url, select
 from sqlalchemy.exc import DBAPIError
 
 from rotator.errors import WitnessConflict
@@ -108,6 +108,23 @@ def test_a_checkpoint_covers_every_entry_by_account_and_number(
     assert newest.checkpoint.root == MerkleTree(hashes).root(5)
     assert newest.checkpoint.at == NOW
     assert Note.parse(newest.note).text == newest.checkpoint.text
+
+
+def test_a_tree_does_not_depend_on_the_databases_collation(
+    checkpoints: Checkpoints, writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL orders names as its database's language does: `a_b` before `a2`, say."""
+    entry = tables.entry.c
+    of_a_language = select(entry.account, entry.seq, entry.hash).order_by(
+        case({"a_b": 1, "a2": 2}, value=entry.account), entry.seq
+    )
+    monkeypatch.setattr("rotator.ledger.checkpoints._ENTRIES", of_a_language)
+    for name in ("a2", "a_b"):
+        write(writer, name, 3)
+    take(checkpoints)
+    write(writer, "a2", 1)
+
+    assert checkpoints.read().changed() is None
 
 
 def test_each_checkpoint_extends_the_one_before(

@@ -521,3 +521,36 @@ def test_a_claim_that_fails_leaves_nothing_in_use(
     revive(lease)
 
     assert writer.claim("a", NOW).token == lease.token + 1
+
+
+def test_a_claim_that_fails_leaves_an_expired_lease_in_use(
+    writer: LedgerWriter, database: Engine
+) -> None:
+    """The thread that has it can renew it: no other one of its process takes it from it then."""
+
+    def fail(*_: object) -> None:
+        raise OSError
+
+    lease = writer.claim("a", NOW)
+    later = NOW + timedelta(seconds=lease.seconds + 1)
+    event.listen(database, "commit", fail)
+    with pytest.raises(OSError, match=r"^$"):
+        writer.claim("a", later)
+    event.remove(database, "commit", fail)
+    writer.renew(lease, later)
+
+    with pytest.raises(Busy):
+        writer.claim("a", later)
+
+
+def test_a_process_without_proc_takes_no_lease_of_its_name(
+    database: Engine, revive: Callable[[Lease], None]
+) -> None:
+    """A process in another container may have the same one, and be at work."""
+    unsure = LedgerWriter(database, lease_seconds=60, owner="host/?/?/1/?")
+    left = unsure.claim("a", NOW)
+    unsure.release(left)
+    revive(left)
+
+    with pytest.raises(Busy):
+        unsure.claim("a", NOW)

@@ -1,5 +1,7 @@
 """The publication of checkpoints: what every place gets, and what is never signed."""
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -152,6 +154,44 @@ def test_what_was_never_due_is_not_published(ledger: Ledger, folder: Path) -> No
     """Without a checkpoint there is nothing to write."""
     assert ledger.publish(Directory(folder), is_due=False) is None
     assert files(folder) == []
+
+
+def test_a_link_in_the_way_is_replaced(ledger: Ledger, folder: Path, tmp_path: Path) -> None:
+    """Somebody else may write there: no file outside of the directory is written to."""
+    other = tmp_path / "other"
+    other.write_text("kept")
+    (folder / ".checkpoint.new").symlink_to(other)
+    ledger.publish(Directory(folder))
+    (made,) = folder.iterdir()
+
+    assert other.read_text() == "kept"
+    assert made.is_file()
+    assert not made.is_symlink()
+
+
+def test_a_pipe_in_the_way_is_no_checkpoint(ledger: Ledger, folder: Path) -> None:
+    """It is not waited for."""
+    os.mkfifo(folder / "0000000001.checkpoint")
+
+    with pytest.raises(WitnessConflict, match="is no checkpoint"):
+        ledger.publish(Directory(folder))
+
+
+def test_a_directory_that_stays_locked_is_away(
+    ledger: Ledger, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may read it can lock it: the daemon's other checks do not wait for that."""
+    monkeypatch.setattr("rotator.witness.directory._PATIENCE", 0.2)
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(WitnessUnavailable, match="another process keeps the directory"):
+            ledger.publish(Directory(folder))
+    finally:
+        os.close(descriptor)
+    ledger.publish(Directory(folder), is_due=False)
+
+    assert [path.name for path in folder.iterdir()] == ["0000000001.checkpoint"]
 
 
 def test_a_directory_that_was_away_gets_everything_later(

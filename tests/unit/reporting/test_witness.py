@@ -139,7 +139,6 @@ def forked() -> list[Published]:
     ("files", "why"),
     [
         ([*published(3), *published(3, 8, origin="new")[1:]], "of another ledger, new"),
-        ([*published(3), replace(published(1, 3)[1], name="x"), *published(1)], "is older than"),
         ([*published(3), *published(3, 2)[1:]], "less than the 3 of the one before"),
         (
             [*published(3, 8), *published(3, 8, 8, tree=FORK)[2:]],
@@ -168,6 +167,24 @@ def test_the_newest_checkpoint_may_be_too_old() -> None:
 
     assert late.fault == "the newest checkpoint is 3d old, of 2026-12-02T10:06:00Z"
     assert in_time.fault is None
+
+
+def test_a_time_that_goes_back_contradicts_nothing() -> None:
+    """A clock was ahead once, or that of another daemon is a second behind: the proof counts."""
+    first, second, third = published(3, 8, 12)
+    ahead = replace(second.checkpoint, at=NOW + timedelta(days=90))
+    found = check_published([first, replace(second, checkpoint=ahead), third], NOW)
+
+    assert (found.verdict, found.holding) == ("holds", 3)
+
+
+def test_a_newest_checkpoint_from_far_ahead_is_not_young() -> None:
+    """Else nobody would hear of the silence that follows, until then."""
+    found = check_published(published(3), NOW - timedelta(days=9), max_age=timedelta(days=2))
+
+    assert found.fault == (
+        "the newest checkpoint is of 2026-12-01T10:06:00Z, which is yet to come: a clock is wrong"
+    )
 
 
 def test_without_checkpoints_nothing_is_known() -> None:
