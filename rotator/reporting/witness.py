@@ -118,13 +118,15 @@ def _mismatch(
     when = f"up to {rfc3339(seen.at)}"
     if held:
         when = f"from {rfc3339(held[-1].at)} to {rfc3339(seen.at)}"
-    if seen.size > ledger.covered:
+    # A backup from right before a checkpoint may have all of its entries, and not the checkpoint.
+    holds = seen.size <= ledger.tree.size and ledger.tree.root(seen.size) == seen.root
+    if seen.size > ledger.covered and not holds:
         return (
             f"{each.name} does not hold: the ledger lacks what it recorded {when}. "
             f"{_counted(seen.size, 'entry')} were witnessed, and its own checkpoints cover "
             f"{ledger.covered}: it was restored from a backup, cut off, or lost and begun anew"
         )
-    if ledger.tree.root(seen.size) != seen.root:
+    if not holds:
         return (
             f"{each.name} does not hold: the ledger is not what it was on {rfc3339(seen.at)}. An "
             f"entry recorded {when} was changed or removed since, or the ledger was lost and "

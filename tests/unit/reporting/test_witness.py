@@ -46,12 +46,20 @@ def test_a_ledger_that_has_grown_extends_each_checkpoint() -> None:
 
 def test_a_ledger_that_was_cut_off_or_restored_lacks_what_was_witnessed() -> None:
     """The dates between which it was recorded are told."""
-    found = compare_ledger(published(3, 8, 12), ledger(8), {"log"})
+    left = MerkleTree([bytes([each]) for each in range(8)])
+    found = compare_ledger(published(3, 8, 12), ledger(8, left), {"log"})
 
     assert (found.verdict, found.holding) == ("FAILED", 2)
     assert found.fault
     assert "lacks what it recorded from 2026-12-02T10:06:00Z to 2026-12-03T10:06:00Z" in found.fault
     assert "12 entries were witnessed, and its own checkpoints cover 8" in found.fault
+
+
+def test_a_ledger_that_lacks_only_the_checkpoint_extends_it() -> None:
+    """As one that was restored from a backup which has every entry."""
+    found = compare_ledger(published(3, 8, 12), ledger(8), {"log"})
+
+    assert (found.verdict, found.holding, found.entries_since) == ("holds", 3, 8)
 
 
 def test_a_ledger_that_was_rewritten_does_not_hold_from_then_on() -> None:
