@@ -485,7 +485,7 @@ def test_what_older_versions_recorded_is_enough(tmp_path: Path) -> None:
     with RotationFixture(tmp_path, grace=GRACE) as fixture:
         fixture.attempt()
         rewrite(fixture.database, NAME, without_verification)
-        fixture.is_tampered_with = True
+        fixture.is_tampered_with = fixture.has_made_up_entries = True
         whole = fixture.queries.verify(NAME)
         fixture.clock.advance(hours=25)
         report = fixture.resume()

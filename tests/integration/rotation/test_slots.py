@@ -157,6 +157,7 @@ def _remember_orphan(fixture: RotationFixture, rotation_id: str, orphan: str) ->
     """Write a failed rotation into the ledger that had made `orphan`."""
     last = fixture.rotation()
     assert last is not None
+    fixture.has_made_up_entries = True
     failed = type(last)(
         id=rotation_id,
         account=NAME,

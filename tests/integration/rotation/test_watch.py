@@ -42,6 +42,7 @@ def delete(fixture: RotationFixture, secret_id: str) -> None:
 
 def intend(fixture: RotationFixture, step: Step, **detail: str) -> None:
     """Write an intent into the ledger."""
+    fixture.has_made_up_entries = True
     lease = fixture.writer.claim(NAME, fixture.clock.now())
     entry = NewEntry(event="intent", step=step, detail=detail)
     fixture.writer.commit(

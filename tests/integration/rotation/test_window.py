@@ -134,8 +134,7 @@ def test_what_was_not_sent_waits(tmp_path: Path) -> None:
 def know_orphan(fixture: RotationFixture, secret_id: str) -> None:
     """Let the ledger know a secret as one that a rotation which was undone has left behind."""
     fixture.monitor.foreign.discard(secret_id)
-    # These entries are shorter than what rotator records.
-    fixture.is_tampered_with = True
+    fixture.has_made_up_entries = True
     undone = rotation(
         id="undone",
         account=NAME,
