@@ -17,8 +17,8 @@ NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 COLUMNS = "account, seq, rotation_id, at, event, step, detail, prev_hash, hash"
 #: An entry once more, with another event and another hash.
 FORGED = (
-    f"SELECT account, seq, rotation_id, at, 'forged', step, detail, prev_hash, '{'f' * 64}'"
-    " FROM entry WHERE seq = 2"
+    "SELECT account, seq, rotation_id, at, 'forged', step, detail, prev_hash,"
+    " 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff' FROM entry WHERE seq = 2"
 )
 
 
