@@ -3,8 +3,11 @@
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from shlex import quote
 
 from rotator.application import Application
+from rotator.config.urls import sqlite_path
 from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError, StoreForbidden, WitnessConflict
 from rotator.ledger import schema
@@ -28,17 +31,32 @@ def checks(application: Application) -> Iterator[CheckResult]:
         yield broken(_NAME, "key", error)
         return
     if settings.directory:
-        yield _directory(str(settings.directory))
+        yield _directory(str(settings.directory), _service_folder(application))
     if settings.vault_path:
         yield _entry(application)
     yield from _history(application)
 
 
-def _directory(path: str) -> CheckResult:
+def _service_folder(application: Application) -> Path | None:
+    """Return the ledger's folder if it shows root who the service is; None where it does not.
+
+    Root may write anywhere, and so does not see by trying what the service may.
+    """
+    ledger = sqlite_path(application.settings.ledger.read_url())
+    folder = Path(ledger).absolute().parent if ledger and not os.geteuid() else None
+    return folder if folder and folder.stat().st_uid else None
+
+
+def _directory(path: str, service: Path | None) -> CheckResult:
     if not os.path.isdir(path):  # noqa: PTH112  # a Path's raises where it may not look
         return bad(_NAME, path, "there is no such directory", "create it, for rotator's user")
     if not os.access(path, os.W_OK | os.X_OK):
         return bad(_NAME, path, "this user may not write there", "let rotator's user write there")
+    if service and service.stat().st_uid != Path(path).stat().st_uid:
+        why = "it belongs to another user than the ledger's folder: the daemon may be kept out"
+        return doubtful(
+            _NAME, path, why, f"`chown --reference={quote(str(service))} {quote(path)}`"
+        )
     return fine(_NAME, path, "this user may write there")
 
 

@@ -1,6 +1,7 @@
 """Checkpoints of the ledger, on both sides, as the real process."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -316,6 +317,26 @@ def test_doctor_looks_at_key_places_and_age(cli: CliFixture) -> None:
     assert {each["verdict"] for each in about} == {"ok"}, about
     assert len(about) == 4
     assert "there is no such directory" in broken.out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_doctor_tells_root_of_a_directory_that_the_service_may_not_write_to(
+    cli: CliFixture,
+) -> None:
+    """Root itself may write anywhere."""
+    owner = cli.folder.stat().st_uid
+    os.chown(cli.folder, 65534, -1)
+    try:
+        found = cli.run("doctor", "--json", "--all").json()["checks"]
+        os.chown(folder_of(cli), 65534, -1)
+        mended = cli.run("doctor", "--json", "--all").json()["checks"]
+    finally:
+        os.chown(cli.folder, owner, -1)
+
+    [told] = [each for each in found if each["about"] == str(folder_of(cli))]
+    assert "another user than the ledger's folder" in told["finding"]
+    assert f"chown --reference={cli.folder} {folder_of(cli)}" in told["cure"]
+    assert [each["verdict"] for each in mended if each["about"] == told["about"]] == ["ok"]
 
 
 def test_the_daemon_publishes_by_itself(cli: CliFixture) -> None:
