@@ -63,8 +63,9 @@ machine: $(VENV)/project.stamp ## what the slow suites boot and install; else th
 # Each worker collects all that it is given, and all of tests/ takes it ten seconds.
 SLOW = $(sort $(shell grep -rl --include='test_*.py' 'mark\.slow' tests))
 .PHONY: test-slow
-test-slow: $(VENV)/project.stamp ## the slow suites
-	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 -m slow $(SLOW)
+test-slow: $(VENV)/project.stamp ## the slow suites; SHARE=0.5 draws half of each large matrix
+	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 -m slow \
+		$(if $(SHARE),--share $(SHARE) --seed $(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom))) $(SLOW)
 
 .PHONY: test-all
 test-all: $(VENV)/project.stamp ## every suite
@@ -123,10 +124,12 @@ transcripts: $(VENV)/project.stamp ## write what each command answers in tests/t
 bench: $(VENV)/project.stamp ## measure a rotation, the start, a fleet and growth; minutes
 	$(BIN)/python -m bench $(SECTIONS)
 
+# On each database.
+ROTATIONS ?= 1000
 .PHONY: soak soak-sqlite soak-postgresql
 soak: soak-sqlite soak-postgresql ## two thousand rotations through random faults and kills; with -j 2, side by side
 soak-sqlite soak-postgresql: soak-%: $(VENV)/project.stamp
-	$(BIN)/python bench/soak.py --rotations 1000 --database $*
+	$(BIN)/python bench/soak.py --rotations $(ROTATIONS) --database $*
 
 .PHONY: reliability
 reliability: $(VENV)/project.stamp ## write what the suites counted last into docs/reliability.md

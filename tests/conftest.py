@@ -9,6 +9,7 @@ on one of them.
 """
 
 import gc
+import random
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,18 @@ settings.load_profile("shared-machine")
 gc.set_threshold(100_000)
 
 
+#: So many slow cases in one file are a matrix, of which a share may be drawn.
+_MATRIX = 40
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what draws a share of the large matrices of slow cases."""
+    group = parser.getgroup("rotator")
+    help_share = "run this share of each file with many slow cases"
+    group.addoption("--share", type=float, default=1.0, metavar="0.5", help=help_share)
+    group.addoption("--seed", type=int, default=0, help="draws the share")
+
+
 def pytest_configure() -> None:
     """Prepare this process, which commands take after.
 
@@ -47,11 +60,15 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the tests that may take longest, so that none of them is left for the end.
 
     Those of each kind take turns: some keep a core busy, some mostly wait for processes.
     """
+    left_out = _left_out(items, config.getoption("share"), config.getoption("seed"))
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
+        items[:] = [item for item in items if item.nodeid not in left_out]
     for path in {item.path for item in items if item.get_closest_marker("slow")}:
         assert "mark.slow" in path.read_text(), f"make test-slow does not find {path}"
     items.sort(key=_patience, reverse=True)
@@ -61,6 +78,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         kinds.setdefault(item.path.parent, []).append(item)
     turns = chain.from_iterable(zip_longest(*kinds.values()))
     items[: len(long)] = [item for item in turns if item]
+
+
+def _left_out(items: list[pytest.Item], share: float, seed: int) -> set[str]:
+    """Return the slow cases that are not drawn; every process draws the same."""
+    cases: dict[Path, list[str]] = {}
+    for item in items:
+        if item.get_closest_marker("slow"):
+            cases.setdefault(item.path, []).append(item.nodeid)
+    chance, left_out = random.Random(seed), set[str]()
+    for _, names in sorted(cases.items()):
+        if len(names) >= _MATRIX:
+            left_out |= set(chance.sample(sorted(names), round(len(names) * (1 - share))))
+    return left_out
 
 
 def _patience(item: pytest.Item) -> float:
