@@ -50,13 +50,11 @@ class Host:
         self.machine.run("chmod 0600 /etc/rotator/vault-token")
         self.configure()
 
-    def configure(
-        self, more: str = "", *, daemon: str = 'listen = ""', poll: str = "1s", **policy: str
-    ) -> None:
-        """Write the configuration."""
+    def configure(self, more: str = "", *, daemon: str = 'listen = ""', **policy: str) -> None:
+        """Write the configuration; it polls every second."""
         policy = {"grace": "0s", "jitter": "0s", **policy}
         text = self.world.config(LEDGER, "$CREDENTIALS_DIRECTORY/vault-token", **policy)  # type: ignore[arg-type]
-        text = text.replace('listen = ""', f'poll = "{poll}"\n{daemon}')
+        text = text.replace('listen = ""', f'poll = "1s"\n{daemon}')
         self.machine.write("/etc/rotator/config.toml", f"{text}\n{more}")
 
     def drop_in(self, text: str, *, unit: str = UNIT, name: str = "test") -> None:
