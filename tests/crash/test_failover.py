@@ -205,6 +205,7 @@ def intents_missing(
     return {each for each, number in sent.items() if number > intents[each]}
 
 
+@pytest.mark.failover
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ["synchronous", "asynchronous"])
