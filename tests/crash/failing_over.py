@@ -92,7 +92,7 @@ class Hosts:
     """Both servers in the URL: libpq looks for the one that takes writes."""
 
     def __init__(self, pair: Pair) -> None:
-        """Name both, in an order that stays."""
+        """Write the URL of both, in an order that stays."""
         hosts = "&".join(f"host={member.folder}" for member in pair.members)
         query = f"{hosts}&target_session_attrs=read-write"
         self.url = f"postgresql+psycopg://postgres@/{DATABASE}?{query}"

@@ -32,7 +32,7 @@ STEPS = (
 
 
 def die_at(step: str, when: str, number: int) -> None:
-    """Have this process kill itself before or after the `number`th call of a step."""
+    """Make this process kill itself before or after the `number`th call of a step."""
     module, _, path = step.partition(":")
     *owners, name = path.split(".")
     owner: Any = import_module(module)

@@ -96,7 +96,7 @@ class Member:
         until(self._answers, "a server that answers")
 
     def wait_for_standbys(self, names: str) -> None:
-        """Have commits wait for the standbys `names` from now on; also once it is copied."""
+        """Make commits wait for the standbys `names` from now on; also once it is copied."""
         with self.connected() as connection:
             statement = f"ALTER SYSTEM SET synchronous_standby_names = '{names}'"
             connection.execute(statement.encode())
