@@ -132,6 +132,14 @@ def _mismatch(
             f"entry recorded {when} was changed or removed since, or the ledger was lost and "
             "written to again"
         )
+    if held and ledger.covered < held[-1].size < seen.size:
+        # A backup from before a checkpoint has no entry from after it.
+        return (
+            f"{each.name} does not hold: the ledger has its entries, and not the checkpoint that "
+            f"rotator signed before it, on {rfc3339(held[-1].at)}. {_counted(held[-1].size, 'entry')}"
+            f" were signed then, and its own checkpoints cover {ledger.covered}: somebody removed "
+            "them"
+        )
     return None
 
 

@@ -336,6 +336,7 @@ def test_who_asks_is_in_the_record(cli: CliFixture) -> None:
         "operation": "rotate",
         "reason": "compromised",
         "grace_seconds": 0,
+        "fencing_token": 1,
         "by": "ann",
         "from": named["from"],
         "because": "incident 42",

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,14 @@ def tried(path: str) -> set[bool]:
     return found
 
 
+def paths_of(command: Any) -> list[str]:  # noqa: ANN401  # typer has no public name for it
+    """Return the words that lead to each command below this one, however deep."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        return [""]
+    return [f"{name} {path}".strip() for name, each in below.items() for path in paths_of(each)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("file", transcript.FILES, ids=lambda file: file.stem)
 def test_commands_answer_as_written(file: Path, tmp_path: Path) -> None:
@@ -37,12 +46,7 @@ def test_commands_answer_as_written(file: Path, tmp_path: Path) -> None:
 
 def test_no_command_is_left_out() -> None:
     """Each command is tried as it should be, and with something wrong."""
-    commands = command_of("rotator").commands
-    paths = [
-        f"{name} {below}".strip()
-        for name, command in commands.items()
-        for below in getattr(command, "commands", {"": None})
-    ]
+    paths = paths_of(command_of("rotator"))
 
     assert len(paths) > 25
     assert not [path for path in paths if False not in tried(path)]

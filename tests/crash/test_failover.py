@@ -153,7 +153,11 @@ class Story:
         assert code in (0, 1, 3, 75), started.err.read_text()
         assert problems - {"foreign-secret"} <= AWAY, reports
         self._rotate(*ASKED)
-        until(lambda: self._have_gone_on(before), pause=0.1)
+        try:
+            until(lambda: self._have_gone_on(before), pause=0.1)
+        except AssertionError:
+            self._show_what_waits()
+            raise
         self.company.check()
         assert self.company.faults() == {}
 
@@ -165,6 +169,20 @@ class Story:
                 # An operator need not wait until the daemon tries again.
                 self._rotate(name)
         return not left
+
+    def _show_what_waits(self) -> None:
+        """Print what the ledger and the daemon have last, of a failure."""
+        with self.company.pair.primary.connected("ledger") as connection:
+            for query in (
+                "SELECT now()",
+                "SELECT * FROM account",
+                "SELECT * FROM rotation ORDER BY started_at DESC LIMIT 6",
+                "SELECT at, account, rotation_id, step, event FROM entry ORDER BY at DESC LIMIT 30",
+                "SELECT pid, state, wait_event, xact_start, query FROM pg_stat_activity",
+            ):
+                found = connection.execute(query)
+                print([column.name for column in found.description or ()], *found, sep="\n")
+        print(self.daemon.command.poll(), self.daemon.err.read_text()[-30000:])
 
     def _rotate(self, *names: str) -> None:
         self.cured += rotate(self.company, *names)

@@ -37,9 +37,9 @@ def rewrite(database: Engine, name: str, change: Change) -> None:
 
 
 def without_identity(_event: str, _step: str | None, detail: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry's facts without the account's identity."""
-    columns = ("api_key", "issuer", "vault_path", "pending_path")
-    return {key: value for key, value in detail.items() if key not in columns}
+    """Return an entry's facts without the account's identity, nor what was recorded later still."""
+    later = ("api_key", "issuer", "vault_path", "pending_path", "fencing_token")
+    return {key: value for key, value in detail.items() if key not in later}
 
 
 def without_verification(event: str, step: str | None, detail: dict[str, Any]) -> dict[str, Any]:
