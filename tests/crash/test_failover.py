@@ -17,7 +17,15 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.service import until
-from tests.crash.failing_over import PATIENCE, STRANGERS, Company, Started, company, key_of
+from tests.crash.failing_over import (
+    DATABASE,
+    PATIENCE,
+    STRANGERS,
+    Company,
+    Started,
+    company,
+    key_of,
+)
 from tests.support import figures, pgbouncer
 from tests.support.postgresql_pair import pair
 from tests.support.raft import Cluster
@@ -155,9 +163,8 @@ class Story:
         self._rotate(*ASKED)
         try:
             until(lambda: self._have_gone_on(before), pause=0.1)
-        except AssertionError:
-            self._show_what_waits()
-            raise
+        except AssertionError as error:
+            raise AssertionError(self._evidence()) from error
         self.company.check()
         assert self.company.faults() == {}
 
@@ -170,9 +177,10 @@ class Story:
                 self._rotate(name)
         return not left
 
-    def _show_what_waits(self) -> None:
-        """Print what the ledger and the daemon have last, of a failure."""
-        with self.company.pair.primary.connected("ledger") as connection:
+    def _evidence(self) -> str:
+        """Return what ledger and daemon have last, of a failure."""
+        found = [f"exit code {self.daemon.command.poll()}", self.daemon.err.read_text()[-20000:]]
+        with self.company.pair.primary.connected(DATABASE) as connection:
             for query in (
                 "SELECT now()",
                 "SELECT * FROM account",
@@ -180,9 +188,9 @@ class Story:
                 "SELECT at, account, rotation_id, step, event FROM entry ORDER BY at DESC LIMIT 30",
                 "SELECT pid, state, wait_event, xact_start, query FROM pg_stat_activity",
             ):
-                found = connection.execute(query)
-                print([column.name for column in found.description or ()], *found, sep="\n")
-        print(self.daemon.command.poll(), self.daemon.err.read_text()[-30000:])
+                rows = connection.execute(query)
+                found += [str([column.name for column in rows.description or ()]), *map(str, rows)]
+        return "\n".join(found)
 
     def _rotate(self, *names: str) -> None:
         self.cured += rotate(self.company, *names)
