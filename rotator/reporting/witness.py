@@ -92,7 +92,9 @@ def compare_ledger(
     for each in published:
         fault = _mismatch(each, ledger, origins, held)
         if fault:
-            return _verdict(held, fault=fault, hint=LEDGER_HINT)
+            # Such a file says nothing about the ledger.
+            hint = _FILE_HINT if isinstance(each, Unusable) else LEDGER_HINT
+            return _verdict(held, fault=fault, hint=hint)
         if isinstance(each, Published):
             held.append(each.checkpoint)
     if not held:

@@ -282,6 +282,7 @@ def test_the_checkpoints_have_to_be_young_enough(cli: CliFixture) -> None:
         (("witness", "check", ".", "--key", "a+b+c"), 2, "cannot be read"),
         (("witness", "check", ".", "--key", "{vkey}", "--max-age", "1"), 2, "not a duration"),
         (("verify", "--offline", "--witness", "./nowhere"), 2, "nowhere cannot be read"),
+        (("verify", "--offline", "--key", "{vkey}"), 2, "--key is for checkpoints"),
         (("verify", "--offline", "--witness", "{empty}"), 75, "no checkpoints to compare"),
     ],
 )

@@ -18,7 +18,7 @@ from rotator.cli.context import (
     json_option,
     option,
 )
-from rotator.errors import Busy, LedgerError, RotatorError
+from rotator.errors import Busy, ConfigError, LedgerError, RotatorError
 from rotator.reporting.verification import LedgerVerification, Verifier
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ def verify(
     Exits with 1 only if something was changed or is missing, or a rule broken, and with 75 if the
     ledger or Vault cannot be read now: then nothing is known to be wrong.
     """
+    if key and witness is None:
+        raise ConfigError(
+            "--key is for checkpoints, and none are given",
+            hint="name their directory: `rotator ledger verify --witness PATH --key KEY`",
+        )
     with _readable(), CommandContext.of(context).application(offline=offline) as application:
         require_known(application, names or [])
         verifier = verifier_of(application, offline=offline, checks_rules=rules)

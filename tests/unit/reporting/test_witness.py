@@ -72,6 +72,15 @@ def test_a_ledger_that_was_rewritten_does_not_hold_from_then_on() -> None:
     assert found.document()["checkpoints"] == 2
 
 
+def test_a_file_that_cannot_be_relied_on_says_nothing_about_the_ledger() -> None:
+    """The hint is about its key, or another copy of it, and not about the ledger's backups."""
+    found = compare_ledger([Unusable(name="1", why="not signed")], ledger(20), {"log"})
+
+    assert found.hint
+    assert "give `--key` twice" in found.hint
+    assert "backup" not in found.hint
+
+
 def test_a_ledger_of_another_name_was_lost_and_made_anew() -> None:
     """Its own name is told as well."""
     found = compare_ledger(published(3), ledger(20), {"new"})
