@@ -34,6 +34,7 @@ from rotator.witness.directory import Directory
 from rotator.witness.entry import Entry
 from rotator.witness.service import Service
 from tests.support.ledgers import another_ledger, backup, new_ledger, open_ledger
+from tests.support.tlog_witness import TlogWitness
 from tests.support.webhook_receiver import Answer, WebhookReceiver, content, receiving, status
 
 NOW = datetime(2026, 11, 30, 10, 6, tzinfo=UTC)
@@ -535,30 +536,6 @@ def test_the_simulators_entry_takes_checkpoints_and_refuses_what_is_not_its_own(
 # -- A witness over HTTP. ------------------------------------------------------------------
 
 
-class Witness:
-    """A witness as C2SP describes it: it knows how far it has got, and asks for proof."""
-
-    def __init__(self, receiver: WebhookReceiver) -> None:
-        self.receiver = receiver
-        self.size, self.root = 0, EMPTY_ROOT
-        #: The sizes that it has accepted.
-        self.accepted: list[int] = []
-        receiver.answer = self.answer
-
-    def answer(self, handler: Any) -> None:  # noqa: ANN401  # the receiver's
-        """Answer add-checkpoint."""
-        given = Submission.parse(self.receiver.taken[-1].body.decode())
-        seen = Checkpoint.parse(Note.parse(given.note).text)
-        if given.old != self.size:
-            content(f"{self.size}\n", 409, Content_Type="text/x.tlog.size")(handler)
-        elif not is_extension(self.size, self.root, seen.size, seen.root, given.proof):
-            status(422)(handler)
-        else:
-            self.size, self.root = seen.size, seen.root
-            self.accepted.append(seen.size)
-            content("— w.example/1 AAAAAAAAAAAA\n")(handler)
-
-
 @pytest.fixture
 def receiver() -> Iterator[WebhookReceiver]:
     """Yield a web server."""
@@ -583,7 +560,7 @@ def test_a_witness_is_shown_each_checkpoint_with_its_proof(
     ledger: Ledger, receiver: WebhookReceiver
 ) -> None:
     """It is asked first how far it has got, by something that it can only agree to."""
-    witness = Witness(receiver)
+    witness = TlogWitness(receiver)
     for days in range(3):
         ledger.publish(service(ledger, receiver), days=days)
         ledger.write(count=3)
@@ -597,7 +574,7 @@ def test_a_witness_that_missed_some_is_given_the_proof_from_where_it_is(
     ledger: Ledger, receiver: WebhookReceiver, folder: Path
 ) -> None:
     """It answers 409 with its size, of which the ledger has every proof."""
-    witness = Witness(receiver)
+    witness = TlogWitness(receiver)
     ledger.publish(service(ledger, receiver))
     for days in range(1, 4):
         ledger.write(count=3)
@@ -621,7 +598,7 @@ def test_a_witness_that_has_seen_more_ends_the_signing(
     ledger: Ledger, receiver: WebhookReceiver, key: Path
 ) -> None:
     """A restored backup is found before anything is signed, also one without checkpoints."""
-    Witness(receiver)
+    TlogWitness(receiver)
     kept = backup(ledger.file)
     ledger.publish(service(ledger, receiver))
     restored = Ledger(kept, key)
@@ -636,7 +613,7 @@ def test_a_witness_of_another_history_of_the_same_size_ends_the_signing(
     ledger: Ledger, receiver: WebhookReceiver
 ) -> None:
     """It does not accept the proof."""
-    witness = Witness(receiver)
+    witness = TlogWitness(receiver)
     ledger.publish(service(ledger, receiver))
     witness.root = bytes(32)
 
