@@ -2,7 +2,9 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from rotator.daemon.service import LONGEST_PATIENCE
 from rotator.ledger.checkpoints import Checkpoints
 from rotator.model.checkpoint import Checkpoint, Note, Submission
 from rotator.witness import load_signer
@@ -19,10 +22,9 @@ from tests.acceptance.service import Build, Service, building, until
 from tests.support.tlog_witness import TlogWitness
 from tests.support.webhook_receiver import WebhookReceiver, receiving
 
-pytestmark = [
-    pytest.mark.postgres,
-    pytest.mark.parametrize("kind", ["postgresql"]),
-]
+on_postgresql = pytest.mark.parametrize(
+    "kind", [pytest.param("postgresql", marks=pytest.mark.postgres)]
+)
 
 VAULT_PATH = "rotator/witness"
 #: Checkpoints of ever more entries that two daemons take, one a second, while they rotate.
@@ -125,6 +127,7 @@ def no_other_history(run: Service, receiver: WebhookReceiver, witness: TlogWitne
     assert [run.logged(f'"{each}"') for each in ("witness-conflict", "away")] == [0, 0]
 
 
+@on_postgresql
 @pytest.mark.slow
 def test_two_daemons_show_one_history(
     build: Build, receiver: WebhookReceiver, witness: TlogWitness
@@ -175,6 +178,7 @@ def replace(name: str, wrapper: Callable[..., Any]) -> None:
     setattr(found, method, lambda *args, **kwargs: wrapper(original, *args, **kwargs))
 
 
+@on_postgresql
 @pytest.mark.crash
 @pytest.mark.parametrize("place", PLACES)
 def test_what_a_killed_daemon_had_signed_is_published_by_the_other(
@@ -197,3 +201,25 @@ def test_what_a_killed_daemon_had_signed_is_published_by_the_other(
     assert run.stop(survivor) == 0
     no_other_history(run, receiver, witness)
     holds(run, folder)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_witness_that_never_answers_delays_nothing(
+    build: Build, receiver: WebhookReceiver
+) -> None:
+    """Accounts are looked at meanwhile, and the daemon ends at once."""
+    receiver.answer = receiver.hang
+    run = build(age=timedelta(days=1), daemon='listen = ""\ndrift_check = "1s"')
+    configure(run, receiver.url)
+    # Each exchange with the witness may take as long as one with Vault.
+    run.config.write_text(run.config.read_text().replace("[vault]", '[vault]\ntimeout = "5m"'))
+    process = run.start()
+    until(lambda: receiver.taken and run.queries.last_seen())
+    seen = run.queries.last_seen()
+    until(lambda: run.queries.last_seen() != seen)
+    began = time.monotonic()
+
+    assert run.stop(process) == 0
+    assert time.monotonic() - began < LONGEST_PATIENCE / 2
+    assert len(receiver.taken) == 1
+    assert run.logged('"away"') == 0
