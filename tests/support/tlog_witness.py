@@ -41,6 +41,8 @@ class TlogWitness:
             return 400, status(400)
         if given.old != self.size:
             return 409, content(f"{self.size}\n", 409, Content_Type="text/x.tlog.size")
+        if given.old == seen.size and seen.root != self.root:
+            return 409, content("another root\n", 409, Content_Type="text/plain")
         if not is_extension(self.size, self.root, seen.size, seen.root, given.proof):
             return 422, status(422)
         self.size, self.root = seen.size, seen.root

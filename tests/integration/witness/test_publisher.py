@@ -35,7 +35,14 @@ from rotator.witness.entry import Entry
 from rotator.witness.service import Service
 from tests.support.ledgers import another_ledger, backup, new_ledger, open_ledger
 from tests.support.tlog_witness import TlogWitness
-from tests.support.webhook_receiver import Answer, WebhookReceiver, content, receiving, status
+from tests.support.webhook_receiver import (
+    Answer,
+    WebhookHandler,
+    WebhookReceiver,
+    content,
+    receiving,
+    status,
+)
 
 NOW = datetime(2026, 11, 30, 10, 6, tzinfo=UTC)
 
@@ -609,17 +616,50 @@ def test_a_witness_that_has_seen_more_ends_the_signing(
     restored.close()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        # As some implementations have it.
+        status(422),
+        content("2\n", 409, Content_Type="text/x.tlog.size; charset=utf-8"),
+    ],
+)
 def test_a_witness_of_another_history_of_the_same_size_ends_the_signing(
-    ledger: Ledger, receiver: WebhookReceiver
+    ledger: Ledger, receiver: WebhookReceiver, answer: Answer | None
 ) -> None:
-    """It does not accept the proof."""
+    """It says by 409 alone that it has another root; asked for its size, it says that, too."""
     witness = TlogWitness(receiver)
     ledger.publish(service(ledger, receiver))
     witness.root = bytes(32)
 
+    def refuse(handler: WebhookHandler) -> None:
+        old = Submission.parse(handler.received.body.decode()).old
+        (answer if answer and old else witness.answer)(handler)
+
+    receiver.answer = refuse
     with pytest.raises(WitnessConflict, match="has seen another history"):
         ledger.publish(service(ledger, receiver), days=1)
     assert ledger.count == 1
+
+
+def test_a_witness_of_another_shorter_history_ends_the_signing(
+    ledger: Ledger, receiver: WebhookReceiver, folder: Path
+) -> None:
+    """It says how far it has got, and does not accept the proof from there."""
+    witness = TlogWitness(receiver)
+    ledger.publish(service(ledger, receiver))
+    ledger.write(count=3)
+    ledger.publish(Directory(folder), days=1)
+    witness.root = bytes(32)
+
+    with pytest.raises(WitnessConflict, match="has seen another history"):
+        ledger.publish(service(ledger, receiver), days=2)
+    assert ledger.count == 2
+    assert witness.answered[-1] == 422
+
+
+SIZE = "text/x.tlog.size"
 
 
 @pytest.mark.parametrize(
@@ -629,24 +669,52 @@ def test_a_witness_of_another_history_of_the_same_size_ends_the_signing(
         (status(403), "answered 403"),
         (status(500), "answered 500"),
         (status(302, Location="http://127.0.0.1:1/"), "answered 302"),
-        (content("many", 409), "not how far it has got"),
-        (content("é", 409), "not how far it has got"),
-        (content("1" * 100_000, 409), "not how far it has got"),
-        (content("0\n", 409), "contradicts"),
+        (status(409), "answered 409, and not how far it has got"),
+        (status(422), "answered 422, and not how far it has got"),
+        (content("<html>422</html>", 422, Content_Type="text/html"), "not how far it has got"),
+        (content("999999999", 409), "not how far it has got"),
+        (content("999999999", 409, Content_Type="text/plain"), "not how far it has got"),
+        (content("999999999", 422, Content_Type=SIZE), "not how far it has got"),
+        (content("many", 409, Content_Type=SIZE), "not how far it has got"),
+        (content("é", 409, Content_Type=SIZE), "not how far it has got"),
+        (content("1" * 100_000, 409, Content_Type=SIZE), "not how far it has got"),
+        (content("0\n", 409, Content_Type=SIZE), "contradicts"),
     ],
 )
 def test_a_witness_that_refuses_is_away(
     ledger: Ledger,
     receiver: WebhookReceiver,
+    folder: Path,
     answer: Answer,
     why: str,
 ) -> None:
-    """It is tried again; an unknown log or key is told with what to do."""
+    """It is tried again, with what to do; what is no witness's answer ends no signing."""
     receiver.answer = answer
+    ledger.publish(Directory(folder))
 
     with pytest.raises(WitnessUnavailable, match=why) as told:
-        ledger.publish(service(ledger, receiver))
-    assert ("witness key" in (told.value.hint or "")) is (why in ("answered 404", "answered 403"))
+        ledger.publish(service(ledger, receiver), Directory(folder), days=1)
+    hint = told.value.hint or ""
+    assert ("witness key" in hint) is (why in ("answered 404", "answered 403"))
+    assert ("something else may answer" in hint) is ("not how far" in why)
+    assert ledger.count == 2
+
+
+@pytest.mark.parametrize(("size", "then"), [("1\n", 409), ("0\n", 422)])
+def test_a_refusal_that_no_witness_has_a_reason_for_ends_no_signing(
+    ledger: Ledger, receiver: WebhookReceiver, size: str, then: int
+) -> None:
+    """A 409 without a size is about a root of that size, and every history extends nothing."""
+    ledger.publish(service(ledger, receiver))
+
+    def refuse(handler: WebhookHandler) -> None:
+        receiver.answer = status(then)
+        content(size, 409, Content_Type=SIZE)(handler)
+
+    receiver.answer = refuse
+    with pytest.raises(WitnessUnavailable, match=f"answered {then}, and not how far"):
+        ledger.publish(service(ledger, receiver), days=1)
+    assert ledger.count == 1
 
 
 def test_a_witness_that_hangs_is_away(ledger: Ledger, receiver: WebhookReceiver) -> None:
