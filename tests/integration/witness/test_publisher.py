@@ -56,12 +56,12 @@ class Ledger:
         self.checkpoints = Checkpoints(self.engine)
         self.key = key
 
-    def write(self, name: str = "a", count: int = 1) -> None:
-        """Record some entries."""
-        writer = LedgerWriter(self.engine, lease_seconds=60)
-        lease = writer.claim(name, NOW)
+    def write(self, name: str = "a", count: int = 1, days: int = 0) -> None:
+        """Record some entries; the same at the same time are the same."""
+        writer, now = LedgerWriter(self.engine, lease_seconds=60), NOW + timedelta(days=days)
+        lease = writer.claim(name, now)
         entries = [NewEntry(event="done", step=None, detail={"n": each}) for each in range(count)]
-        writer.commit(lease, rotation=None, entries=entries, snapshot=None, now=NOW)
+        writer.commit(lease, rotation=None, entries=entries, snapshot=None, now=now)
         writer.release(lease)
 
     def signer(self, origin: str = "") -> CheckpointSigner:
@@ -73,8 +73,13 @@ class Ledger:
     ) -> SignedCheckpoint | None:
         """Bring the places up to date."""
         signer = self.signer(origin)
+        folders = [each for each in targets if isinstance(each, Directory)]
         publisher = Publisher(
-            self.checkpoints, targets, origin=signer.verifier.name, sign=signer.note
+            self.checkpoints,
+            targets,
+            origin=signer.verifier.name,
+            sign=signer.note,
+            archive=folders[0].notes_after if folders else lambda _: iter(()),
         )
         after = self.count if is_due else None
         return publisher.publish(NOW + timedelta(days=days), after=after)
@@ -128,6 +133,41 @@ def sizes(folder: Path) -> list[tuple[int, int]]:
     """Return the old and the new size of each checkpoint in a directory."""
     found = [Submission.parse((folder / name).read_text()) for name in files(folder)]
     return [(each.old, Checkpoint.parse(Note.parse(each.note).text).size) for each in found]
+
+
+class Store:
+    """An entry whose store does what a test wants."""
+
+    shown = "secret/rotator/witness"
+
+    def __init__(self) -> None:
+        self.text: str | None = None
+        self.version = 0
+        #: Called before each write.
+        self.first: Any = None
+        #: Raised by the next read.
+        self.failure: RotatorError | None = None
+
+    def read(self) -> tuple[str | None, int]:
+        """Read what is there."""
+        if self.failure:
+            raise self.failure
+        return self.text, self.version
+
+    def write(self, origin: str, text: str, version: int) -> None:
+        """Write with check-and-set."""
+        del origin
+        if self.first:
+            self.first()
+        if version != self.version:
+            raise CheckAndSetLost
+        self.text, self.version = text, self.version + 1
+
+
+@pytest.fixture
+def store() -> Store:
+    """Return an empty entry."""
+    return Store()
 
 
 # -- A directory. --------------------------------------------------------------------------
@@ -307,9 +347,62 @@ def test_a_restored_backup_signs_nothing(ledger: Ledger, folder: Path, key: Path
 
     with pytest.raises(WitnessConflict, match=r"cover 2 entries, and .* has one of 5"):
         restored.publish(Directory(folder), days=2)
-    restored.write(count=30)
+    restored.write(count=30, days=2)
     with pytest.raises(WitnessConflict, match="cover 2 entries"):
         restored.publish(Directory(folder), days=3)
+    assert restored.count == 1
+    restored.close()
+
+
+def test_a_restored_backup_that_lacks_no_entry_goes_on(
+    ledger: Ledger, folder: Path, store: Store, key: Path
+) -> None:
+    """It records the checkpoints that it had published again, and takes the next one."""
+    ledger.publish(Directory(folder), Entry(store))
+    ledger.write(count=3)
+    restored = Ledger(backup(ledger.file), key)
+    for days in (1, 2):
+        ledger.publish(Directory(folder), Entry(store), days=days)
+    before = ledger.history().signed
+    published = restored.publish(Directory(folder), Entry(store), days=3)
+
+    assert published
+    assert published.number == 4
+    assert restored.history().signed[:3] == before
+    assert sizes(folder) == [(0, 2), (2, 5), (5, 5), (5, 5)]
+    restored.close()
+
+
+@pytest.mark.parametrize("forgery", ["key", "name", "text", "again", "missing"])
+def test_only_what_was_signed_of_this_ledger_is_recorded_again(
+    ledger: Ledger, folder: Path, key: Path, tmp_path: Path, forgery: str
+) -> None:
+    """By its own key, under its own name, as the next in the directory, and no former one."""
+    ledger.publish(Directory(folder))
+    restored = Ledger(backup(ledger.file), key)
+    second = folder / "0000000002.checkpoint"
+    if forgery == "again":
+        second.write_text((folder / files(folder)[0]).read_text())
+    else:
+        ledger.publish(Directory(folder), days=1)
+        text, signer = Note.parse(Submission.parse(second.read_text()).note).text, ledger.signer()
+        if forgery == "key":
+            other = tmp_path / "other.pem"
+            private = Ed25519PrivateKey.from_private_bytes(bytes(32))
+            other.write_bytes(
+                private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            )
+            signer = load_signer(other, signer.verifier.name)
+        elif forgery == "name":
+            text = text.replace("rotator/", "rotator/another-")
+        elif forgery == "text":
+            text = "nothing\n"
+        second.write_text(f"old 2\n\n{signer.note(text)}")
+        if forgery == "missing":
+            second.rename(folder / "0000000003.checkpoint")
+
+    with pytest.raises(WitnessConflict):
+        restored.publish(Directory(folder), days=2)
     assert restored.count == 1
     restored.close()
 
@@ -370,41 +463,6 @@ def test_a_missing_new_entry_ends_the_signing(ledger: Ledger, folder: Path) -> N
 
 
 # -- An entry in Vault. --------------------------------------------------------------------
-
-
-class Store:
-    """An entry whose store does what a test wants."""
-
-    shown = "secret/rotator/witness"
-
-    def __init__(self) -> None:
-        self.text: str | None = None
-        self.version = 0
-        #: Called before each write.
-        self.first: Any = None
-        #: Raised by the next read.
-        self.failure: RotatorError | None = None
-
-    def read(self) -> tuple[str | None, int]:
-        """Read what is there."""
-        if self.failure:
-            raise self.failure
-        return self.text, self.version
-
-    def write(self, origin: str, text: str, version: int) -> None:
-        """Write with check-and-set."""
-        del origin
-        if self.first:
-            self.first()
-        if version != self.version:
-            raise CheckAndSetLost
-        self.text, self.version = text, self.version + 1
-
-
-@pytest.fixture
-def store() -> Store:
-    """Return an empty entry."""
-    return Store()
 
 
 def test_the_entry_has_the_newest_checkpoint(ledger: Ledger, store: Store, folder: Path) -> None:
