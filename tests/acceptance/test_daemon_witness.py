@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from rotator.daemon.service import LONGEST_PATIENCE
 from rotator.ledger.checkpoints import Checkpoints
 from rotator.model.checkpoint import Checkpoint, Note, Submission
 from rotator.witness import load_signer
 from tests.acceptance.service import Build, Service, building, until
+from tests.support.published_ledger import write_key
 from tests.support.tlog_witness import TlogWitness
 from tests.support.webhook_receiver import WebhookReceiver, receiving
 
@@ -59,9 +58,7 @@ def witness(receiver: WebhookReceiver) -> TlogWitness:
 
 def configure(run: Service, url: str, **policy: str) -> Path:
     """Publish a checkpoint each second, to every kind of place; return the directory."""
-    key, folder = run.folder / "witness-key", run.folder / "checkpoints"
-    private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    key, folder = write_key(run.folder / "witness-key"), run.folder / "checkpoints"
     folder.mkdir()
     run.configure(grace="0s", jitter="0s", **policy)
     run.config.write_text(
