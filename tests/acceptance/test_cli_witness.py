@@ -102,7 +102,7 @@ def test_a_ledger_that_only_grew_holds_on_both_sides(cli: CliFixture) -> None:
     verified, checked = verify(cli), check(cli, "--json")
 
     assert verified.code == 0, verified.err
-    assert "the ledger extends each of 3 checkpoints" in verified.out
+    assert "the ledger extends 3 checkpoints" in verified.out
     assert "entries since" in verified.out
     assert checked.code == 0, checked.err
     assert checked.json()["verdict"] == "holds"
