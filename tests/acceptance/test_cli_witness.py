@@ -166,9 +166,12 @@ def test_a_restored_backup_that_lacks_no_entry_goes_on(
             threading.Event().wait(0.05)
         assert cli.run("ledger", "witness", "publish").code == 0
     shutil.copy(witnessed[1] / "3.db", cli.ledger)
+    before = cli.run("doctor", "--json", "--all")
     published = cli.run("ledger", "witness", "publish", "--json")
     found = verify(cli), check(cli)
 
+    [told] = [each for each in before.json()["checks"] if each["about"] == "history"]
+    assert told["cure"].startswith("`rotator ledger witness publish` goes on if")
     assert published.code == 0, published.err
     assert published.json()["number"] == 6
     assert [each.code for each in found] == [0, 0], [each.err for each in found]
