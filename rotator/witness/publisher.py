@@ -15,10 +15,14 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Generic
 
+import structlog
+
 from rotator.errors import RotatorError, WitnessConflict
 from rotator.model.checkpoint import Checkpoint, History, Note, SignedCheckpoint, Target
 from rotator.witness.conflicts import changed_since
 from rotator.witness.ports import CheckpointLog, Known
+
+_log = structlog.get_logger(__name__)
 
 
 class Publisher(Generic[Known]):
@@ -91,7 +95,15 @@ class Publisher(Generic[Known]):
     def _restored(self, known: Known) -> Known:
         """Return what the ledger has once it has recorded its own checkpoints again."""
         notes = [*takewhile(self._is_own, self._archive(len(known.signed)))]
-        return self._read() if self._log.take_up(known, notes) else known
+        if not self._log.take_up(known, notes):
+            return known
+        restored = self._read()
+        _log.warning(
+            "checkpoints recorded again",
+            checkpoints=len(restored.signed) - len(known.signed),
+            reason="the ledger was restored without them, or somebody removed them",
+        )
+        return restored
 
     def _is_own(self, note: str) -> bool:
         """Return whether this very note is what the key of this log signs."""

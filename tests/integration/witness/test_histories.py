@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from rotator.errors import WitnessConflict
 from rotator.model.checkpoint import Note, Submission
@@ -51,17 +52,21 @@ def test_a_restored_backup_signs_nothing(
 def test_a_restored_backup_that_lacks_no_entry_goes_on(
     ledger: PublishedLedger, folder: Path, store: Store, opened: Opened
 ) -> None:
-    """It records the checkpoints that it had published again, and takes the next one."""
+    """It records the checkpoints that it had published again, logs that, and takes the next one."""
     ledger.publish(Directory(folder), Entry(store))
     ledger.write(count=3)
     restored = opened(backup(ledger.file))
     for days in (1, 2):
         ledger.publish(Directory(folder), Entry(store), days=days)
     before = ledger.history().signed
-    published = restored.publish(Directory(folder), Entry(store), days=3)
+    with capture_logs() as logs:
+        published = restored.publish(Directory(folder), Entry(store), days=3)
 
     assert published
     assert published.number == 4
+    assert [(log["event"], log["checkpoints"]) for log in logs] == [
+        ("checkpoints recorded again", 2)
+    ]
     assert restored.history().signed[:3] == before
     assert sizes(folder) == [(0, 2), (2, 5), (5, 5), (5, 5)]
 
