@@ -67,16 +67,17 @@ class WitnessVerdict:
             "fault": self.fault or self.gap,
         }
 
-    def sentence(self, subject: str) -> str:
-        """Return the result in a sentence about `subject`; wrong things are said elsewhere."""
+    def sentence(self, beginning: str) -> str:
+        """Return the result in a sentence with that beginning; wrong things are said elsewhere."""
         if not self.first or not self.last:
             return "no checkpoint holds" if self.fault else "no checkpoint was compared"
-        counted = _counted(self.holding, "checkpoint")
+        first, last = rfc3339(self.first.at), rfc3339(self.last.at)
+        when = first if first == last else f"{first} to {last}"
         more = ""
         if self.entries_since is not None and not self.fault:
             more = f"; {_counted(self.entries_since, 'entry')} since"
         return (
-            f"{subject} of {counted}, {rfc3339(self.first.at)} to {rfc3339(self.last.at)}, "
+            f"{beginning} {_counted(self.holding, 'checkpoint')}, {when}, "
             f"{_counted(self.last.size, 'entry')}{more}"
         )
 

@@ -82,9 +82,9 @@ def verify(
     headers = (*HEADERS, "rules") if rules else HEADERS
     output.show_table(documents, headers, [_row(proof) for proof in proofs], as_json=as_json)
     if witnessed and not as_json:
-        subject = "the ledger extends each"
-        subject = f"up to the fault, {subject}" if witnessed.fault else subject
-        output.write(output.fitted(witnessed.sentence(subject)))
+        beginning = "the ledger extends"
+        beginning = f"up to the fault, {beginning}" if witnessed.fault else beginning
+        output.write(output.fitted(witnessed.sentence(beginning)))
     output.flush()
     _complain(proofs, verifier.away)
     codes = [_exit_code(proofs)]

@@ -85,7 +85,7 @@ def check(
         )
     oldest = parse_duration(max_age) if max_age else None
     found = check_published(read_published(path, _keys(key)), datetime.now(UTC), max_age=oldest)
-    output.show(found.document(), found.sentence("a history"), as_json=as_json)
+    output.show(found.document(), found.sentence("a history of"), as_json=as_json)
     output.flush()
     complain(found)
     raise typer.Exit(exit_code(found))

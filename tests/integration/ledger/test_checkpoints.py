@@ -16,7 +16,7 @@ from rotator.ledger import tables
 from rotator.ledger.checkpoints import Checkpoints
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model.checkpoint import Note, VerifierKey
+from rotator.model.checkpoint import Checkpoint, Note, VerifierKey
 from rotator.model.merkle import EMPTY_ROOT, MerkleTree, is_extension
 from rotator.rotation.ports import NewEntry
 
@@ -59,6 +59,14 @@ def take(checkpoints: Checkpoints, days: int = 0) -> bool:
     """Take a checkpoint of what there is."""
     known, at = checkpoints.read(), NOW + timedelta(days=days)
     return checkpoints.add(known, origin="log", at=at, sign=sign)
+
+
+@pytest.fixture
+def covered(checkpoints: Checkpoints, writer: LedgerWriter) -> Checkpoints:
+    """Return the same with one, which covers two entries of account `a`."""
+    write(writer, "a", 2)
+    take(checkpoints)
+    return checkpoints
 
 
 @pytest.fixture
@@ -145,14 +153,12 @@ def test_each_checkpoint_extends_the_one_before(
 
 
 def test_entries_since_the_newest_checkpoint_come_last(
-    checkpoints: Checkpoints, writer: LedgerWriter
+    covered: Checkpoints, writer: LedgerWriter
 ) -> None:
     """They are in the tree, and not covered; those of a known account go on from its last."""
-    write(writer, "a", 2)
-    take(checkpoints)
     write(writer, "a", 1)
     write(writer, "b", 2)
-    known = checkpoints.read()
+    known = covered.read()
 
     assert (known.covered, known.tree.size) == (2, 5)
     assert known.rest == {"a": (3, 3), "b": (1, 2)}
@@ -160,13 +166,11 @@ def test_entries_since_the_newest_checkpoint_come_last(
 
 
 def test_a_checkpoint_of_nothing_new_is_taken_all_the_same(
-    checkpoints: Checkpoints, writer: LedgerWriter
+    covered: Checkpoints,
 ) -> None:
     """It shows somebody outside that the ledger is still there."""
-    write(writer, "a", 2)
-    take(checkpoints)
-    take(checkpoints, days=1)
-    known = checkpoints.read()
+    take(covered, days=1)
+    known = covered.read()
 
     assert [each.checkpoint.size for each in known.signed] == [2, 2]
     assert known.signed[0].checkpoint.root == known.signed[1].checkpoint.root
@@ -196,14 +200,12 @@ def test_the_logs_name_is_by_the_ledgers_id(database: Engine, checkpoints: Check
 
 
 def test_checkpoints_of_another_name_belong_to_another_history(
-    checkpoints: Checkpoints, writer: LedgerWriter
+    covered: Checkpoints,
 ) -> None:
     """What was signed under a former name is kept, and published no more."""
-    write(writer, "a", 2)
-    take(checkpoints)
-    known = checkpoints.read()
-    checkpoints.add(known, origin="new", at=NOW, sign=sign)
-    known = checkpoints.read()
+    known = covered.read()
+    covered.add(known, origin="new", at=NOW, sign=sign)
+    known = covered.read()
 
     assert [each.number for each in known.history("log").signed] == [1]
     assert [each.number for each in known.history("new").signed] == [2]
@@ -247,18 +249,16 @@ def test_an_entry_that_was_changed_or_removed_shows(
     ],
 )
 def test_a_new_entry_that_is_missing_or_has_no_hash_is_told(
-    checkpoints: Checkpoints,
+    covered: Checkpoints,
     writer: LedgerWriter,
     tamper: Callable[..., None],
     statement: str,
 ) -> None:
     """No checkpoint may take in what follows it."""
     write(writer, "a", 2)
-    take(checkpoints)
-    write(writer, "a", 2)
     tamper(statement)
 
-    assert checkpoints.read().broken == "a"
+    assert covered.read().broken == "a"
 
 
 def test_the_first_of_two_broken_accounts_is_told(
@@ -288,19 +288,16 @@ def test_the_first_of_two_broken_accounts_is_told(
     ],
 )
 def test_a_checkpoint_that_was_changed_is_told(
-    checkpoints: Checkpoints,
-    writer: LedgerWriter,
+    covered: Checkpoints,
     tamper: Callable[..., None],
     statement: str,
 ) -> None:
     """With what to do about it."""
-    write(writer, "a", 2)
-    take(checkpoints)
-    take(checkpoints, days=1)
+    take(covered, days=1)
     tamper(statement)
 
     with pytest.raises(WitnessConflict, match="somebody changed checkpoint") as told:
-        checkpoints.read()
+        covered.read()
     assert "ledger verify --witness" in (told.value.hint or "")
 
 
@@ -322,3 +319,91 @@ def test_rotators_own_connection_cannot_change_checkpoints(
 
     with pytest.raises(DBAPIError, match="never"), database.begin() as connection:
         connection.exec_driver_sql(statement)
+
+
+#: What takes the checkpoints after the first out of the ledger, as a restored backup lacks them.
+FORGET = "DELETE FROM checkpoint WHERE number > 1"
+
+
+def test_checkpoints_that_a_restored_ledger_lacks_are_taken_up_again(
+    checkpoints: Checkpoints, writer: LedgerWriter, tamper: Callable[..., None]
+) -> None:
+    """As they were signed, if it has every entry; the next one goes on from them."""
+    for days, names in enumerate(["b", "ab", "", "c"]):
+        for name in names:
+            write(writer, name, 2)
+        take(checkpoints, days)
+    before = checkpoints.read()
+    tamper(FORGET)
+    known = checkpoints.read()
+    is_taken_up = checkpoints.take_up(known, [each.note for each in before.signed[1:]])
+    write(writer, "a", 1)
+    take(checkpoints, days=4)
+    after = checkpoints.read()
+
+    assert (known.covered, is_taken_up) == (2, True)
+    assert after.signed[:4] == before.signed
+    assert after.changed() is None
+    assert [each.checkpoint.size for each in after.signed] == [2, 6, 6, 8, 9]
+
+
+def test_what_was_recorded_since_the_restore_may_keep_some_from_being_taken_up(
+    checkpoints: Checkpoints, writer: LedgerWriter, tamper: Callable[..., None]
+) -> None:
+    """Those without new entries hold all the same; after an entry in the midst of others, none."""
+    write(writer, "b", 2)
+    take(checkpoints)
+    take(checkpoints, days=1)
+    write(writer, "b", 2)
+    take(checkpoints, days=2)
+    notes = [each.note for each in checkpoints.read().signed[1:]]
+    tamper(FORGET)
+    write(writer, "a", 1)
+
+    assert checkpoints.take_up(checkpoints.read(), notes)
+    assert [each.note for each in checkpoints.read().signed[1:]] == notes[:1]
+    assert checkpoints.read().rest == {"a": (1, 1), "b": (3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("change", "size"),
+    [
+        ("DELETE FROM entry WHERE seq = 4", None),
+        ("UPDATE entry SET hash = prev_hash WHERE seq = 3", None),
+        (FORGET, 1),
+        (FORGET, 5),
+    ],
+)
+def test_a_checkpoint_of_other_entries_is_not_taken_up(
+    covered: Checkpoints,
+    writer: LedgerWriter,
+    tamper: Callable[..., None],
+    change: str,
+    size: int | None,
+) -> None:
+    """One is missing or was changed, or it is of fewer or more than the ledger has."""
+    write(writer, "a", 2)
+    take(covered, days=1)
+    known = covered.read()
+    tamper(FORGET, change)
+    root = known.tree.root(min(size or 4, 4))
+    other = Checkpoint(origin="log", size=size or 4, root=root, at=NOW + timedelta(days=1))
+
+    assert not covered.take_up(covered.read(), [sign(other.text)])
+    assert len(covered.read().signed) == 1
+
+
+def test_a_checkpoint_is_taken_up_once(checkpoints: Checkpoints, writer: LedgerWriter) -> None:
+    """Neither by two processes, nor where the ledger has it under its number."""
+    write(writer, "a", 2)
+    stale = checkpoints.read()
+    take(checkpoints)
+    [signed] = checkpoints.read().signed
+    day_after = NOW + timedelta(days=1)
+    later = Checkpoint(origin="log", size=2, root=signed.checkpoint.root, at=day_after)
+
+    assert not checkpoints.take_up(stale, [sign(later.text)])
+    assert not checkpoints.take_up(checkpoints.read(), [signed.note])
+    assert not checkpoints.take_up(checkpoints.read(), [])
+    assert checkpoints.take_up(checkpoints.read(), [sign(later.text)] * 2)
+    assert len(checkpoints.read().signed) == 2

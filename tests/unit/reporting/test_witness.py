@@ -38,8 +38,8 @@ def test_a_ledger_that_has_grown_extends_each_checkpoint() -> None:
     found = compare_ledger(published(0, 3, 3, 8), ledger(10), {"log"})
 
     assert (found.verdict, found.holding, found.entries_since) == ("holds", 4, 12)
-    assert found.sentence("the ledger extends each") == (
-        "the ledger extends each of 4 checkpoints, 2026-12-01T10:06:00Z to 2026-12-04T10:06:00Z, "
+    assert found.sentence("the ledger extends") == (
+        "the ledger extends 4 checkpoints, 2026-12-01T10:06:00Z to 2026-12-04T10:06:00Z, "
         "8 entries; 12 entries since"
     )
 
@@ -209,9 +209,10 @@ def test_without_checkpoints_nothing_is_known() -> None:
     assert check_published([], NOW).gap == "there are no checkpoints"
 
 
-def test_counts_are_in_english() -> None:
-    """Of one, and of several."""
-    assert "1 checkpoint, " in compare_ledger(published(1), ledger(20), {"log"}).sentence("all")
-    assert "1 entry; 19 entries since" in compare_ledger(
-        published(1), ledger(20), {"log"}
-    ).sentence("all")
+def test_one_checkpoint_has_one_time_and_one_entry_is_no_entries() -> None:
+    """The sentence is in English, of one as of several."""
+    found = compare_ledger(published(1), ledger(20), {"log"})
+
+    assert found.sentence("the ledger extends") == (
+        "the ledger extends 1 checkpoint, 2026-12-01T10:06:00Z, 1 entry; 19 entries since"
+    )
