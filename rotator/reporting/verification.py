@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 CHAIN_HINT = "compare it with a backup, or with an earlier `rotator ledger export`"
 #: What to do where a whole chain does not reach as far as Vault's note.
 HEAD_HINT = (
-    "if it was restored, or its database failed over, note that elsewhere: the account's next push "
-    f"ends this; if not, {CHAIN_HINT}"
+    "if it was restored, or its database failed over, keep a note of that outside the ledger: this "
+    f"message ends with the account's next push; if not, {CHAIN_HINT}"
 )
 _VANISHED = "Vault's entry has no note, and rotator wrote version {version} there with one"
 _MISSING = (

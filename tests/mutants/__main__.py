@@ -122,7 +122,7 @@ def all_pass(workshop: Workshop, mutants: Sequence[Mutant]) -> bool:
         verdict = run.useless or (f"FAILS: {run.failed}" if run.failed else f"{run.ran} pass")
         passed = passed and not (run.useless or run.failed)
         print(
-            f"without a mutant {next(count)}/{len(selections)}, {run.seconds:.1f} s: "
+            f"tests without a mutant {next(count)}/{len(selections)}, {run.seconds:.1f} s: "
             f"{' '.join(tests)}: {verdict}",
             flush=True,
         )
