@@ -16,7 +16,7 @@ def secret_is_not_its_own(seen: Seen) -> str | None:
     To free a slot, it deletes what an earlier one left behind, or what the policy allows.
     """
     rotation, secret_id = seen.rotation, seen.secret_id
-    if rotation is None or seen.entry.step not in (Step.DELETE, Step.EVICT):
+    if rotation is None:
         return None
     if secret_id is None:
         return "it does not say which secret is to be deleted"
@@ -33,7 +33,7 @@ def secret_is_not_its_own(seen: Seen) -> str | None:
 def secret_is_in_use(seen: Seen) -> str | None:
     """Neither what rotator put into Vault last, nor what an operator adopted, is deleted."""
     secret_id = seen.secret_id
-    if None in (seen.rotation, secret_id) or seen.entry.step not in (Step.DELETE, Step.EVICT):
+    if seen.rotation is None or secret_id is None:
         return None
     if secret_id == seen.replay.adopted_id:
         return f"{secret(secret_id)} is to be deleted, and an operator adopted it"
@@ -46,8 +46,6 @@ def current_is_untried(seen: Seen) -> str | None:
     """Vault's value has just authenticated."""
     if seen.token is None or seen.rotation is None:
         return None
-    if seen.entry.step not in (Step.DELETE, Step.EVICT):
-        return None
     tried_at, at = time_of(seen.detail.get("authenticated_at")), seen.at
     if tried_at is None or at is None:
         return "it does not say when Vault's value was seen to authenticate"
@@ -57,7 +55,7 @@ def current_is_untried(seen: Seen) -> str | None:
 
 def _is_of_predecessor(seen: Seen) -> bool:
     rotation = seen.rotation
-    if rotation is None or seen.entry.step != Step.DELETE or seen.token is None:
+    if rotation is None or seen.token is None:
         return False
     return seen.secret_id == rotation.predecessor_id
 

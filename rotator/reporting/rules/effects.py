@@ -164,7 +164,7 @@ def value_is_not_staged(seen: Seen) -> str | None:
 
     That of a ledger that was restored may have been written there by what it has lost.
     """
-    if seen.entry.step not in (Step.CREATE, Step.PUSH) or seen.operation or seen.token is None:
+    if seen.operation or seen.token is None:
         return None
     version, staged = number_in(seen.detail, "pending_version"), seen.past.staged_version
     if version is not None and version >= staged:
@@ -175,7 +175,7 @@ def value_is_not_staged(seen: Seen) -> str | None:
 def secret_is_unknown(seen: Seen) -> str | None:
     """A value is pushed once the id of its secret is known, which its note names."""
     rotation = seen.rotation
-    if seen.entry.step != Step.PUSH or rotation is None or rotation.new_id:
+    if rotation is None or rotation.new_id:
         return None
     return "no entry says which secret was made"
 
@@ -183,7 +183,7 @@ def secret_is_unknown(seen: Seen) -> str | None:
 def value_is_cleared_early(seen: Seen) -> str | None:
     """The pending value stays until the current entry has it, or the rotation is undone."""
     rotation = seen.rotation
-    if seen.entry.step != Step.CLEAR or rotation is None:
+    if rotation is None:
         return None
     is_kept = rotation.verified_at is None and rotation.abort_code is None
     return (

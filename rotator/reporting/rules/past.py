@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from rotator.ledger.chain import Entry
-from rotator.ledger.facts import Detail, number_in, text_in, time_of
+from rotator.ledger.facts import Detail, detail_of, number_in, text_in, time_of
 from rotator.ledger.replay import RecordedRotation, Replay
 from rotator.model import Step
 from rotator.rotation.ports import REQUESTED
@@ -32,16 +32,28 @@ class Seen:
     detail: Detail
     past: "Past"
     replay: Replay
+    #: The fencing token of the process that recorded it; None where it has none.
+    token: int | None
+    #: Its rotation, if that was opened.
+    rotation: RecordedRotation | None
+
+    @classmethod
+    def of(cls, entry: Entry, past: "Past", replay: Replay) -> Self:
+        """Return an entry that follows what was read."""
+        detail = detail_of(entry)
+        return cls(
+            entry=entry,
+            detail=detail,
+            past=past,
+            replay=replay,
+            token=number_in(detail, "fencing_token"),
+            rotation=replay.rotations.get(entry.rotation_id or ""),
+        )
 
     @property
     def at(self) -> datetime | None:
         """When it was recorded; None where that cannot be read."""
         return time_of(self.entry.at)
-
-    @property
-    def token(self) -> int | None:
-        """The fencing token of the process that recorded it; None where it has none."""
-        return number_in(self.detail, "fencing_token")
 
     @property
     def is_full(self) -> bool:
@@ -50,11 +62,6 @@ class Seen:
         Older versions did not.
         """
         return self.past.token is not None
-
-    @property
-    def rotation(self) -> RecordedRotation | None:
-        """Its rotation, if that was opened."""
-        return self.replay.rotations.get(self.entry.rotation_id or "")
 
     @property
     def operation(self) -> str | None:

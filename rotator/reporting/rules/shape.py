@@ -83,8 +83,8 @@ def fact_is_missing(seen: Seen) -> str | None:
     for name in FACTS.get(kind, ()):
         if name not in detail:
             return f"it has no {name}, which rotator always records"
-    for name in _NUMBERS & detail.keys():
-        if detail[name] is not None and number_in(detail, name) is None:
+    for name, value in detail.items():
+        if value is not None and name in _NUMBERS and number_in(detail, name) is None:
             return f"its {name} is no number"
     return None
 

@@ -80,7 +80,7 @@ def test_every_check_has_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return listen
 
-    for name in ("CHECKS", "PASSED"):
+    for name in ("CHECKS", "INTENDED", "PASSED"):
         table: Mapping[str, tuple[tuple[int, Check], ...]] = getattr(rules, name)
         heard = {
             event: tuple((rule, listening(one)) for rule, one in checks)
