@@ -26,6 +26,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
 from rotator.ledger.reader import LedgerReader
+from rotator.reporting.rules import RuleCheck
 from rotator.sim import Exchange, Phase, VonageSimulator
 from tests.support.commands import ENVIRONMENT, Command, CommandSpec
 from tests.support.pgbouncer import pgbouncer
@@ -448,6 +449,19 @@ class Company:
         with self._opened() as database:
             verified = {name: LedgerReader(database).verify(name) for name in self.accounts}
         return {name: found.faults for name, found in verified.items() if found.faults}
+
+    def broken_rules(self) -> dict[str, list[str]]:
+        """Read the entries that the primary has; return those that break a rule, by account.
+
+        Commits that were lost are no broken rule: what is left of a chain is as it was once.
+        """
+        found: dict[str, list[str]] = {}
+        with self._opened() as database:
+            for name in self.accounts:
+                rules = RuleCheck()
+                LedgerReader(database).verify(name, watch=rules.read)
+                found |= {name: [*map(str, rules.violations)]} if rules.violations else {}
+        return found
 
     def end_leases(self) -> None:
         """Let every lease that the primary has be over, as if time had passed."""

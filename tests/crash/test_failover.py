@@ -160,6 +160,7 @@ class Story:
             raise
         self.company.check()
         assert self.company.faults() == {}
+        assert self.company.broken_rules() == {}
 
     def _have_gone_on(self, before: Counter[str]) -> bool:
         """Whether the daemon has completed a rotation of each account since."""
@@ -344,3 +345,4 @@ def test_two_primaries_at_once_cost_no_value(cluster: Cluster, tmp_path: Path) -
             rotate(made, *ASKED)
             made.check()
             assert made.faults() == {}
+            assert made.broken_rules() == {}

@@ -171,6 +171,14 @@ HONEST: dict[str, list[Draft]] = {
         requested("rotate", reason="asked", grace_seconds=0),
         *deletion(at=1, grace=0),
     ],
+    "an older version at work beside this one": [
+        *WHOLE,
+        *older(rotation(id_="r2", old="new", new="newer", version=2, at=800)),
+        *deletion(id_="r2", old="new", token=4, at=900),
+        *rotation(id_="r3", old="newer", new="newest", token=5, version=3, at=1600),
+        *older(deletion(id_="r3", old="newer", at=1700)),
+        *rotation(id_="r4", old="newest", new="last", token=7, version=4, at=2400),
+    ],
     "gates that opened": [*rotation(), gates_open(), *deletion(gates="gate")],
     "gates that are skipped for a leak": [
         *rotation(),
@@ -371,10 +379,19 @@ DISHONEST: dict[str, tuple[int, str, list[Draft]]] = {
             *rotation()[3:],
         ],
     ),
-    "no token": (
+    "no token under a lease that has one": (
         8,
-        "no fencing token",
-        [*WHOLE, *older(rotation(id_="r2", old="new", new="newer", version=2, at=800))],
+        "so that entry 4, which has none, is of no process: 1 is the last before it",
+        [*rotation()[:3], *older(rotation()[3:4]), *rotation()[4:]],
+    ),
+    "no token, and no claim in between": (
+        8,
+        "so that entry 24, which has none, is of no process: 2 is the last before it",
+        [
+            *WHOLE,
+            *older(rotation(id_="r2", old="new", new="newer", version=2, at=800)),
+            *deletion(id_="r2", old="new", token=3, at=900),
+        ],
     ),
     "two open rotations": (
         8,

@@ -28,10 +28,19 @@ def token_falls(seen: Seen) -> str | None:
 
 
 def token_is_missing(seen: Seen) -> str | None:
-    """No older version works on a ledger that this version has worked on."""
-    if seen.token is not None or not seen.is_full or "trigger" in seen.detail:
+    """What has no token is of an older version, whose process took one all the same.
+
+    While an upgrade rolls on, both versions work on one ledger.
+    """
+    past = seen.past
+    if seen.token is None or past.token is None or past.unfenced is None:
         return None
-    return f"it has no fencing token, and earlier ones have, up to {seen.past.token}"
+    if seen.token > past.token + 1:
+        return None
+    return (
+        f"it has fencing token {seen.token}, so that entry {past.unfenced}, which has none, is of "
+        f"no process: {past.token} is the last before it"
+    )
 
 
 def session_has_begun(seen: Seen) -> str | None:

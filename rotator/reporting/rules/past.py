@@ -11,6 +11,7 @@ from typing import Self
 
 from rotator.ledger.chain import Entry
 from rotator.ledger.facts import Detail, detail_of, number_in, text_in, time_of
+from rotator.ledger.leases import FENCED
 from rotator.ledger.replay import RecordedRotation, Replay
 from rotator.model import Step
 from rotator.rotation.ports import REQUESTED
@@ -61,7 +62,15 @@ class Seen:
 
         Older versions did not.
         """
-        return self.past.token is not None
+        is_known = self.past.token is not None and self.past.unfenced is None
+        return self.token is not None or (is_known and not self.is_unfenced)
+
+    @property
+    def is_unfenced(self) -> bool:
+        """Whether it lacks the fencing token that this version would have recorded."""
+        if self.token is not None or self.entry.event not in FENCED:
+            return False
+        return "trigger" not in self.detail
 
     @property
     def operation(self) -> str | None:
@@ -130,6 +139,8 @@ class Past:
     #: The newest fencing token, and the least that the next may have; None before the first.
     token: int | None = None
     least_token: int = 0
+    #: The newest entry since that lacks one, as it is of an older version; None for none.
+    unfenced: int | None = None
     intent: Intent | None = None
     #: What was asked for in the session that the newest token began.
     requests: tuple[Detail, ...] = ()
@@ -178,6 +189,10 @@ class Past:
         if seen.token is not None and seen.token != self.token:
             self.token, self.requests = seen.token, ()
             self.least_token = max(self.least_token, seen.token)
+        if seen.token is not None:
+            self.unfenced = None
+        elif seen.is_unfenced:
+            self.unfenced = seen.entry.seq
         if seen.entry.event != REQUESTED:
             return
         if trigger := text_in(seen.detail, "trigger"):
