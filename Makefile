@@ -64,12 +64,12 @@ machine: $(VENV)/project.stamp ## what the slow suites boot and install; else th
 SLOW = $(sort $(shell grep -rl --include='test_*.py' 'mark\.slow' tests))
 .PHONY: test-slow
 test-slow: $(VENV)/project.stamp ## the slow suites; SHARE=0.5 draws half of each large matrix
-	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 -m "slow and not failover" \
+	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 -m slow \
 		$(if $(SHARE),--share $(SHARE) --seed $(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom))) $(SLOW)
 
 .PHONY: failovers
 failovers: $(VENV)/project.stamp ## a hundred failovers of PostgreSQL, with leaders of Vault that die beside it
-	$(BIN)/pytest -n 2 --dist load --maxschedchunk 1 -m failover tests/crash/test_failover.py
+	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 tests/crash/test_failover.py
 
 .PHONY: test-all
 test-all: $(VENV)/project.stamp ## every suite

@@ -5,7 +5,7 @@ import itertools
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -49,6 +49,12 @@ class FailureBook:
         """Forget the failures of `name`, as it succeeded."""
         self._counts.pop(name, None)
         self._retry_at.pop(name, None)
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forget the failures of all but `names`."""
+        # A copy: a worker may add one meanwhile.
+        for name in self._retry_at.copy().keys() - names:
+            self.clear(name)
 
     def must_wait(self, name: str) -> bool:
         """Return whether it is too early to try `name` again."""

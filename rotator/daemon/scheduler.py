@@ -79,9 +79,11 @@ class Scheduler:
             self._schedule()
         now, accounts = datetime.now(UTC), self._application.accounts
         busy = self._workers.busy_with
+        found = self._application.ledger.writer.due(now)
+        self._workers.forget_but({each.name for each in found})
         due = [
             accounts[each.name]
-            for each in self._application.ledger.writer.due(now)
+            for each in found
             if each.name in accounts
             and not self._workers.must_wait(each.name)
             and not _waits(accounts[each.name], each.rotation, now)

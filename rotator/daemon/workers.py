@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -133,6 +133,13 @@ class PassWorkers:
         Also if it was not due after all, by Vonage's clock.
         """
         return self._failures.must_wait(name)
+
+    def forget_but(self, due: Collection[str]) -> None:
+        """Let no account wait that is not among `due`: its failure is over.
+
+        What makes it due again is news, such as a rotation that a command has left open.
+        """
+        self._failures.keep(due)
 
     def _run(self, name: str, attempt: Callable[[], PassResult]) -> None:
         try:

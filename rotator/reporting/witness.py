@@ -136,9 +136,8 @@ def _mismatch(
         # A backup from before a checkpoint has no entry from after it.
         return (
             f"{each.name} does not hold: the ledger has its entries, and not the checkpoint that "
-            f"rotator signed before it, on {rfc3339(held[-1].at)}. {_counted(held[-1].size, 'entry')}"
-            f" were signed then, and its own checkpoints cover {ledger.covered}: somebody removed "
-            "them"
+            f"rotator signed before it, on {rfc3339(held[-1].at)}. Its own checkpoints cover "
+            f"{ledger.covered} entries, and {held[-1].size} were signed then: somebody removed them"
         )
     return None
 

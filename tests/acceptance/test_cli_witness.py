@@ -187,7 +187,7 @@ def test_a_ledger_without_its_checkpoints_is_found(cli: CliFixture) -> None:
     found = verify(cli)
 
     assert found.code == 1
-    assert "its own checkpoints cover 0" in found.err
+    assert "Its own checkpoints cover 0 entries" in found.err
 
 
 def test_checkpoints_in_the_ledger_that_were_changed_are_found(cli: CliFixture) -> None:

@@ -13,6 +13,8 @@ from rotator.daemon.health import Health
 from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.workers import PassWorkers, WorkerPool
 from rotator.ledger import tables
+from rotator.model import Outcome
+from rotator.rotation.result import result_of
 
 CONFIG = """
 [vault]
@@ -79,3 +81,28 @@ def test_where_the_age_is_not_known_nothing_becomes_due(
 
     assert made_at < datetime.now(UTC) - DAY
     assert looks_for(tmp_path, ledger_url, every="1d") == []
+
+
+def test_an_account_that_was_not_due_after_all_waits_until_the_ledger_agrees(
+    made_at: datetime, ledger_url: str, database: Engine, tmp_path: Path
+) -> None:
+    """As Vonage's clock is behind, or after a failover that lost commits: then it is news again."""
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG.format(ledger=ledger_url, every="7d"))
+    row = update(tables.account)
+    with Application(load(path, {}), {}) as application:
+        workers = PassWorkers(pool=WorkerPool(), health=Health())
+        poll = Scheduler(application, workers=workers, health=Health(), stopping=threading.Event())
+        first = poll.due()
+        account = application.accounts["a"]
+        workers.start(account, application, lambda: result_of(account, Outcome.IDLE, None))
+        assert workers.pool.join(float("inf"))
+        second = poll.due()
+        with database.begin() as connection:
+            connection.execute(row.values(next_due_at=datetime.now(UTC) + DAY))
+        third = poll.due()
+        with database.begin() as connection:
+            connection.execute(row.values(next_due_at=made_at))
+        fourth = poll.due()
+
+    assert (first, second, third, fourth) == (["a"], [], [], ["a"])
