@@ -24,11 +24,11 @@ from tests.crash.failing_over import (
     Company,
     Started,
     company,
-    key_of,
 )
 from tests.support import figures, pgbouncer
 from tests.support.postgresql_pair import pair
 from tests.support.raft import Cluster
+from tests.support.restless_config import key_of
 from tests.support.vault_commands import vault_commands
 
 pytestmark = [
