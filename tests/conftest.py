@@ -9,7 +9,6 @@ on one of them.
 """
 
 import gc
-import random
 import shutil
 import signal
 import subprocess
@@ -25,7 +24,7 @@ from sqlalchemy import Engine, make_url
 
 from rotator.ledger import schema
 from rotator.ledger.database import open_database
-from tests.support import memory, postgresql_server
+from tests.support import memory, postgresql_server, share
 from tests.support.ledgers import compile_once
 
 # Other tests run beside it: how long an example takes says nothing about it.
@@ -35,10 +34,6 @@ settings.load_profile("shared-machine")
 # Thousands of tests are many objects that stay: Python would spend a tenth of the time on looking
 # through them for garbage.
 gc.set_threshold(100_000)
-
-
-#: So many slow cases in one file are a matrix, of which a share may be drawn.
-_MATRIX = 40
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,7 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Those of each kind take turns: some keep a core busy, some mostly wait for processes.
     """
-    left_out = _left_out(items, config.getoption("share"), config.getoption("seed"))
+    slow = [(item.path, item.nodeid) for item in items if item.get_closest_marker("slow")]
+    options = {name: config.getoption(name) for name in ("share", "seed")}
+    left_out = share.left_out(slow, **options)
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
         items[:] = [item for item in items if item.nodeid not in left_out]
@@ -80,17 +77,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[: len(long)] = [item for item in turns if item]
 
 
-def _left_out(items: list[pytest.Item], share: float, seed: int) -> set[str]:
-    """Return the slow cases that are not drawn; every process draws the same."""
-    cases: dict[Path, list[str]] = {}
-    for item in items:
-        if item.get_closest_marker("slow"):
-            cases.setdefault(item.path, []).append(item.nodeid)
-    chance, left_out = random.Random(seed), set[str]()
-    for _, names in sorted(cases.items()):
-        if len(names) >= _MATRIX:
-            left_out |= set(chance.sample(sorted(names), round(len(names) * (1 - share))))
-    return left_out
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what draws the same cases again."""
+    part, seed = config.getoption("share"), config.getoption("seed")
+    if part < 1:
+        told = f"a share of each large matrix was drawn: --share {part} --seed {seed}"
+        terminalreporter.line(told)
 
 
 def _patience(item: pytest.Item) -> float:

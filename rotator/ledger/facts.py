@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from rotator.ledger.chain import Entry
@@ -14,8 +15,14 @@ Detail = Mapping[str, Any]
 
 def detail_of(entry: Entry) -> Detail:
     """Return an entry's facts; empty where another program wrote an entry without facts."""
+    return _parsed(entry.detail)
+
+
+@lru_cache(maxsize=1)
+def _parsed(text: str) -> Detail:
+    """Parse the facts once for all that read an entry one after the other."""
     try:
-        detail = json.loads(entry.detail)
+        detail = json.loads(text)
     except (TypeError, ValueError, RecursionError):
         return {}
     return detail if isinstance(detail, dict) else {}
@@ -61,7 +68,7 @@ def text_in(detail: Detail, name: str) -> str | None:
 def number_in(detail: Detail, name: str) -> int | None:
     """Return a fact that is a number, likewise."""
     value = detail.get(name)
-    return value if isinstance(value, int) else None
+    return value if type(value) is int else None
 
 
 def time_of(text: object) -> datetime | None:

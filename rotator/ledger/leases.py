@@ -365,7 +365,7 @@ def fenced(entries: Sequence[NewEntry], lease: Lease) -> list[NewEntry]:
     """
     return [
         replace(entry, detail={**entry.detail, "fencing_token": lease.token})
-        if entry.event in _FENCED
+        if entry.event in FENCED
         else entry
         for entry in entries
     ]
@@ -406,7 +406,7 @@ def _readable(owner: str | None) -> str:
 
 #: Events with a fencing token: of a person's request, which a pass begins with, of each effect and
 #: of the gates that it was decided on, and of both ends of a rotation.
-_FENCED = frozenset({REQUESTED, "opened", "intent", "gates-open", "gates-skipped", "closed"})
+FENCED = frozenset({REQUESTED, "opened", "intent", "gates-open", "gates-skipped", "closed"})
 
 # Statements, built once: building takes longer than executing.
 _COLUMN = tables.account.c

@@ -46,13 +46,24 @@ def policy(account: Account | None) -> str:
 
 
 def verdict(record: LedgerVerification) -> str:
-    """Return the verdict on an account's record: its entries, its rows and Vault's note."""
+    """Return the verdict on an account's record: its entries, rows and rules, and Vault's note."""
+    checked = f"{record.entries} entries, {by_itself(record)}"
     if record.complaints:
-        return "; ".join(f"FAILED: {fault} ({hint})" for fault, hint in record.complaints)
-    whole = f"{record.entries} entries, chain {record.chain}, rows {record.rows}"
+        faults = (f"FAILED: {fault} ({hint})" for fault, hint in record.complaints)
+        return "; ".join([checked, *faults])
     if record.unread:
-        return f"{whole}; not compared with Vault: {record.unread.message}"
-    return f"{whole}; {_AGAINST_VAULT.get(record.vault, record.vault)}"
+        return f"{checked}; not compared with Vault: {record.unread.message}"
+    return f"{checked}; {_AGAINST_VAULT.get(record.vault, record.vault)}"
+
+
+def by_itself(record: LedgerVerification) -> str:
+    """Return what an account's record shows without Vault, in the words of `ledger verify`."""
+    return f"chain {record.chain}, rows {record.rows}, rules {rules(record)}"
+
+
+def rules(record: LedgerVerification) -> str:
+    """Return whether the entries show that the rules were kept."""
+    return record.rules or "not checked"
 
 
 def facts(act: Act) -> str:
@@ -146,6 +157,8 @@ def _account(account: AccountReport) -> dict[str, Any]:
             "head": record.head,
             "chain": record.chain.lower(),
             "rows": record.rows.lower(),
+            "rules": rules(record).lower(),
+            "broken_rules": [one.document() for one in record.violations or ()],
             "fault": "; ".join(record.faults) or None,
             "vault": record.vault.lower(),
             "vault_unread": record.unread.message if record.unread else None,

@@ -111,7 +111,7 @@ def _tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     yield str(unknown), "not known: a secret's age, or what is live", "warn" if unknown else ""
     yield (
         "verified" if report.is_proven else "NOT VERIFIED",
-        f"the ledger's chains of hashes and rows; {matches} Vault",
+        f"the ledger's chains of hashes, its rows, and the rules; {matches} Vault",
         "good" if report.is_proven else "bad",
     )
     yield str(completed), "rotations completed", ""

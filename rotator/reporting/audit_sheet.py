@@ -37,6 +37,7 @@ COLUMNS = (
     "revoked_by",
     "broken_seconds",
     "dead_at",
+    "rules",
 )
 
 #: Prefixes that a spreadsheet would take for a formula, full-width forms included.
@@ -74,7 +75,15 @@ def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
         "text": audit_data.verdict(account.record),
         "state": account.state,
         "broken_seconds": audit_data.seconds(account.broken),
+        "rules": audit_data.rules(account.record),
     }
+    for violation in account.record.violations or ():
+        yield {
+            "record": "broken-rule",
+            "rotation_id": violation.rotation_id,
+            "code": f"rule-{violation.rule}",
+            "text": str(violation),
+        }
     for rotation in account.rotations:
         yield {
             "record": "rotation",

@@ -65,6 +65,15 @@ def overview(accounts: Iterable[AccountReport]) -> Table:
     return table.with_rows(_overview_row(account) for account in accounts)
 
 
+#: What is said of Vault's note beside what is said of the rest.
+_VAULT = {
+    "matches": "matches Vault",
+    "vanished": "Vault's note vanished",
+    "FAILED": "Vault's head FAILED",
+    "not reached": "Vault's head not reached",
+}
+
+
 def _overview_row(account: AccountReport) -> tuple[Cell | str, ...]:
     condition, record = account.condition, account.record
     state = Cell(text=NOTHING)
@@ -72,11 +81,9 @@ def _overview_row(account: AccountReport) -> tuple[Cell | str, ...]:
         kind = "bad" if condition.needs_attention else ""
         state = Cell(text=condition.state.value, kind=kind)
     ledger = Cell(
-        text=f"chain {record.chain}, rows {record.rows}, "
-        + record.vault.replace("matches", "matches Vault")
+        text=f"{audit_data.by_itself(record)}, {_VAULT.get(record.vault, record.vault)}",
+        kind="bad" if record.faults else "",
     )
-    if record.faults:
-        ledger = Cell(text="FAILED", kind="bad")
     configured = account.account
     return (
         Cell(text=account.name, link=account.name),
@@ -93,6 +100,10 @@ def _overview_row(account: AccountReport) -> tuple[Cell | str, ...]:
 
 def of_account(account: AccountReport) -> Iterator[Table]:
     """Yield the tables of one account, those without rows included."""
+    yield Table(title="Entries that break a rule", headers=_BROKEN_RULES).with_rows(
+        (str(one.seq), str(one.rule), _id(one.rotation_id), one.why)
+        for one in account.record.violations or ()
+    )
     yield Table(title="Secrets in use", headers=_USES).with_rows(
         (
             _id(use.secret_id),
@@ -194,6 +205,7 @@ _ACCOUNTS = (
     *("Account", "Now", "Verdict", "Oldest secret", "Allowed"),
     *("Overdue", "Broken", "Rotations", "Ledger"),
 )
+_BROKEN_RULES = ("Entry", "Rule", "Rotation", "How")
 _USES = ("Secret", "In use since", "Until", "Age at the end", "Overdue", "Revoked")
 _ROTATIONS = (*("Opened", "Rotation", "Reason", "Old secret", "New secret", "Closed", "Outcome"),)
 _REVOCATIONS = ("Time", "Secret", "By", "How", "Refused by Vonage")

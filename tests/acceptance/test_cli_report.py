@@ -9,12 +9,14 @@ import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rotator.ledger.database import open_database
 from rotator.reporting.audit_sheet import COLUMNS
 from tests.support.cli_fixture import CliFixture, CommandResult
+from tests.support.legacy_ledger import rewritable, rewrite
 from tests.support.seeded_ledger import half_a_year
 from tests.support.terminal import chunks
 
@@ -126,7 +128,7 @@ def test_the_document_tells_it_all(cli: CliFixture) -> None:
         "failed",
         "completed",
     ]
-    assert (late["ledger"]["chain"], late["ledger"]["rows"]) == ("whole", "match")
+    assert [late["ledger"][key] for key in ("chain", "rows", "rules")] == ["whole", "match", "kept"]
     assert late["ledger"]["vault"] == "matches"
     assert accounts["new"]["ledger"]["vault"] == "no note"
     assert len(accounts["good"]["rotations"]) == 6
@@ -140,7 +142,7 @@ def test_the_sheet_has_the_promised_columns(cli: CliFixture) -> None:
     assert done.out.splitlines()[0] == (
         "record,account,api_key,from,to,rotation_id,old_secret_id,new_secret_id,reason,outcome,"
         "code,count,age_days,max_age_days,overdue_days,person,text,state,hint,host,because,"
-        "revoked_at,revoked_by,broken_seconds,dead_at"
+        "revoked_at,revoked_by,broken_seconds,dead_at,rules"
     )
     assert tuple(rows[0]) == COLUMNS
     assert {row["record"] for row in rows} == {
@@ -195,6 +197,47 @@ def test_rows_that_do_not_match_are_told_with_their_cure(cli: CliFixture, tmp_pa
     assert "someone wrote to the ledger&#39;s tables: correct the row" in page.out
     assert (late["ledger"]["chain"], late["ledger"]["rows"]) == ("whole", "failed")
     assert told["ledger_verified"] is False
+
+
+def done_by_another(event: str, _step: str | None, detail: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry's facts, with another person of what was done than of what was begun."""
+    is_by_hand = event == "done" and detail.get("operation") == "delete"
+    return detail | {"by": "eve"} if is_by_hand else detail
+
+
+def test_a_broken_rule_is_no_evidence(cli: CliFixture, tmp_path: Path) -> None:
+    """In every format, in the words of `ledger verify`: chain and rows match all the same."""
+    copy = tmp_path / "ledger.db"
+    shutil.copy(cli.ledger, copy)
+    database = open_database(f"sqlite:///{cli.ledger}")
+    with rewritable(database):
+        rewrite(database, "late", done_by_another)
+    database.dispose()
+    page, sheet = report(cli, "--offline"), report(cli, "--offline", "--format", "csv")
+    told = report(cli, "--offline", "--format", "json").json()
+    verified = cli.run("ledger", "verify", "late", "--offline", "--rules", "--json")
+    shutil.copy(copy, cli.ledger)
+    (late,) = [account for account in told["accounts"] if account["name"] == "late"]
+    (good,) = [account for account in told["accounts"] if account["name"] == "good"]
+    rows = [row for row in csv.DictReader(io.StringIO(sheet.out)) if row["account"] == "late"]
+    [fault] = verified.json()[0]["rules"]["faults"]
+    told_as = f"entry {fault['seq']} breaks rule 3: {fault['fault']}"
+
+    assert (page.code, sheet.code, told["ledger_verified"]) == (1, 1, False)
+    assert "is not the outcome of what entry" in fault["fault"]
+    assert f"error: late: {told_as}" in page.err
+    assert "NOT VERIFIED" in page.out
+    assert "chain whole, rows match, rules BROKEN, not compared" in page.out
+    assert "chain whole, rows match, rules kept, not compared" in page.out
+    assert page.out.count("Entries that break a rule</h3>") == 1
+    assert late["ledger"]["rules"] == verified.json()[0]["rules"]["verdict"] == "broken"
+    assert late["ledger"]["broken_rules"] == [fault]
+    assert [good["ledger"][key] for key in ("rules", "broken_rules")] == ["kept", []]
+    assert (rows[0]["record"], rows[0]["rules"]) == ("account", "BROKEN")
+    assert f"rules BROKEN; FAILED: {told_as}" in rows[0]["text"]
+    assert [(row["code"], row["text"]) for row in rows if row["record"] == "broken-rule"] == [
+        ("rule-3", told_as)
+    ]
 
 
 def test_a_note_that_vanished_from_vault_is_a_complaint(cli: CliFixture) -> None:

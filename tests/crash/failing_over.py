@@ -26,52 +26,19 @@ from sqlalchemy.engine.default import DefaultDialect
 from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
 from rotator.ledger.reader import LedgerReader
+from rotator.reporting.rules import RuleCheck
 from rotator.sim import Exchange, Phase, VonageSimulator
 from tests.support.commands import ENVIRONMENT, Command, CommandSpec
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgresql_pair import Member, Pair
 from tests.support.raft import Cluster, Node
+from tests.support.restless_config import TOKEN, configuration, key_of, path_of
 from tests.support.server import LoopbackServer
 
 DATABASE = "ledger"
 FIRST, STRANGERS = "FirstSecret1", "StrangersSecret1"
 #: Seconds that a command may take, with the patience that it has for Vault.
 PATIENCE = 110.0
-CONFIG = """
-[vonage]
-api_url = "{vonage}"
-rest_url = "{vonage}"
-max_requests_per_second = 1000
-
-[vault]
-address = "{vault}"
-pending_prefix = "rotator/pending/{place}"
-timeout = "5s"
-patience = "30s"
-
-[vault.auth]
-method = "token"
-token_file = "token"
-
-[ledger]
-url = "{ledger}"
-
-[policy]
-grace = "0s"
-jitter = "0s"
-
-[daemon]
-listen = ""
-poll = "1s"
-"""
-ACCOUNT = """
-[[accounts]]
-name = "{name}"
-api_key = "{key}"
-vault_path = "vonage/{place}/{name}"
-every = "{every}"
-grace = "{grace}"
-"""
 
 
 # -- How rotator reaches the server that is the primary. ------------------------------------------
@@ -323,16 +290,19 @@ class Company:
 
     def configure(self, path: Path, ledger_url: str) -> None:
         """Write a configuration with a ledger at `ledger_url`."""
-        servers = {"vonage": self.vonage.url, "vault": self.cluster.url, "ledger": ledger_url}
-        content = CONFIG.format(**servers, place=self.place)
-        for name, (every, grace) in self.accounts.items():
-            facts = {"name": name, "key": key_of(name), "every": every, "grace": grace}
-            content += ACCOUNT.format(**facts, place=self.place)
+        content = configuration(
+            vonage=self.vonage.url,
+            vault=self.cluster.url,
+            login=TOKEN,
+            ledger=ledger_url,
+            accounts=[(name, *often) for name, often in self.accounts.items()],
+            place=self.place,
+        )
         path.write_text(content)
 
     def path(self, name: str) -> str:
         """Return where an account's secret is in Vault."""
-        return f"vonage/{self.place}/{name}"
+        return path_of(name, self.place)
 
     def close(self) -> None:
         """End every command, and the simulator."""
@@ -449,6 +419,19 @@ class Company:
             verified = {name: LedgerReader(database).verify(name) for name in self.accounts}
         return {name: found.faults for name, found in verified.items() if found.faults}
 
+    def broken_rules(self) -> dict[str, list[str]]:
+        """Read the entries that the primary has; return those that break a rule, by account.
+
+        Commits that were lost are no broken rule: what is left of a chain is as it was once.
+        """
+        found: dict[str, list[str]] = {}
+        with self._opened() as database:
+            for name in self.accounts:
+                rules = RuleCheck()
+                LedgerReader(database).verify(name, watch=rules.read)
+                found |= {name: [*map(str, rules.violations)]} if rules.violations else {}
+        return found
+
     def end_leases(self) -> None:
         """Let every lease that the primary has be over, as if time had passed."""
         with self._opened() as database, writing(database) as connection:
@@ -499,11 +482,6 @@ class Started:
         content = self.out.read_text()
         assert "Traceback" not in self.err.read_text(), self.err.read_text()
         return code, json.loads(content) if content.startswith(("[", "{")) else []
-
-
-def key_of(name: str) -> str:
-    """Return an account's api key."""
-    return name.replace("-", "")
 
 
 @contextmanager

@@ -24,11 +24,11 @@ from tests.crash.failing_over import (
     Company,
     Started,
     company,
-    key_of,
 )
 from tests.support import figures, pgbouncer
 from tests.support.postgresql_pair import pair
 from tests.support.raft import Cluster
+from tests.support.restless_config import key_of
 from tests.support.vault_commands import vault_commands
 
 pytestmark = [
@@ -167,6 +167,7 @@ class Story:
             raise AssertionError(self._evidence()) from error
         self.company.check()
         assert self.company.faults() == {}
+        assert self.company.broken_rules() == {}
 
     def _have_gone_on(self, before: Counter[str]) -> bool:
         """Whether the daemon has completed a rotation of each account since."""
@@ -352,3 +353,4 @@ def test_two_primaries_at_once_cost_no_value(cluster: Cluster, tmp_path: Path) -
             rotate(made, *ASKED)
             made.check()
             assert made.faults() == {}
+            assert made.broken_rules() == {}

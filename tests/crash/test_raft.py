@@ -26,6 +26,7 @@ from tests.acceptance.service import until
 from tests.support import figures
 from tests.support.commands import Command, CommandSpec
 from tests.support.raft import Cluster, Node
+from tests.support.restless_config import APPROLE, configuration, key_of, path_of
 from tests.support.vault_commands import vault_commands
 
 pytestmark = [
@@ -56,40 +57,6 @@ AWAY |= {"vault-version-missing", "busy"}
 FIRST, STRANGERS = "FirstSecret1", "StrangersSecret1"
 #: Seconds that a command may take, with the patience that it has for Vault.
 PATIENCE = 110.0
-CONFIG = """
-[vonage]
-api_url = "{vonage}"
-rest_url = "{vonage}"
-max_requests_per_second = 1000
-
-[vault]
-address = "{vault}"
-timeout = "5s"
-patience = "30s"
-
-[vault.auth]
-method = "approle"
-role_id_file = "role-id"
-secret_id_file = "secret-id"
-
-[ledger]
-url = "sqlite:///{folder}/ledger.db"
-
-[policy]
-grace = "0s"
-jitter = "0s"
-
-[daemon]
-listen = ""
-poll = "1s"
-"""
-ACCOUNT = """
-[[accounts]]
-name = "{name}"
-api_key = "{key}"
-vault_path = "vonage/{name}"
-every = "{every}"
-"""
 POLICY = """
 path "secret/data/vonage/*" { capabilities = ["read", "create", "update"] }
 path "secret/data/rotator/pending/*" { capabilities = ["read", "create", "update"] }
@@ -112,14 +79,19 @@ class Company:
     def __post_init__(self) -> None:
         """Write the configuration, and what consumers read first."""
         self.vonage.start()
-        text = CONFIG.format(vonage=self.vonage.url, vault=self.cluster.url, folder=self.folder)
-        for name in (*ALL, *ADOPTED):
-            every = "3s" if name in RESTLESS else "30d"
-            text += ACCOUNT.format(name=name, key=key_of(name), every=every)
+        names = [*ALL, *ADOPTED]
+        text = configuration(
+            vonage=self.vonage.url,
+            vault=self.cluster.url,
+            login=APPROLE,
+            ledger=f"sqlite:///{self.folder}/ledger.db",
+            accounts=[(name, "3s" if name in RESTLESS else "30d", "0s") for name in names],
+        )
+        for name in names:
             self.vonage.add_account(key_of(name), FIRST)
         for name in ALL:
             entry = {"data": {"api_key": key_of(name), "api_secret": FIRST, "note": "kept"}}
-            self.cluster.call("POST", f"secret/data/vonage/{name}", entry)
+            self.cluster.call("POST", f"secret/data/{path_of(name)}", entry)
         (self.folder / "config.toml").write_text(text)
         self.cluster.call("POST", "sys/auth/approle", {"type": "approle"})
         self.cluster.call("POST", "sys/policies/acl/rotator", {"policy": POLICY})
@@ -167,7 +139,7 @@ class Company:
 
         What did not work and is read once more did not work when it was to be read.
         """
-        path, key, dead = f"vonage/{name}", key_of(name), ""
+        path, key, dead = path_of(name), key_of(name), ""
         while True:
             entry = self.cluster.data(path, node=leader) or {}
             value = entry.get("api_secret", "")
@@ -204,11 +176,6 @@ class Started:
         code = self.command.wait(PATIENCE)
         text = self.out.read_text()
         return code, json.loads(text) if text.startswith("[") else []
-
-
-def key_of(name: str) -> str:
-    """Return an account's api key."""
-    return name.replace("-", "")
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +244,7 @@ def test_what_was_just_adopted_is_rotated_at_a_node_that_lags(company: Company) 
         assert code == 0, (reports, rotating.err.read_text())
         assert [each["outcome"] for each in reports] == ["completed"]
     for name in ADOPTED:
-        value = (company.cluster.data(f"vonage/{name}") or {})["api_secret"]
+        value = (company.cluster.data(path_of(name)) or {})["api_secret"]
         assert company.vonage.authenticates(key_of(name), value)
         assert len(company.vonage.secrets(key_of(name))) == 1
 

@@ -12,7 +12,7 @@ from tests.support.samples import account
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 PERIOD = Period(since=NOW - 90 * DAY, until=NOW)
-RECORD = LedgerVerification(account="a", entries=1, head="", vault="matches")
+RECORD = LedgerVerification(account="a", entries=1, head="", vault="matches", violations=())
 #: Its policy allows 45 days.
 ACCOUNT = account("a")
 

@@ -11,12 +11,13 @@ from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.model import Actor, Hold, Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, NewEntry
+from tests.support.legacy_ledger import rewritable, rewrite, without_tokens
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 TODAY = datetime(2026, 10, 1, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-#: An event, its rotation as it is then, and what the entry says of it.
-_Fact = tuple[str, Rotation, dict[str, str | int | None]]
+#: Minutes from its opening, an event, its rotation as it is then, and what the entry says of it.
+_Fact = tuple[int, str, Rotation, dict[str, str | int | None]]
 
 
 class SeededLedger:
@@ -39,7 +40,9 @@ class SeededLedger:
         """Record a whole rotation without grace."""
         since = f"{old_since:%Y-%m-%dT%H:%M:%SZ}" if old_since else None
         opened = self._opened(name, at, old)
-        made = replace(opened, step=Step.CREATE, new_id=new)
+        sent = replace(opened, step=Step.CREATE)
+        made = replace(sent, new_id=new)
+        pushing = replace(made, step=Step.PUSH)
         version, verified_at = self._count + 1, at + 2 * MINUTE
         verified = replace(made, step=Step.VERIFY, vault_version=version, verified_at=verified_at)
         closed = replace(
@@ -47,13 +50,17 @@ class SeededLedger:
         )
         facts: list[_Fact] = [
             (
+                0,
                 "opened",
                 opened,
                 {"reason": "due", "predecessor_id": old, "predecessor_since": since},
             ),
-            ("done", made, {"secret_id": new}),
-            ("done", verified, {"vault_version": version}),
-            ("closed", closed, {"outcome": "completed", "code": None}),
+            (1, "intent", sent, {}),
+            (1, "done", made, {"secret_id": new}),
+            (2, "intent", pushing, {}),
+            (2, "done", replace(pushing, vault_version=version), {"vault_version": version}),
+            (2, "done", verified, {"vault_version": version}),
+            (3, "closed", closed, {"outcome": "completed", "code": None}),
         ]
         self._steps(at, facts)
 
@@ -65,9 +72,9 @@ class SeededLedger:
         self._steps(
             at,
             [
-                ("opened", opened, {"reason": "due", "predecessor_id": old}),
-                ("aborting", aborting, {"code": code}),
-                ("closed", closed, {"outcome": "failed", "code": code}),
+                (0, "opened", opened, {"reason": "due", "predecessor_id": old}),
+                (1, "aborting", aborting, {"code": code}),
+                (2, "closed", closed, {"outcome": "failed", "code": code}),
             ],
         )
 
@@ -109,12 +116,12 @@ class SeededLedger:
         )
 
     def _steps(self, at: datetime, steps: Sequence[_Fact]) -> None:
-        """Append entries of a rotation, one a minute, each with its row as it is then."""
-        for number, (event, rotation, detail) in enumerate(steps):
+        """Append entries of a rotation, each with its row as it is then."""
+        for minutes, event, rotation, detail in steps:
             entry = NewEntry(
                 event=event, step=rotation.step, detail=detail, rotation_id=rotation.id
             )
-            self._commit(rotation.account, at + number * MINUTE, entry, rotation)
+            self._commit(rotation.account, at + minutes * MINUTE, entry, rotation)
 
     def _commit(
         self, name: str, now: datetime, entry: NewEntry, rotation: Rotation | None = None
@@ -126,7 +133,10 @@ class SeededLedger:
 
 
 def half_a_year(database: Engine) -> None:
-    """Write four accounts: one as it should be, one late, one in trouble, one never rotated."""
+    """Write four accounts: one as it should be, one late, one in trouble, one never rotated.
+
+    As an older version did, which recorded less of what its effects were decided on.
+    """
     past = SeededLedger(database)
     at = TODAY - 170 * DAY
     past.rotated("good", at, "3b8f0a52", "secret-1", at - 29 * DAY)
@@ -148,6 +158,9 @@ def half_a_year(database: Engine) -> None:
     past.seen("good", "secret-6", TODAY - 20 * DAY)
     past.seen("late", "beef0002", TODAY - 37 * DAY)
     past.seen("held", "c0ffee02", TODAY - 20 * DAY)
+    with rewritable(database):
+        for name in ("good", "late", "held"):
+            rewrite(database, name, without_tokens)
 
 
 def end_graces(database: Engine) -> None:

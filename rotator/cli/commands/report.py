@@ -63,8 +63,8 @@ def report(
     For a period, 90 days by default: which secrets were in use, how old they became, for how long
     one was overdue, when each was revoked, what was wrong and refused, who acted and why. And for
     now: each account's state, with cause and cure, and live credentials that rotator does not
-    manage. Says whether the ledger's chains are whole and its rows match, and compares it with
-    Vault where that can be reached. Exits 1 if it did not verify.
+    manage. Says whether the ledger's chains are whole, its rows match and the rules were kept, and
+    compares it with Vault where that can be reached. Exits 1 if it did not verify.
     """
     now = datetime.now(UTC)
     period = Period(since=_moment("--since", since, now), until=now)
@@ -87,7 +87,7 @@ def _made(
     application: "Application", names: list[str], period: "Period", now: datetime, *, offline: bool
 ) -> "Report":
     wanted = list(dict.fromkeys(names or all_names(application)))
-    verifier = verifier_of(application, offline=offline)
+    verifier = verifier_of(application, offline=offline, checks_rules=True)
     if verifier.away:
         output.say(f"note: not compared with Vault: {verifier.away.message}")
     return Report(

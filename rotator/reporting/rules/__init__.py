@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from rotator.ledger.chain import Entry
-from rotator.ledger.facts import detail_of
 from rotator.ledger.replay import Replay
+from rotator.model.redaction import printable
 from rotator.reporting.rules import deletions, effects, shape
 from rotator.reporting.rules.past import Past, Seen
 
@@ -47,15 +47,6 @@ CHECKS: Mapping[str, tuple[tuple[int, Check], ...]] = {
         (3, effects.rotation_is_not_open),
         (3, effects.outcome_is_missing),
         (3, effects.nobody_asked_for_it),
-        (2, effects.value_is_not_staged),
-        (2, effects.secret_is_unknown),
-        (2, effects.value_is_cleared_early),
-        (8, effects.base_is_older),
-        (4, deletions.secret_is_not_its_own),
-        (4, deletions.secret_is_in_use),
-        (4, deletions.current_is_untried),
-        (4, deletions.grace_goes_on),
-        (4, deletions.gate_is_not_open),
     ),
     "done": (*_OUTCOME, (8, effects.version_is_not_next)),
     "rejected": _OUTCOME,
@@ -75,6 +66,24 @@ CHECKS: Mapping[str, tuple[tuple[int, Check], ...]] = {
         (3, effects.outcome_is_missing),
         (4, deletions.completed_unverified),
     ),
+}
+_REMOVAL = (
+    (4, deletions.secret_is_not_its_own),
+    (4, deletions.secret_is_in_use),
+    (4, deletions.current_is_untried),
+)
+#: Those of an intent besides, by its step.
+INTENDED: Mapping[str, tuple[tuple[int, Check], ...]] = {
+    "create": ((2, effects.value_is_not_staged),),
+    "push": (
+        (2, effects.value_is_not_staged),
+        (2, effects.secret_is_unknown),
+        (8, effects.base_is_older),
+    ),
+    "clear": ((2, effects.value_is_cleared_early),),
+    "withdraw": ((8, effects.base_is_older),),
+    "evict": _REMOVAL,
+    "delete": (*_REMOVAL, (4, deletions.grace_goes_on), (4, deletions.gate_is_not_open)),
 }
 #: Those of a check that was passed, by its step: it is no effect.
 PASSED: Mapping[str, tuple[tuple[int, Check], ...]] = {
@@ -128,14 +137,23 @@ class RuleCheck:
 
     def read(self, entry: Entry, replay: Replay) -> None:
         """Check the next entry; `replay` has read those before it, and not yet this one."""
-        seen = Seen(entry=entry, detail=detail_of(entry), past=self.past, replay=replay)
-        checks = CHECKS.get(entry.event, ())
-        if entry.event == "done":
-            checks = PASSED.get(entry.step or "", checks)
-        for rule, check in checks:
+        seen = Seen.of(entry, self.past, replay)
+        for rule, check in _checks_of(entry):
             why = check(seen)
             if why and len(self.violations) < MOST:
+                # Whoever forged the entry chose what is quoted of it.
+                why = printable(why)
                 self.violations.append(
                     Violation(rule=rule, seq=entry.seq, rotation_id=entry.rotation_id, why=why)
                 )
         self.past.read(seen)
+
+
+def _checks_of(entry: Entry) -> tuple[tuple[int, Check], ...]:
+    checks, step = CHECKS.get(entry.event, ()), entry.step or ""
+    match entry.event:
+        case "done":
+            return PASSED.get(step, checks)
+        case "intent":
+            return (*checks, *INTENDED.get(step, ()))
+    return checks

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from rotator.ledger.chain import Entry
-from rotator.ledger.facts import Detail, number_in, text_in, time_of
+from rotator.ledger.facts import Detail, detail_of, number_in, text_in, time_of
+from rotator.ledger.leases import FENCED
 from rotator.ledger.replay import RecordedRotation, Replay
 from rotator.model import Step
 from rotator.rotation.ports import REQUESTED
@@ -32,6 +33,23 @@ class Seen:
     detail: Detail
     past: "Past"
     replay: Replay
+    #: The fencing token of the process that recorded it; None where it has none.
+    token: int | None
+    #: Its rotation, if that was opened.
+    rotation: RecordedRotation | None
+
+    @classmethod
+    def of(cls, entry: Entry, past: "Past", replay: Replay) -> Self:
+        """Return an entry that follows what was read."""
+        detail = detail_of(entry)
+        return cls(
+            entry=entry,
+            detail=detail,
+            past=past,
+            replay=replay,
+            token=number_in(detail, "fencing_token"),
+            rotation=replay.rotations.get(entry.rotation_id or ""),
+        )
 
     @property
     def at(self) -> datetime | None:
@@ -39,22 +57,20 @@ class Seen:
         return time_of(self.entry.at)
 
     @property
-    def token(self) -> int | None:
-        """The fencing token of the process that recorded it; None where it has none."""
-        return number_in(self.detail, "fencing_token")
-
-    @property
     def is_full(self) -> bool:
         """Whether the process that recorded it also recorded what its effects were decided on.
 
         Older versions did not.
         """
-        return self.past.token is not None
+        is_known = self.past.token is not None and self.past.unfenced is None
+        return self.token is not None or (is_known and not self.is_unfenced)
 
     @property
-    def rotation(self) -> RecordedRotation | None:
-        """Its rotation, if that was opened."""
-        return self.replay.rotations.get(self.entry.rotation_id or "")
+    def is_unfenced(self) -> bool:
+        """Whether it lacks the fencing token that this version would have recorded."""
+        if self.token is not None or self.entry.event not in FENCED:
+            return False
+        return "trigger" not in self.detail
 
     @property
     def operation(self) -> str | None:
@@ -71,7 +87,7 @@ class Seen:
         asked = (*self.past.requested(self.token), *self.past.triggers.values())
         return any(each.get("operation") == "rotate" and each.get(name) in values for each in asked)
 
-    def asked_by_hand(self, operation: str, secret_id: str | None) -> bool:
+    def asked_by_hand(self, operation: str | None, secret_id: str | None) -> bool:
         """Return whether somebody asked for an operation, on this secret if either names one."""
         return any(
             each.get("operation") == operation
@@ -123,6 +139,8 @@ class Past:
     #: The newest fencing token, and the least that the next may have; None before the first.
     token: int | None = None
     least_token: int = 0
+    #: The newest entry since that lacks one, as it is of an older version; None for none.
+    unfenced: int | None = None
     intent: Intent | None = None
     #: What was asked for in the session that the newest token began.
     requests: tuple[Detail, ...] = ()
@@ -171,6 +189,10 @@ class Past:
         if seen.token is not None and seen.token != self.token:
             self.token, self.requests = seen.token, ()
             self.least_token = max(self.least_token, seen.token)
+        if seen.token is not None:
+            self.unfenced = None
+        elif seen.is_unfenced:
+            self.unfenced = seen.entry.seq
         if seen.entry.event != REQUESTED:
             return
         if trigger := text_in(seen.detail, "trigger"):

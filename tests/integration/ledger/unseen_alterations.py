@@ -158,6 +158,16 @@ UNSEEN: dict[str, frozenset[str]] = {
             "remove fencing_token of opened open",
         }
     ),
+    "that an older version recorded what nothing under the same lease follows": frozenset(
+        {
+            "remove fencing_token of closed complete",
+            "remove fencing_token of intent clear",
+            "remove fencing_token of intent delete",
+            "remove fencing_token of intent push adopt",
+            "remove fencing_token of intent withdraw",
+            "remove fencing_token of requested adopt",
+        }
+    ),
     "what a process that was killed might have left out, or another one recorded twice": frozenset(
         {
             "change secret_id of secret-appeared",
