@@ -65,6 +65,7 @@ class WitnessAccess:
             list(self.targets()),
             origin=self.origin,
             sign=self.signer.note,
+            archive=self._archived,
         )
         return publisher.publish(now, after=after)
 
@@ -84,6 +85,11 @@ class WitnessAccess:
                 empty=self._empty,
                 interrupt=self._interrupt,
             )
+
+    def _archived(self, number: int) -> Iterator[str]:
+        """Yield the notes that were published after a number: only the directory has numbers."""
+        directory = self._settings.directory
+        return Directory(directory).notes_after(number) if directory else iter(())
 
     def _empty(self) -> SignedCheckpoint:
         """Sign the checkpoint of no entries, which every history extends."""

@@ -2,6 +2,8 @@
 
 import ipaddress
 import re
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from rotator.config.errors import InvalidValue
@@ -42,16 +44,15 @@ NO_LEDGER_FORM = "^sqlite:///:memory:$|[?&][^=&]*[Pp][Aa][Ss][Ss][Ww]"
 LEDGER_FORM = f"sqlite:///[^?#]+|{_SCHEME}(?:[^:/@]*@)?{_DATABASE}"
 
 
-def web_url(text: str) -> str:
+def web_url(text: str, *, why: str = "credentials travel there") -> str:
     """Return a server's URL without trailing slash, or raise `InvalidValue`.
 
-    Credentials are sent there, so it must be https; plain http only on loopback.
+    It must be https; plain http only on loopback. `why` is what it protects, by default that
+    credentials are sent there.
     """
     parts = _server(text)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise InvalidValue(
-            "is plain http to another machine", hint="use https: credentials travel there"
-        )
+        raise InvalidValue("is plain http to another machine", hint=f"use https: {why}")
     return text.rstrip("/")
 
 
@@ -81,9 +82,23 @@ def hook_url(text: str) -> str:
 
     https only, as for `web_url`; plain http only on loopback.
     """
+    return _with_path(text, web_url)
+
+
+def witness_url(text: str) -> str:
+    """Return the address of a witness, as `hook_url`.
+
+    What is sent there is public and signed, and the answer is not: an answer of 2xx counts as kept,
+    and others stop the signing.
+    """
+    why = "on the way there, anybody could answer in the witness's place"
+    return _with_path(text, partial(web_url, why=why))
+
+
+def _with_path(text: str, check: Callable[[str], str]) -> str:
     _require_visible(text)
     origin = re.match(r"[A-Za-z]+://[^/?#]*", text)
-    web_url(origin[0] if origin else text)
+    check(origin[0] if origin else text)
     if "#" in text:
         raise InvalidValue("has a fragment, which no server gets to see")
     return text

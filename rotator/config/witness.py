@@ -27,7 +27,7 @@ def _path(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    return urls.hook_url(text) if text else text
+    return urls.witness_url(text) if text else text
 
 
 class WitnessSettings(Table):

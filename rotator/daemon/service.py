@@ -22,7 +22,7 @@ from rotator.daemon.alerts import BalanceCheck, OverdueCheck
 from rotator.daemon.health import EntryLog, Health, Heartbeat, facts_of
 from rotator.daemon.listeners import Listeners
 from rotator.daemon.outages import Outages
-from rotator.daemon.periodic import Discovery, DriftCheck
+from rotator.daemon.periodic import Discovery, DriftCheck, PeriodicCheck
 from rotator.daemon.poll_recorder import PollRecorder
 from rotator.daemon.scheduler import ClockWatch, Scheduler
 from rotator.daemon.status_server import StatusServer
@@ -204,10 +204,14 @@ class Daemon:
         self._scheduler = Scheduler(
             application, workers=self._passes, health=self._health, stopping=self._stopping
         )
-        self._checks = [
+        self._checks: list[PeriodicCheck | WitnessCheck] = [
             check(application, health=self._health, stopping=self._stopping)
-            for check in (Discovery, DriftCheck, BalanceCheck, OverdueCheck, WitnessCheck)
+            for check in (Discovery, DriftCheck, BalanceCheck, OverdueCheck)
         ]
+        witness = WitnessCheck(
+            application, pool=self._pool, health=self._health, stopping=self._stopping
+        )
+        self._checks.append(witness)
 
     def _reload(self) -> None:
         """Apply the present configuration; an invalid one is refused and the old one kept."""

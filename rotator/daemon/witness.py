@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from rotator.application import Application
-from rotator.daemon.health import Health
-from rotator.errors import Busy, LedgerError, LedgerUnusable, RotatorError
+from rotator.daemon.health import Health, facts_of
+from rotator.daemon.workers import WorkerPool
+from rotator.errors import Busy, LedgerError, LedgerUnusable, RotatorError, Stopping
 from rotator.rotation import schedule
 
 _log = structlog.get_logger(__name__)
@@ -22,13 +23,21 @@ class WitnessCheck:
     The ledger says when the newest was taken, so downtime loses none, and of several daemons one
     takes it; each of them publishes it to its own places. What was published is in memory alone:
     after a start, every place is looked at once.
+
+    It has a thread of its own, one at a time: a place that does not answer delays no other check.
     """
 
     def __init__(
-        self, application: Application, *, health: Health, stopping: threading.Event
+        self,
+        application: Application,
+        *,
+        pool: WorkerPool,
+        health: Health,
+        stopping: threading.Event,
     ) -> None:
         """Publish nothing yet."""
         self._application = application
+        self._pool = pool
         self._health = health
         self._stopping = stopping
         #: Number of the checkpoint that every place has.
@@ -41,27 +50,33 @@ class WitnessCheck:
         self._is_over = True
 
     def run(self) -> None:
-        """Publish if there is something to publish.
-
-        Raises:
-            LedgerError: the ledger cannot be read.
-        """
+        """Begin to publish if there is something to publish, and nothing is being published."""
         if not self._application.settings.ledger.witness.is_on:
             if WITNESS in self._health.down:
                 # It was configured before, and is not any more.
                 self._health.mark_up(WITNESS)
             return
+        is_over = self._is_over or self._stopping.is_set()
+        # One of a former configuration may take its time still.
+        if not (is_over or self._must_wait(datetime.now(UTC)) or self._pool.running(WITNESS)):
+            self._pool.start(WITNESS, WITNESS, self._application, self._try)
+
+    def _try(self) -> None:
         now = datetime.now(UTC)
-        if self._is_over or self._stopping.is_set() or self._must_wait(now):
-            return
         try:
             self._publish(now)
-        except (Busy, LedgerError, LedgerUnusable):
-            raise
+        except Stopping:
+            # The next process finds what is not published yet.
+            return
+        except (Busy, LedgerError, LedgerUnusable) as error:
+            if not self._health.note_failure(error):
+                _log.warning("not published", **facts_of(error))
         except RotatorError as error:
             self._failures += 1
             self._resumes_at = now + schedule.pause(self._failures)
             self._health.mark_down(WITNESS, error)
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the next run comes
+            self._health.log_unexpected(WITNESS, error)
 
     def _must_wait(self, now: datetime) -> bool:
         # A later time came from a clock that was ahead.

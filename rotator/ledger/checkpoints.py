@@ -10,7 +10,7 @@ was changed since shows as another root.
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -117,18 +117,28 @@ class Checkpoints:
         """
         number, size = len(known.signed) + 1, known.tree.size
         checkpoint = Checkpoint(origin=origin, size=size, root=known.tree.root(size), at=at)
-        row = {
-            "number": number,
-            "reach": json.dumps(known.rest, sort_keys=True, separators=(",", ":")),
-            "note": sign(checkpoint.text),
-        }
+        return self._insert(known, [_row(number, known.rest, sign(checkpoint.text))])
+
+    @run_again
+    def take_up(self, known: WitnessedLedger, notes: Sequence[str]) -> bool:
+        """Record signed notes that were published, and are not in the ledger; return whether any.
+
+        Up to the first that is not of exactly the first entries in `known`: what the ledger has
+        signed once, it may have signed then. So after a restore from a backup that has all of the
+        entries, and not the newest checkpoints.
+        """
+        rows = list(_continuation(known, notes))
+        return bool(rows) and self._insert(known, rows)
+
+    def _insert(self, known: WitnessedLedger, rows: list[dict[str, Any]]) -> bool:
+        """Add rows after those in `known`; return false if another process has added some."""
         with writing(self._engine) as connection:
             # Others wait here for their turn.
             connection.execute(select(tables.ledger).with_for_update()).all()
             last = connection.execute(_NEWEST).first()
-            if (last.number if last else 0) != number - 1:
+            if (last.number if last else 0) != len(known.signed):
                 return False
-            connection.execute(insert(tables.checkpoint).values(row))
+            connection.execute(insert(tables.checkpoint), rows)
         return True
 
 
@@ -183,6 +193,43 @@ class _Layout:
         if seq != last + 1 or not is_usable:
             self.broken = self.broken or account
         self.rest[account] = first, seq
+
+
+def _row(number: int, reach: Reach, note: str) -> dict[str, Any]:
+    text = json.dumps(reach, sort_keys=True, separators=(",", ":"))
+    return {"number": number, "reach": text, "note": note}
+
+
+def _continuation(known: WitnessedLedger, notes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of those notes that continue the ledger's checkpoints.
+
+    Each is of no fewer entries than the one before, and has the root of as many first entries. A
+    note that the ledger has already is no other checkpoint.
+    """
+    present = {each.note for each in known.signed}
+    covered, rest = known.covered, known.rest
+    for number, note in enumerate(notes, start=len(known.signed) + 1):
+        seen = _signed(number, note).checkpoint
+        is_next = note not in present and covered <= seen.size <= known.tree.size
+        if not is_next or known.tree.root(seen.size) != seen.root:
+            return
+        reach, rest = _cut(rest, seen.size - covered)
+        yield _row(number, reach, note)
+        present.add(note)
+        covered = seen.size
+
+
+def _cut(rest: Reach, count: int) -> tuple[Reach, Reach]:
+    """Return the first `count` entries of `rest`, in the order of leaves, and the others."""
+    taken, left = dict[str, tuple[int, int]](), dict[str, tuple[int, int]]()
+    for account, (first, last) in sorted(rest.items()):
+        middle = min(first + count, last + 1)
+        count -= middle - first
+        if first < middle:
+            taken[account] = first, middle - 1
+        if middle <= last:
+            left[account] = middle, last
+    return taken, left
 
 
 def _hashes(connection: Connection) -> Iterator[tuple[str, int, str]]:

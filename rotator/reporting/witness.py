@@ -134,10 +134,12 @@ def _mismatch(
         )
     if held and ledger.covered < held[-1].size < seen.size:
         # A backup from before a checkpoint has no entry from after it.
+        before = held[-1]
         return (
             f"{each.name} does not hold: the ledger has its entries, and not the checkpoint that "
-            f"rotator signed before it, on {rfc3339(held[-1].at)}. Its own checkpoints cover "
-            f"{ledger.covered} entries, and {held[-1].size} were signed then: somebody removed them"
+            f"rotator signed before it, on {rfc3339(before.at)}. "
+            f"{_counted(before.size, 'entry')} were signed then, and its own checkpoints cover "
+            f"{ledger.covered}: somebody removed them"
         )
     return None
 

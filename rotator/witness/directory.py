@@ -1,11 +1,12 @@
 """A directory with a file for each checkpoint, for somebody else to copy away."""
 
 import fcntl
+import itertools
 import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rotator.errors import WitnessConflict, WitnessUnavailable, reason_of
@@ -50,6 +51,12 @@ class Directory:
                 if each.number > oldest and each.number not in present:
                     self._write(each.number, history.submission(each).text)
             os.fsync(directory)
+
+    def notes_after(self, number: int) -> Iterator[str]:
+        """Yield the notes in the files after that number, up to one that cannot be read."""
+        with suppress(OSError, ValueError):
+            for each in itertools.count(number + 1):
+                yield Submission.parse(read_file(file_of(self._path, each))).note
 
     def _compare(self, number: int, history: History) -> None:
         text = read_file(file_of(self._path, number))

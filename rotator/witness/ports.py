@@ -1,6 +1,6 @@
 """The ledger as a publisher of its checkpoints needs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -44,4 +44,13 @@ class CheckpointLog(Protocol[Known]):
 
         Raises:
             LedgerError: it may not be recorded.
+        """
+
+    def take_up(self, known: Known, notes: Sequence[str]) -> bool:
+        """Record notes that continue the checkpoints; return false if none does.
+
+        Up to the first that is not of the first entries, or that is recorded already.
+
+        Raises:
+            LedgerError: they may not be recorded.
         """

@@ -4,14 +4,19 @@ Nothing is remembered of what was published where: each time, every place is loo
 gets what it lacks. So a kill at any moment leaves nothing to repair, and a place that was away gets
 everything later. Nothing is signed while any place holds another history: whoever keeps the former
 checkpoints must not be shown a second, contradicting one.
+
+A ledger that was restored from a backup may have every entry that was published, and not every
+checkpoint. Those that follow in the directory are then recorded again: what is signed with its own
+key, and is the root of exactly its first entries, shows that nothing of them was lost or changed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Generic
 
 from rotator.errors import RotatorError, WitnessConflict
-from rotator.model.checkpoint import History, SignedCheckpoint, Target
+from rotator.model.checkpoint import Checkpoint, History, Note, SignedCheckpoint, Target
 from rotator.witness.conflicts import changed_since
 from rotator.witness.ports import CheckpointLog, Known
 
@@ -26,12 +31,18 @@ class Publisher(Generic[Known]):
         *,
         origin: str,
         sign: Callable[[str], str],
+        archive: Callable[[int], Iterator[str]],
     ) -> None:
-        """Publish what `log` has, signed by `sign`, to all of `targets`."""
+        """Publish what `log` has, signed by `sign`, to all of `targets`.
+
+        `sign` makes the same note of the same text each time. `archive` yields the notes that were
+        published after a number.
+        """
         self._log = log
         self._targets = targets
         self._origin = origin
         self._sign = sign
+        self._archive = archive
 
     def publish(self, now: datetime, *, after: int | None) -> SignedCheckpoint | None:
         """Bring every place up to date; return the newest checkpoint.
@@ -45,10 +56,13 @@ class Publisher(Generic[Known]):
             RotatorError: some place could not be reached; the others have everything.
         """
         known = self._read()
+        is_due = after == len(known.signed)
+        known = self._restored(known)
+        number = len(known.signed)
         away: dict[str, RotatorError] = {}
         for target in self._targets:
             known = self._tried(target.name, target.compare, known, away)
-        if after == len(known.signed) and len(away) < len(self._targets):
+        if is_due and number == len(known.signed) and len(away) < len(self._targets):
             self._log.add(known, origin=self._origin, at=now, sign=self._sign)
             known = self._read()
         for target in self._targets:
@@ -73,6 +87,20 @@ class Publisher(Generic[Known]):
         if changed := known.changed():
             raise changed_since(changed)
         return known
+
+    def _restored(self, known: Known) -> Known:
+        """Return what the ledger has once it has recorded its own checkpoints again."""
+        notes = [*takewhile(self._is_own, self._archive(len(known.signed)))]
+        return self._read() if self._log.take_up(known, notes) else known
+
+    def _is_own(self, note: str) -> bool:
+        """Return whether this very note is what the key of this log signs."""
+        try:
+            text = Note.parse(note).text
+            origin = Checkpoint.parse(text).origin
+        except ValueError:
+            return False
+        return origin == self._origin and note == self._sign(text)
 
     def _tried(
         self,

@@ -19,8 +19,12 @@ from rotator.witness.conflicts import behind, refused_as_inconsistent
 
 #: Bytes of an answer that are read: a number, or signatures.
 _LIMIT = 64 * 1024
-#: Tries with the number that the witness answers: another daemon may be publishing as well.
-_TRIES = 3
+#: The type of an answer that is a witness's size.
+_SIZE = "text/x.tlog.size"
+#: How a witness refuses what does not fit to its size or its root.
+_REFUSALS = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
+#: Tries: three for what is refused, and another daemon may be publishing as well.
+_TRIES = 5
 _TO_BE_TAUGHT = (
     "let whoever runs the witness add this log's key there: `rotator ledger witness key` prints it"
 )
@@ -70,15 +74,38 @@ class Service:
         self._submit(history, newest, before)
 
     def _submit(self, history: History, each: SignedCheckpoint, old: int) -> None:
+        """Submit a checkpoint with the proof from `old` entries, or from as many as are asked for.
+
+        A witness refuses with 409 and its size where that is not `old`; a proof from there with
+        422; and, at the checkpoint's own size, another root with 409 and no size. Whatever else
+        answers at this address may have these numbers, too: one without a size is taken for a
+        witness's only once the same address has stated its size as a witness does. It is asked for
+        that by a proof from nothing.
+        """
+        #: Its size, as it last said.
+        said: int | None = None
         for _ in range(_TRIES):
             reply = self._send(history.submission(each, old).text)
             if reply.status in range(200, 300):
                 return
-            if reply.status != HTTPStatus.CONFLICT:
-                raise self._refusal(reply.status)
-            old = self._size_in(reply)
-            if old > each.checkpoint.size:
-                raise behind(self.name, old, history)
+            if reply.status not in _REFUSALS:
+                raise self._unavailable(reply.status)
+            size = _size_in(reply)
+            is_about_roots = (
+                reply.status == HTTPStatus.UNPROCESSABLE_ENTITY or old == each.checkpoint.size
+            )
+            if said and old == said and size in (said, None) and is_about_roots:
+                raise refused_as_inconsistent(self.name)
+            if size is None:
+                if old in (0, said):
+                    raise self._no_witness(reply.status)
+                old = 0
+            elif size > each.checkpoint.size:
+                # Nothing more is signed, however large it is: a witness keeps no proof of what it
+                # says, and to sign on may be to show a second history.
+                raise behind(self.name, size, history)
+            else:
+                old = said = size
         raise WitnessUnavailable(f"{self.name} contradicts what it said before")
 
     def _send(self, body: str) -> HttpResponse:
@@ -108,19 +135,26 @@ class Service:
         except ValueError:
             raise WitnessUnavailable("ledger.witness.url is not valid") from None
 
-    def _size_in(self, reply: HttpResponse) -> int:
-        try:
-            text = reply.content(_LIMIT).decode("ascii")
-        except ValueError:
-            text = ""
-        if not re.fullmatch(r"(0|[1-9][0-9]{0,18})\n?", text):
-            raise WitnessUnavailable(f"{self.name} answered 409, and not how far it has got")
-        return int(text)
-
-    def _refusal(self, status: int) -> RotatorError:
-        if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-            return refused_as_inconsistent(self.name)
+    def _unavailable(self, status: int) -> RotatorError:
         message, hint = f"{self.name} answered {status}", None
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
             hint = _TO_BE_TAUGHT
         return WitnessUnavailable(message, hint=hint)
+
+    def _no_witness(self, status: int) -> RotatorError:
+        return WitnessUnavailable(
+            f"{self.name} answered {status}, and not how far it has got, as a witness does",
+            hint="check ledger.witness.url: something else may answer there",
+        )
+
+
+def _size_in(reply: HttpResponse) -> int | None:
+    """Return the number of entries that a witness has seen; None where the answer has none."""
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if reply.status != HTTPStatus.CONFLICT or kind != _SIZE:
+        return None
+    try:
+        text = reply.content(_LIMIT).decode("ascii")
+    except ValueError:
+        return None
+    return int(text) if re.fullmatch(r"(0|[1-9][0-9]{0,18})\n?", text) else None

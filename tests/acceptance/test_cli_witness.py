@@ -8,6 +8,7 @@ import subprocess
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,25 @@ def test_a_restored_backup_is_found_and_signs_nothing(
     assert "restored from a backup" in found.err
     assert published.code == 3
     assert "restored from a backup" in published.err
+
+
+def test_a_restored_backup_that_lacks_no_entry_goes_on(
+    cli: CliFixture, witnessed: tuple[CliFixture, Path]
+) -> None:
+    """Each day's checkpoint since the backup was of nothing new, and is the ledger's own again."""
+    for number in (4, 5):
+        # Of the same entries, in the same second, it would be the same text.
+        newest = (folder_of(cli) / f"{number - 1:010d}.checkpoint").read_text()
+        while f"time {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}" in newest:
+            threading.Event().wait(0.05)
+        assert cli.run("ledger", "witness", "publish").code == 0
+    shutil.copy(witnessed[1] / "3.db", cli.ledger)
+    published = cli.run("ledger", "witness", "publish", "--json")
+    found = verify(cli), check(cli)
+
+    assert published.code == 0, published.err
+    assert published.json()["number"] == 6
+    assert [each.code for each in found] == [0, 0], [each.err for each in found]
 
 
 def test_an_entry_that_was_rewritten_with_all_hashes_is_found(cli: CliFixture) -> None:

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-#: Answers a request that was read: by default with a status alone.
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedRequest:
@@ -19,6 +16,16 @@ class ReceivedRequest:
     path: str
     headers: dict[str, str]
     body: bytes
+
+
+class WebhookHandler(BaseHTTPRequestHandler):
+    """Reads a request, for an answer to it."""
+
+    received: ReceivedRequest
+
+
+#: Answers a request that was read: by default with a status alone.
+Answer = Callable[[WebhookHandler], None]
 
 
 def status(code: int, **headers: str) -> Answer:
@@ -82,24 +89,20 @@ def receiving() -> Iterator[WebhookReceiver]:
     """Yield a receiver on loopback for the length of a `with` block."""
     receiver = WebhookReceiver()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # likewise
-            receiver.taken.append(
-                ReceivedRequest(path=self.path, headers=dict(self.headers.items()), body=b"")
-            )
-            receiver.answer(self)
-
+    class Handler(WebhookHandler):
         def do_POST(self) -> None:  # its name in the standard library
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.taken.append(
-                ReceivedRequest(path=self.path, headers=dict(self.headers.items()), body=body)
-            )
-            receiver.answer(self)
+            self.answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def do_GET(self) -> None:  # likewise
+            self.answer()
 
         def do_CONNECT(self) -> None:  # likewise
-            receiver.taken.append(
-                ReceivedRequest(path=self.path, headers=dict(self.headers.items()), body=b"")
-            )
+            self.answer()
+
+        def answer(self, body: bytes = b"") -> None:
+            headers = dict(self.headers.items())
+            self.received = ReceivedRequest(path=self.path, headers=headers, body=body)
+            receiver.taken.append(self.received)
             receiver.answer(self)
 
         def log_message(self, *_arguments: Any) -> None:  # noqa: ANN401  # as it is there

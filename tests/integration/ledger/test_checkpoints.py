@@ -16,7 +16,7 @@ from rotator.ledger import tables
 from rotator.ledger.checkpoints import Checkpoints
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model.checkpoint import Note, VerifierKey
+from rotator.model.checkpoint import Checkpoint, Note, VerifierKey
 from rotator.model.merkle import EMPTY_ROOT, MerkleTree, is_extension
 from rotator.rotation.ports import NewEntry
 
@@ -322,3 +322,93 @@ def test_rotators_own_connection_cannot_change_checkpoints(
 
     with pytest.raises(DBAPIError, match="never"), database.begin() as connection:
         connection.exec_driver_sql(statement)
+
+
+#: What takes the checkpoints after the first out of the ledger, as a restored backup lacks them.
+FORGET = "DELETE FROM checkpoint WHERE number > 1"
+
+
+def test_checkpoints_that_a_restored_ledger_lacks_are_taken_up_again(
+    checkpoints: Checkpoints, writer: LedgerWriter, tamper: Callable[..., None]
+) -> None:
+    """As they were signed, if it has every entry; the next one goes on from them."""
+    for days, names in enumerate(["b", "ab", "", "c"]):
+        for name in names:
+            write(writer, name, 2)
+        take(checkpoints, days)
+    before = checkpoints.read()
+    tamper(FORGET)
+    known = checkpoints.read()
+    is_taken_up = checkpoints.take_up(known, [each.note for each in before.signed[1:]])
+    write(writer, "a", 1)
+    take(checkpoints, days=4)
+    after = checkpoints.read()
+
+    assert (known.covered, is_taken_up) == (2, True)
+    assert after.signed[:4] == before.signed
+    assert after.changed() is None
+    assert [each.checkpoint.size for each in after.signed] == [2, 6, 6, 8, 9]
+
+
+def test_what_was_recorded_since_the_restore_may_keep_some_from_being_taken_up(
+    checkpoints: Checkpoints, writer: LedgerWriter, tamper: Callable[..., None]
+) -> None:
+    """Those without new entries hold all the same; after an entry in the midst of others, none."""
+    write(writer, "b", 2)
+    take(checkpoints)
+    take(checkpoints, days=1)
+    write(writer, "b", 2)
+    take(checkpoints, days=2)
+    notes = [each.note for each in checkpoints.read().signed[1:]]
+    tamper(FORGET)
+    write(writer, "a", 1)
+
+    assert checkpoints.take_up(checkpoints.read(), notes)
+    assert [each.note for each in checkpoints.read().signed[1:]] == notes[:1]
+    assert checkpoints.read().rest == {"a": (1, 1), "b": (3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("change", "size"),
+    [
+        ("DELETE FROM entry WHERE seq = 4", None),
+        ("UPDATE entry SET hash = prev_hash WHERE seq = 3", None),
+        (FORGET, 1),
+        (FORGET, 5),
+    ],
+)
+def test_a_checkpoint_of_other_entries_is_not_taken_up(
+    checkpoints: Checkpoints,
+    writer: LedgerWriter,
+    tamper: Callable[..., None],
+    change: str,
+    size: int | None,
+) -> None:
+    """One is missing or was changed, or it is of fewer or more than the ledger has."""
+    write(writer, "a", 2)
+    take(checkpoints)
+    write(writer, "a", 2)
+    take(checkpoints, days=1)
+    known = checkpoints.read()
+    tamper(FORGET, change)
+    root = known.tree.root(min(size or 4, 4))
+    other = Checkpoint(origin="log", size=size or 4, root=root, at=NOW + timedelta(days=1))
+
+    assert not checkpoints.take_up(checkpoints.read(), [sign(other.text)])
+    assert len(checkpoints.read().signed) == 1
+
+
+def test_a_checkpoint_is_taken_up_once(checkpoints: Checkpoints, writer: LedgerWriter) -> None:
+    """Neither by two processes, nor where the ledger has it under its number."""
+    write(writer, "a", 2)
+    stale = checkpoints.read()
+    take(checkpoints)
+    [signed] = checkpoints.read().signed
+    day_after = NOW + timedelta(days=1)
+    later = Checkpoint(origin="log", size=2, root=signed.checkpoint.root, at=day_after)
+
+    assert not checkpoints.take_up(stale, [sign(later.text)])
+    assert not checkpoints.take_up(checkpoints.read(), [signed.note])
+    assert not checkpoints.take_up(checkpoints.read(), [])
+    assert checkpoints.take_up(checkpoints.read(), [sign(later.text)] * 2)
+    assert len(checkpoints.read().signed) == 2

@@ -34,7 +34,15 @@ from rotator.witness.directory import Directory
 from rotator.witness.entry import Entry
 from rotator.witness.service import Service
 from tests.support.ledgers import another_ledger, backup, new_ledger, open_ledger
-from tests.support.webhook_receiver import Answer, WebhookReceiver, content, receiving, status
+from tests.support.tlog_witness import TlogWitness
+from tests.support.webhook_receiver import (
+    Answer,
+    WebhookHandler,
+    WebhookReceiver,
+    content,
+    receiving,
+    status,
+)
 
 NOW = datetime(2026, 11, 30, 10, 6, tzinfo=UTC)
 
@@ -48,12 +56,12 @@ class Ledger:
         self.checkpoints = Checkpoints(self.engine)
         self.key = key
 
-    def write(self, name: str = "a", count: int = 1) -> None:
-        """Record some entries."""
-        writer = LedgerWriter(self.engine, lease_seconds=60)
-        lease = writer.claim(name, NOW)
+    def write(self, name: str = "a", count: int = 1, days: int = 0) -> None:
+        """Record some entries; the same at the same time are the same."""
+        writer, now = LedgerWriter(self.engine, lease_seconds=60), NOW + timedelta(days=days)
+        lease = writer.claim(name, now)
         entries = [NewEntry(event="done", step=None, detail={"n": each}) for each in range(count)]
-        writer.commit(lease, rotation=None, entries=entries, snapshot=None, now=NOW)
+        writer.commit(lease, rotation=None, entries=entries, snapshot=None, now=now)
         writer.release(lease)
 
     def signer(self, origin: str = "") -> CheckpointSigner:
@@ -65,8 +73,13 @@ class Ledger:
     ) -> SignedCheckpoint | None:
         """Bring the places up to date."""
         signer = self.signer(origin)
+        folders = [each for each in targets if isinstance(each, Directory)]
         publisher = Publisher(
-            self.checkpoints, targets, origin=signer.verifier.name, sign=signer.note
+            self.checkpoints,
+            targets,
+            origin=signer.verifier.name,
+            sign=signer.note,
+            archive=folders[0].notes_after if folders else lambda _: iter(()),
         )
         after = self.count if is_due else None
         return publisher.publish(NOW + timedelta(days=days), after=after)
@@ -120,6 +133,41 @@ def sizes(folder: Path) -> list[tuple[int, int]]:
     """Return the old and the new size of each checkpoint in a directory."""
     found = [Submission.parse((folder / name).read_text()) for name in files(folder)]
     return [(each.old, Checkpoint.parse(Note.parse(each.note).text).size) for each in found]
+
+
+class Store:
+    """An entry whose store does what a test wants."""
+
+    shown = "secret/rotator/witness"
+
+    def __init__(self) -> None:
+        self.text: str | None = None
+        self.version = 0
+        #: Called before each write.
+        self.first: Any = None
+        #: Raised by the next read.
+        self.failure: RotatorError | None = None
+
+    def read(self) -> tuple[str | None, int]:
+        """Read what is there."""
+        if self.failure:
+            raise self.failure
+        return self.text, self.version
+
+    def write(self, origin: str, text: str, version: int) -> None:
+        """Write with check-and-set."""
+        del origin
+        if self.first:
+            self.first()
+        if version != self.version:
+            raise CheckAndSetLost
+        self.text, self.version = text, self.version + 1
+
+
+@pytest.fixture
+def store() -> Store:
+    """Return an empty entry."""
+    return Store()
 
 
 # -- A directory. --------------------------------------------------------------------------
@@ -299,9 +347,62 @@ def test_a_restored_backup_signs_nothing(ledger: Ledger, folder: Path, key: Path
 
     with pytest.raises(WitnessConflict, match=r"cover 2 entries, and .* has one of 5"):
         restored.publish(Directory(folder), days=2)
-    restored.write(count=30)
+    restored.write(count=30, days=2)
     with pytest.raises(WitnessConflict, match="cover 2 entries"):
         restored.publish(Directory(folder), days=3)
+    assert restored.count == 1
+    restored.close()
+
+
+def test_a_restored_backup_that_lacks_no_entry_goes_on(
+    ledger: Ledger, folder: Path, store: Store, key: Path
+) -> None:
+    """It records the checkpoints that it had published again, and takes the next one."""
+    ledger.publish(Directory(folder), Entry(store))
+    ledger.write(count=3)
+    restored = Ledger(backup(ledger.file), key)
+    for days in (1, 2):
+        ledger.publish(Directory(folder), Entry(store), days=days)
+    before = ledger.history().signed
+    published = restored.publish(Directory(folder), Entry(store), days=3)
+
+    assert published
+    assert published.number == 4
+    assert restored.history().signed[:3] == before
+    assert sizes(folder) == [(0, 2), (2, 5), (5, 5), (5, 5)]
+    restored.close()
+
+
+@pytest.mark.parametrize("forgery", ["key", "name", "text", "again", "missing"])
+def test_only_what_was_signed_of_this_ledger_is_recorded_again(
+    ledger: Ledger, folder: Path, key: Path, tmp_path: Path, forgery: str
+) -> None:
+    """By its own key, under its own name, as the next in the directory, and no former one."""
+    ledger.publish(Directory(folder))
+    restored = Ledger(backup(ledger.file), key)
+    second = folder / "0000000002.checkpoint"
+    if forgery == "again":
+        second.write_text((folder / files(folder)[0]).read_text())
+    else:
+        ledger.publish(Directory(folder), days=1)
+        text, signer = Note.parse(Submission.parse(second.read_text()).note).text, ledger.signer()
+        if forgery == "key":
+            other = tmp_path / "other.pem"
+            private = Ed25519PrivateKey.from_private_bytes(bytes(32))
+            other.write_bytes(
+                private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            )
+            signer = load_signer(other, signer.verifier.name)
+        elif forgery == "name":
+            text = text.replace("rotator/", "rotator/another-")
+        elif forgery == "text":
+            text = "nothing\n"
+        second.write_text(f"old 2\n\n{signer.note(text)}")
+        if forgery == "missing":
+            second.rename(folder / "0000000003.checkpoint")
+
+    with pytest.raises(WitnessConflict):
+        restored.publish(Directory(folder), days=2)
     assert restored.count == 1
     restored.close()
 
@@ -362,41 +463,6 @@ def test_a_missing_new_entry_ends_the_signing(ledger: Ledger, folder: Path) -> N
 
 
 # -- An entry in Vault. --------------------------------------------------------------------
-
-
-class Store:
-    """An entry whose store does what a test wants."""
-
-    shown = "secret/rotator/witness"
-
-    def __init__(self) -> None:
-        self.text: str | None = None
-        self.version = 0
-        #: Called before each write.
-        self.first: Any = None
-        #: Raised by the next read.
-        self.failure: RotatorError | None = None
-
-    def read(self) -> tuple[str | None, int]:
-        """Read what is there."""
-        if self.failure:
-            raise self.failure
-        return self.text, self.version
-
-    def write(self, origin: str, text: str, version: int) -> None:
-        """Write with check-and-set."""
-        del origin
-        if self.first:
-            self.first()
-        if version != self.version:
-            raise CheckAndSetLost
-        self.text, self.version = text, self.version + 1
-
-
-@pytest.fixture
-def store() -> Store:
-    """Return an empty entry."""
-    return Store()
 
 
 def test_the_entry_has_the_newest_checkpoint(ledger: Ledger, store: Store, folder: Path) -> None:
@@ -535,30 +601,6 @@ def test_the_simulators_entry_takes_checkpoints_and_refuses_what_is_not_its_own(
 # -- A witness over HTTP. ------------------------------------------------------------------
 
 
-class Witness:
-    """A witness as C2SP describes it: it knows how far it has got, and asks for proof."""
-
-    def __init__(self, receiver: WebhookReceiver) -> None:
-        self.receiver = receiver
-        self.size, self.root = 0, EMPTY_ROOT
-        #: The sizes that it has accepted.
-        self.accepted: list[int] = []
-        receiver.answer = self.answer
-
-    def answer(self, handler: Any) -> None:  # noqa: ANN401  # the receiver's
-        """Answer add-checkpoint."""
-        given = Submission.parse(self.receiver.taken[-1].body.decode())
-        seen = Checkpoint.parse(Note.parse(given.note).text)
-        if given.old != self.size:
-            content(f"{self.size}\n", 409, Content_Type="text/x.tlog.size")(handler)
-        elif not is_extension(self.size, self.root, seen.size, seen.root, given.proof):
-            status(422)(handler)
-        else:
-            self.size, self.root = seen.size, seen.root
-            self.accepted.append(seen.size)
-            content("— w.example/1 AAAAAAAAAAAA\n")(handler)
-
-
 @pytest.fixture
 def receiver() -> Iterator[WebhookReceiver]:
     """Yield a web server."""
@@ -583,7 +625,7 @@ def test_a_witness_is_shown_each_checkpoint_with_its_proof(
     ledger: Ledger, receiver: WebhookReceiver
 ) -> None:
     """It is asked first how far it has got, by something that it can only agree to."""
-    witness = Witness(receiver)
+    witness = TlogWitness(receiver)
     for days in range(3):
         ledger.publish(service(ledger, receiver), days=days)
         ledger.write(count=3)
@@ -597,7 +639,7 @@ def test_a_witness_that_missed_some_is_given_the_proof_from_where_it_is(
     ledger: Ledger, receiver: WebhookReceiver, folder: Path
 ) -> None:
     """It answers 409 with its size, of which the ledger has every proof."""
-    witness = Witness(receiver)
+    witness = TlogWitness(receiver)
     ledger.publish(service(ledger, receiver))
     for days in range(1, 4):
         ledger.write(count=3)
@@ -621,7 +663,7 @@ def test_a_witness_that_has_seen_more_ends_the_signing(
     ledger: Ledger, receiver: WebhookReceiver, key: Path
 ) -> None:
     """A restored backup is found before anything is signed, also one without checkpoints."""
-    Witness(receiver)
+    TlogWitness(receiver)
     kept = backup(ledger.file)
     ledger.publish(service(ledger, receiver))
     restored = Ledger(kept, key)
@@ -632,17 +674,50 @@ def test_a_witness_that_has_seen_more_ends_the_signing(
     restored.close()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        # As some implementations have it.
+        status(422),
+        content("2\n", 409, Content_Type="text/x.tlog.size; charset=utf-8"),
+    ],
+)
 def test_a_witness_of_another_history_of_the_same_size_ends_the_signing(
-    ledger: Ledger, receiver: WebhookReceiver
+    ledger: Ledger, receiver: WebhookReceiver, answer: Answer | None
 ) -> None:
-    """It does not accept the proof."""
-    witness = Witness(receiver)
+    """It says by 409 alone that it has another root; asked for its size, it says that, too."""
+    witness = TlogWitness(receiver)
     ledger.publish(service(ledger, receiver))
     witness.root = bytes(32)
 
+    def refuse(handler: WebhookHandler) -> None:
+        old = Submission.parse(handler.received.body.decode()).old
+        (answer if answer and old else witness.answer)(handler)
+
+    receiver.answer = refuse
     with pytest.raises(WitnessConflict, match="has seen another history"):
         ledger.publish(service(ledger, receiver), days=1)
     assert ledger.count == 1
+
+
+def test_a_witness_of_another_shorter_history_ends_the_signing(
+    ledger: Ledger, receiver: WebhookReceiver, folder: Path
+) -> None:
+    """It says how far it has got, and does not accept the proof from there."""
+    witness = TlogWitness(receiver)
+    ledger.publish(service(ledger, receiver))
+    ledger.write(count=3)
+    ledger.publish(Directory(folder), days=1)
+    witness.root = bytes(32)
+
+    with pytest.raises(WitnessConflict, match="has seen another history"):
+        ledger.publish(service(ledger, receiver), days=2)
+    assert ledger.count == 2
+    assert witness.answered[-1] == 422
+
+
+SIZE = "text/x.tlog.size"
 
 
 @pytest.mark.parametrize(
@@ -652,24 +727,52 @@ def test_a_witness_of_another_history_of_the_same_size_ends_the_signing(
         (status(403), "answered 403"),
         (status(500), "answered 500"),
         (status(302, Location="http://127.0.0.1:1/"), "answered 302"),
-        (content("many", 409), "not how far it has got"),
-        (content("é", 409), "not how far it has got"),
-        (content("1" * 100_000, 409), "not how far it has got"),
-        (content("0\n", 409), "contradicts"),
+        (status(409), "answered 409, and not how far it has got"),
+        (status(422), "answered 422, and not how far it has got"),
+        (content("<html>422</html>", 422, Content_Type="text/html"), "not how far it has got"),
+        (content("999999999", 409), "not how far it has got"),
+        (content("999999999", 409, Content_Type="text/plain"), "not how far it has got"),
+        (content("999999999", 422, Content_Type=SIZE), "not how far it has got"),
+        (content("many", 409, Content_Type=SIZE), "not how far it has got"),
+        (content("é", 409, Content_Type=SIZE), "not how far it has got"),
+        (content("1" * 100_000, 409, Content_Type=SIZE), "not how far it has got"),
+        (content("0\n", 409, Content_Type=SIZE), "contradicts"),
     ],
 )
 def test_a_witness_that_refuses_is_away(
     ledger: Ledger,
     receiver: WebhookReceiver,
+    folder: Path,
     answer: Answer,
     why: str,
 ) -> None:
-    """It is tried again; an unknown log or key is told with what to do."""
+    """It is tried again, with what to do; what is no witness's answer ends no signing."""
     receiver.answer = answer
+    ledger.publish(Directory(folder))
 
     with pytest.raises(WitnessUnavailable, match=why) as told:
-        ledger.publish(service(ledger, receiver))
-    assert ("witness key" in (told.value.hint or "")) is (why in ("answered 404", "answered 403"))
+        ledger.publish(service(ledger, receiver), Directory(folder), days=1)
+    hint = told.value.hint or ""
+    assert ("witness key" in hint) is (why in ("answered 404", "answered 403"))
+    assert ("something else may answer" in hint) is ("not how far" in why)
+    assert ledger.count == 2
+
+
+@pytest.mark.parametrize(("size", "then"), [("1\n", 409), ("0\n", 422)])
+def test_a_refusal_that_no_witness_has_a_reason_for_ends_no_signing(
+    ledger: Ledger, receiver: WebhookReceiver, size: str, then: int
+) -> None:
+    """A 409 without a size is about a root of that size, and every history extends nothing."""
+    ledger.publish(service(ledger, receiver))
+
+    def refuse(handler: WebhookHandler) -> None:
+        receiver.answer = status(then)
+        content(size, 409, Content_Type=SIZE)(handler)
+
+    receiver.answer = refuse
+    with pytest.raises(WitnessUnavailable, match=f"answered {then}, and not how far"):
+        ledger.publish(service(ledger, receiver), days=1)
+    assert ledger.count == 1
 
 
 def test_a_witness_that_hangs_is_away(ledger: Ledger, receiver: WebhookReceiver) -> None:

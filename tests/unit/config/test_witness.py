@@ -32,6 +32,14 @@ def test_each_place_may_be_used_with_the_others(read: Read) -> None:
     assert (witness.name, witness.every) == ("example.com/log", timedelta(hours=6))
 
 
+def test_a_witness_on_this_machine_needs_no_tls(read: Read) -> None:
+    """Nobody is on the way there."""
+    url = "http://127.0.0.1:8080/log/add-checkpoint?t=1"
+    text = f'{VAULT}{SMS}{WITNESS}{KEY}url = "{url}"\n'
+
+    assert read(text).ledger.witness.url == url
+
+
 @pytest.mark.parametrize(
     ("text", "reason", "hint"),
     [
@@ -40,7 +48,8 @@ def test_each_place_may_be_used_with_the_others(read: Read) -> None:
         ('name = "two words"', "is not a log's name", None),
         ('name = "a+b"', "is not a log's name", None),
         ('name = "é"', "is not a log's name", None),
-        ('url = "http://w.example/"', "is plain http", None),
+        ('url = "http://w.example/"', "is plain http", "answer in the witness's place"),
+        ('url = "https://w.example/#top"', "has a fragment", None),
         ('every = "0s"', "is less than 1s", "1d"),
         ('vault_path = "a/../b"', "has a segment", None),
         (
