@@ -61,7 +61,7 @@ def text_in(detail: Detail, name: str) -> str | None:
 def number_in(detail: Detail, name: str) -> int | None:
     """Return a fact that is a number, likewise."""
     value = detail.get(name)
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def time_of(text: object) -> datetime | None:

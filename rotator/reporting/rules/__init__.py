@@ -16,6 +16,7 @@ from typing import Any, Self
 from rotator.ledger.chain import Entry
 from rotator.ledger.facts import detail_of
 from rotator.ledger.replay import Replay
+from rotator.model.redaction import printable
 from rotator.reporting.rules import deletions, effects, shape
 from rotator.reporting.rules.past import Past, Seen
 
@@ -135,6 +136,8 @@ class RuleCheck:
         for rule, check in checks:
             why = check(seen)
             if why and len(self.violations) < MOST:
+                # Whoever forged the entry chose what is quoted of it.
+                why = printable(why)
                 self.violations.append(
                     Violation(rule=rule, seq=entry.seq, rotation_id=entry.rotation_id, why=why)
                 )

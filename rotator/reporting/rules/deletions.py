@@ -4,11 +4,10 @@ Each function returns, in words, how an entry breaks it; None where it does not.
 the reason.
 """
 
-from datetime import datetime, timedelta
-
 from rotator.ledger.facts import number_in, text_in, time_of
 from rotator.model import MOST_OFFSET, Step
 from rotator.reporting.rules.past import LATE, Seen
+from rotator.reporting.rules.words import grace_of, moment, secret, version_of
 
 
 def secret_is_not_its_own(seen: Seen) -> str | None:
@@ -19,25 +18,27 @@ def secret_is_not_its_own(seen: Seen) -> str | None:
     rotation, secret_id = seen.rotation, seen.secret_id
     if rotation is None or seen.entry.step not in (Step.DELETE, Step.EVICT):
         return None
+    if secret_id is None:
+        return "it does not say which secret is to be deleted"
     if seen.entry.step == Step.EVICT:
-        is_known = seen.replay.is_expendable(secret_id or "") or seen.detail.get("is_foreign")
-        return None if is_known else f"no rotation left secret {secret_id} behind"
+        is_known = seen.replay.is_expendable(secret_id) or seen.detail.get("is_foreign")
+        return None if is_known else f"no rotation left {secret(secret_id)} behind"
     if secret_id == rotation.doomed_id:
         return None
     if rotation.abort_code or secret_id != rotation.predecessor_id:
-        return f"the rotation neither replaced nor made secret {secret_id}"
-    return f"secret {secret_id} is to be deleted, and the one that replaces it was not verified"
+        return f"the rotation neither replaced nor made {secret(secret_id)}"
+    return f"{secret(secret_id)} is to be deleted, and the one that replaces it was not verified"
 
 
 def secret_is_in_use(seen: Seen) -> str | None:
     """Neither what rotator put into Vault last, nor what an operator adopted, is deleted."""
     secret_id = seen.secret_id
-    if seen.rotation is None or seen.entry.step not in (Step.DELETE, Step.EVICT):
+    if None in (seen.rotation, secret_id) or seen.entry.step not in (Step.DELETE, Step.EVICT):
         return None
     if secret_id == seen.replay.adopted_id:
-        return f"secret {secret_id} is to be deleted, and an operator adopted it"
+        return f"{secret(secret_id)} is to be deleted, and an operator adopted it"
     if secret_id == seen.past.current_id and not seen.detail.get("is_foreign"):
-        return f"secret {secret_id} is to be deleted, and rotator put it into Vault last"
+        return f"{secret(secret_id)} is to be deleted, and rotator put it into Vault last"
     return None
 
 
@@ -51,7 +52,7 @@ def current_is_untried(seen: Seen) -> str | None:
     if tried_at is None or at is None:
         return "it does not say when Vault's value was seen to authenticate"
     is_recent = abs(at - tried_at) <= LATE
-    return None if is_recent else f"Vault's value was seen to authenticate at {tried_at}"
+    return None if is_recent else f"Vault's value was seen to authenticate at {moment(tried_at)}"
 
 
 def _is_of_predecessor(seen: Seen) -> bool:
@@ -68,14 +69,13 @@ def grace_goes_on(seen: Seen) -> str | None:
         return None
     if grace is None:
         return "it does not say which grace the secret had"
-    own = rotation.grace_seconds
+    own, began_at, at = rotation.grace_seconds, rotation.verified_at, seen.at
     is_asked = seen.asked("grace_seconds", grace) or _is_leaked(seen)
     if own is not None and grace != own and (grace > own or not is_asked):
-        return f"the secret had a grace of {grace} s instead of {own} s, and nobody asked for that"
-    due_at = rotation.verified_at + timedelta(seconds=grace)
-    if seen.at is None or seen.at >= due_at:
+        return f"it states {grace_of(grace)} instead of {grace_of(own)}, and nobody asked for that"
+    if at is None or (at - began_at).total_seconds() >= grace:
         return None
-    return f"the secret is to be deleted, and its grace lasts until {due_at}"
+    return f"the secret is to be deleted, and {grace_of(grace)} began at {moment(began_at)}"
 
 
 def gate_is_not_open(seen: Seen) -> str | None:
@@ -84,12 +84,14 @@ def gate_is_not_open(seen: Seen) -> str | None:
     if not _is_of_predecessor(seen):
         return None
     known = past.gates if past.gates_token == seen.token else None
+    if known != gates and gates is None:
+        return f"it names no gates, and {known} had just been found open or skipped"
     if known != gates:
-        return f"gates {known or 'none'} were open or skipped, and it says {gates or 'none'}"
+        return f"it names gates {gates}, and {known or 'none'} had just been found open or skipped"
     if gates is None:
         return None
     is_recent = past.gates_at and seen.at and abs(seen.at - past.gates_at) <= LATE
-    return None if is_recent else f"gates {gates} were found open at {past.gates_at}"
+    return None if is_recent else f"gates {gates} were found open at {moment(past.gates_at)}"
 
 
 def gates_are_skipped(seen: Seen) -> str | None:
@@ -119,8 +121,10 @@ def another_is_proved(seen: Seen) -> str | None:
     if rotation is None:
         return None
     if seen.secret_id != rotation.predecessor_id:
-        return f"secret {seen.secret_id} is not the one that the rotation replaced"
-    return f"it was refused at {rotation.dead_at} already" if rotation.dead_at else None
+        replaced = secret(rotation.predecessor_id)
+        return f"it is about {secret(seen.secret_id)}, and the rotation replaced {replaced}"
+    is_over = rotation.dead_at is not None
+    return f"it was refused at {moment(rotation.dead_at)} already" if is_over else None
 
 
 # -- The verification, on which the deletion of the predecessor rests. -------------------------
@@ -132,14 +136,13 @@ def push_is_unverified(seen: Seen) -> str | None:
     if rotation is None:
         return None
     if rotation.verified_at:
-        return f"it was verified at {rotation.verified_at} already"
+        return f"it was verified at {moment(rotation.verified_at)} already"
     if rotation.vault_version is None:
         return "it verifies what no entry says was pushed"
     if version is not None and version >= rotation.vault_version:
         return None
-    return (
-        f"it verifies version {version} of Vault's entry, and {rotation.vault_version} was pushed"
-    )
+    pushed = version_of(rotation.vault_version)
+    return f"it verifies {version_of(version)} of Vault's entry, and {pushed} was pushed"
 
 
 def grace_is_another(seen: Seen) -> str | None:
@@ -149,7 +152,7 @@ def grace_is_another(seen: Seen) -> str | None:
         return None
     if grace == rotation.grace_seconds or seen.asked("grace_seconds", grace):
         return None
-    return f"a grace of {grace} s begins instead of {rotation.grace_seconds} s"
+    return f"{grace_of(grace)} begins instead of {grace_of(rotation.grace_seconds)}"
 
 
 def grace_begins_early(seen: Seen) -> str | None:
@@ -157,8 +160,8 @@ def grace_begins_early(seen: Seen) -> str | None:
     began_at, at = time_of(seen.detail.get("verified_at")), seen.at
     if began_at is None or at is None or "verified_at" not in seen.detail:
         return None
-    is_right = at - LATE <= began_at <= at + MOST_OFFSET
-    return None if is_right else f"its grace begins at {began_at}"
+    is_right = -LATE <= began_at - at <= MOST_OFFSET
+    return None if is_right else f"its grace begins at {moment(began_at)}"
 
 
 def grace_is_redated(seen: Seen) -> str | None:
@@ -167,13 +170,9 @@ def grace_is_redated(seen: Seen) -> str | None:
     began_at = rotation.verified_at if rotation else None
     if seen.entry.step != Step.VERIFY or at is None:
         return None
-    if began_at and began_at > at + MOST_OFFSET - LATE:
+    if began_at and began_at - at > MOST_OFFSET - LATE:
         return None
-    return f"its grace is dated anew, and had begun at {_told(began_at)}"
-
-
-def _told(at: datetime | None) -> str:
-    return "no time" if at is None else str(at)
+    return f"its grace is dated anew, and had begun at {moment(began_at)}"
 
 
 def completed_unverified(seen: Seen) -> str | None:

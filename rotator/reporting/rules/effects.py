@@ -7,7 +7,12 @@ is the reason.
 from rotator.ledger.facts import identity_in, number_in
 from rotator.model import Step
 from rotator.reporting.rules.past import Seen
+from rotator.reporting.rules.words import grace_of, secret, version_of
 from rotator.rotation.window import BY_HAND
+
+#: What a person does with a secret by hand.
+_BY_HAND = ("adopt", "create", "delete")
+_UNASKED = "no entry says who asked for it"
 
 # -- Rule 8: one writer, and check-and-set against what was read. -----------------------------
 
@@ -54,8 +59,12 @@ def rotation_is_not_open(seen: Seen) -> str | None:
 def account_is_another(seen: Seen) -> str | None:
     """A rotation is opened for what the account is by its newest registration."""
     known, opened = seen.replay.identity, identity_in(seen.detail)
-    is_same = known is None or opened is None or opened == known or not seen.is_full
-    return None if is_same else f"it is opened for {opened}, and the account is {known}"
+    if known is None or opened is None or not seen.is_full:
+        return None
+    different = [
+        f"{what} {new}, and the account has {own}" for what, new, own in opened.differences(known)
+    ]
+    return f"it is opened for {'; for '.join(different)}" if different else None
 
 
 def base_is_older(seen: Seen) -> str | None:
@@ -73,7 +82,7 @@ def version_is_not_next(seen: Seen) -> str | None:
     over = number_in(intent.detail, "over") if intent else None
     if over is None or version == over + 1 or seen.entry.step not in (Step.PUSH, Step.WITHDRAW):
         return None
-    return f"it wrote version {version} of Vault's entry, and its check-and-set stated {over}"
+    return f"it wrote {version_of(version)} of Vault's entry, and its check-and-set stated {over}"
 
 
 # -- Rule 3: no effect without a committed intent; its outcome after. --------------------------
@@ -106,17 +115,17 @@ def nobody_asked_for_it(seen: Seen) -> str | None:
         return None
     # Before a deletion, the replaced value is removed from Vault, whichever secret that is.
     is_withdrawal = seen.entry.step == Step.WITHDRAW
-    operation = "delete" if is_withdrawal else str(seen.operation)
+    operation = "delete" if is_withdrawal else seen.operation
     if seen.asked_by_hand(operation, None if is_withdrawal else seen.secret_id):
         return None
-    return f"no entry says who asked to {operation} a secret"
+    return f"no entry says who asked to {operation} a secret" if operation in _BY_HAND else _UNASKED
 
 
 def opening_is_unasked(seen: Seen) -> str | None:
     """A rotation that a person asks for begins with who that is."""
     reason = seen.detail.get("reason")
     is_asked = reason not in BY_HAND or seen.token is None or seen.asked("reason", reason)
-    return None if is_asked else "no entry says who asked for it"
+    return None if is_asked else _UNASKED
 
 
 def another_is_probed(seen: Seen) -> str | None:
@@ -124,7 +133,10 @@ def another_is_probed(seen: Seen) -> str | None:
     rotation = seen.rotation
     if rotation is None or seen.secret_id == rotation.new_id:
         return None
-    return f"it is about secret {seen.secret_id}, and the rotation made {rotation.new_id}"
+    made = "no entry says which one the rotation made"
+    if rotation.new_id:
+        made = f"the rotation made {secret(rotation.new_id)}"
+    return f"it is about {secret(seen.secret_id)}, and {made}"
 
 
 def request_is_missing(seen: Seen) -> str | None:
@@ -136,12 +148,12 @@ def request_is_missing(seen: Seen) -> str | None:
     # What leaked once stays marked as that, whatever is asked for next.
     reasons = ("asked", "compromised") if rotation.reason == "compromised" else (reason,)
     if not seen.asked("reason", *reasons):
-        return "no entry says who asked for it"
+        return _UNASKED
     # A request through the trigger because of a leak ends the grace, and does not say so.
     is_leak = bool(seen.past.triggers) and grace == 0 and reason == "compromised"
     if grace == rotation.grace_seconds or is_leak or seen.asked("grace_seconds", grace):
         return None
-    return f"its grace is {grace} s, and no entry says who asked for that"
+    return f"it begins {grace_of(grace)}, and no entry says who asked for that"
 
 
 # -- Rule 2: a value is durable in Vault before Vonage hears of it, and is never lost. ---------
@@ -157,8 +169,7 @@ def value_is_not_staged(seen: Seen) -> str | None:
     version, staged = number_in(seen.detail, "pending_version"), seen.past.staged_version
     if version is not None and version >= staged:
         return None
-    shown = "nothing" if version is None else f"version {version}"
-    return f"it is about {shown} at the pending path, and version {staged} was written there"
+    return f"it states {version_of(version)} of the pending entry, and {staged} was written"
 
 
 def secret_is_unknown(seen: Seen) -> str | None:

@@ -71,7 +71,7 @@ class Seen:
         asked = (*self.past.requested(self.token), *self.past.triggers.values())
         return any(each.get("operation") == "rotate" and each.get(name) in values for each in asked)
 
-    def asked_by_hand(self, operation: str, secret_id: str | None) -> bool:
+    def asked_by_hand(self, operation: str | None, secret_id: str | None) -> bool:
         """Return whether somebody asked for an operation, on this secret if either names one."""
         return any(
             each.get("operation") == operation

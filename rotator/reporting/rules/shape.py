@@ -6,6 +6,7 @@ one that rotator wrote.
 
 from collections.abc import Mapping
 
+from rotator.ledger.facts import number_in
 from rotator.model import Step
 from rotator.reporting.rules.past import Seen
 
@@ -83,7 +84,7 @@ def fact_is_missing(seen: Seen) -> str | None:
         if name not in detail:
             return f"it has no {name}, which rotator always records"
     for name in _NUMBERS & detail.keys():
-        if not isinstance(detail[name], int | None):
+        if detail[name] is not None and number_in(detail, name) is None:
             return f"its {name} is no number"
     return None
 
@@ -95,8 +96,8 @@ def step_is_wrong(seen: Seen) -> str | None:
     is_ended = entry.event == "closed" and seen.detail.get("outcome") == "completed"
     if is_ended:
         steps = frozenset({Step.COMPLETE})
-    if entry.step is None and seen.operation is None and entry.event in _OF_STEP:
-        return f"it is {entry.event} at no step"
-    if steps is None or entry.step in steps:
+    is_amiss = entry.step is None and seen.operation is None and entry.event in _OF_STEP
+    if not is_amiss and (steps is None or entry.step in steps):
         return None
-    return f"it is {entry.event} at step {entry.step}, which rotator does not record"
+    step = f"step {entry.step}" if entry.step else "no step"
+    return f"its event is {entry.event} at {step}, which rotator does not record"

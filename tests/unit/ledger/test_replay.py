@@ -196,7 +196,7 @@ def test_what_is_recovered_may_have_been_sent() -> None:
     ("changes", "named"),
     [
         ({"step": Step.WAIT}, "its step is wait, and the entries say open"),
-        ({"sent_at": NOW}, f"its sent_at is {NOW}, and the entries say nothing"),
+        ({"sent_at": NOW}, f"its sent_at is {NOW.isoformat()}, and the entries say nothing"),
         ({"rejected": True}, "its rejected is 1, and the entries say 0"),
         ({"values_generated": 2}, "its draws is 2, and the entries say 0"),
         ({"identity": None}, "its api_key is nothing, and the entries say abcd1234"),
