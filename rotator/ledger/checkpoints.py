@@ -265,7 +265,7 @@ def _checked(row: Row[Any], number: int, layout: _Layout) -> SignedCheckpoint:
                 for account, (first, last) in json.loads(row.reach).items()
             }
         )
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, RecursionError):
         raise _altered(number) from None
     if (row.number, signed.checkpoint.size) != (number, layout.size):
         raise _altered(number)

@@ -55,12 +55,14 @@ class Checkpoint:
         if found is None:
             raise ValueError("it has not the lines of a ledger's checkpoint")
         try:
-            at = datetime.fromisoformat(found[4])
-        except ValueError:
+            written = datetime.fromisoformat(found[4])
+            at = written.astimezone(UTC)
+        except (ValueError, OverflowError):
+            # In UTC, it may be of a year that there is none of.
             raise ValueError("its time is none") from None
-        if at.tzinfo is None:
+        if written.tzinfo is None:
             raise ValueError("its time has no zone")
-        return cls(origin=found[1], size=int(found[2]), root=_hash(found[3]), at=at.astimezone(UTC))
+        return cls(origin=found[1], size=int(found[2]), root=_hash(found[3]), at=at)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from rotator.witness.conflicts import conflict_of
 
 #: Number of the checkpoint, and so of the same order as time and size.
 _NAME = "{number:010d}.checkpoint"
-_FORM = re.compile(r"(\d{10})\.checkpoint")
+_FORM = re.compile(r"([0-9]{10})\.checkpoint")
 #: How long another process may write there, and between two looks at that, in seconds.
 _PATIENCE, _PAUSE = 10.0, 0.1
 
@@ -142,7 +142,7 @@ def file_of(path: Path, number: int) -> Path:
 
 def read_file(path: Path) -> str:
     """Return the text of a checkpoint's file, up to what none exceeds; raises OSError."""
-    # A pipe would keep it waiting.
+    # A pipe would keep it waiting; one that nothing was written to yet has None.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
-        return file.read(LONGEST + 1).decode(errors="replace")
+        return (file.read(LONGEST + 1) or b"").decode(errors="replace")

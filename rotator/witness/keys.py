@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from rotator.errors import ConfigError, reason_of
-from rotator.model.checkpoint import Note, VerifierKey
+from rotator.model.checkpoint import LONGEST, Note, VerifierKey
 
 _HOW_TO_MAKE_A_KEY = "make one: `(umask 077; openssl genpkey -algorithm ed25519 -out KEY.pem)`"
 _HOW_TO_NAME_A_KEY = "`rotator ledger witness key` prints it on the ledger's side: NAME+ID+KEY"
@@ -74,7 +74,8 @@ def key_from(text: str) -> VerifierKey:
     if not re.fullmatch(r"\S+\+[0-9a-f]{8}\+\S+", written):
         where = f"--key: the file {text!r}"
         try:
-            written = Path(text).read_text(encoding="utf-8").strip()
+            with Path(text).open(encoding="utf-8") as file:
+                written = file.read(LONGEST).strip()
         except OSError as error:
             reason = f"cannot be read: {reason_of(error)}"
             raise ConfigError(f"{where} {reason}", hint=_HOW_TO_NAME_A_KEY) from None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rotator.errors import ConfigError, reason_of
-from rotator.model.checkpoint import Checkpoint, Note, Submission, VerifierKey
+from rotator.model.checkpoint import LONGEST, Checkpoint, Note, Submission, VerifierKey
 from rotator.witness.directory import file_of, numbers_in, read_file
 from rotator.witness.keys import is_signed
 
@@ -42,15 +42,23 @@ def read_published(
         ConfigError: there is nothing at `path`, or it cannot be read.
     """
     try:
-        is_folder = path.is_dir()
-        files = [file_of(path, each) for each in numbers_in(path)] if is_folder else [path]
-        for file in files:
+        if not path.is_dir():
+            yield _read(path.name, _read_given(path), keys, by_any_name=by_any_name)
+            return
+        for number in numbers_in(path):
+            file = file_of(path, number)
             yield _read(file.name, read_file(file), keys, by_any_name=by_any_name)
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read: {reason_of(error)}",
             hint="name the directory, or one of the files, that the checkpoints were published to",
         ) from None
+
+
+def _read_given(path: Path) -> str:
+    """Return the text of a file that was named itself: a pipe is waited for."""
+    with path.open("rb") as file:
+        return file.read(LONGEST + 1).decode(errors="replace")
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -210,13 +211,14 @@ def test_a_ledger_without_its_checkpoints_is_found(cli: CliFixture) -> None:
     found = verify(cli)
 
     assert found.code == 1
-    assert "Its own checkpoints cover 0 entries" in found.err
+    assert "its own checkpoints cover 0" in found.err
 
 
-def test_checkpoints_in_the_ledger_that_were_changed_are_found(cli: CliFixture) -> None:
+@pytest.mark.parametrize("reach", ["{}", "[" * 100_000], ids=["nothing", "deep"])
+def test_checkpoints_in_the_ledger_that_were_changed_are_found(cli: CliFixture, reach: str) -> None:
     """The command says so, and does not fail in another way."""
     cli.sql("DROP TRIGGER checkpoint_no_update")
-    cli.sql("UPDATE checkpoint SET reach = '{}'")
+    cli.sql("UPDATE checkpoint SET reach = ?", reach)
     found = verify(cli)
 
     assert found.code == 1
@@ -242,6 +244,38 @@ def test_a_forged_checkpoint_is_found_on_both_sides(cli: CliFixture, what: str) 
     for found in (verify(cli), check(cli)):
         assert found.code == 1
         assert "0000000002.checkpoint: it" in found.err
+
+
+@pytest.mark.parametrize("zone", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_a_time_that_is_in_no_year_is_damage(cli: CliFixture, zone: str) -> None:
+    """Nobody has to sign a file to place it among the others: it ends in a verdict."""
+    file = folder_of(cli) / "0000000004.checkpoint"
+    text = (folder_of(cli) / "0000000003.checkpoint").read_text()
+    file.write_text(re.sub("\ntime .*\n", f"\ntime {zone}\n", text))
+    published = cli.run("ledger", "witness", "publish")
+
+    for found in (verify(cli), check(cli)):
+        assert found.code == 1
+        assert "0000000004.checkpoint: it is damaged or no checkpoint" in found.err
+    assert published.code == 3
+    assert "holds what is no checkpoint" in published.err
+
+
+def test_a_name_in_other_digits_is_no_checkpoints(cli: CliFixture) -> None:
+    """Files that have other names are left alone."""
+    (folder_of(cli) / "\N{ARABIC-INDIC DIGIT ONE}000000001.checkpoint").touch()
+
+    assert check(cli).code == 0
+
+
+def test_a_checkpoint_is_taken_from_a_pipe(cli: CliFixture) -> None:
+    """As from `vault kv get -field checkpoint`; it is waited for until its end."""
+    file = folder_of(cli) / "0000000003.checkpoint"
+    where = ("/dev/stdin", "--key", str(cli.folder / "log.vkey"))
+    with subprocess.Popen(["sh", "-c", f"sleep 0.5; cat {file}"], stdout=subprocess.PIPE) as slow:
+        found = cli.run_anew("ledger", "witness", "check", *where, stdin=slow.stdout)
+
+    assert found.code == 0, found.err
 
 
 def test_a_checkpoint_by_another_key_is_found(cli: CliFixture) -> None:

@@ -157,6 +157,11 @@ def older(drafts: list[Draft]) -> list[Draft]:
 
 
 HONEST: dict[str, list[Draft]] = {
+    "an entry that somebody removed with all versions": [
+        *rotation(),
+        *deletion(),
+        *rotation(id_="r2", old="new", new="newer", token=3, version=0, at=26),
+    ],
     "a whole rotation": WHOLE,
     "two": [
         *WHOLE,

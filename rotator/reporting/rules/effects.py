@@ -77,9 +77,12 @@ def account_is_another(seen: Seen) -> str | None:
 
 
 def base_is_older(seen: Seen) -> str | None:
-    """A rotation writes over what rotator wrote last, or over something newer."""
+    """A rotation writes over what rotator wrote last, or over something newer.
+
+    Or where nothing is, once somebody removed the whole entry: that write replaces none.
+    """
     over, written = number_in(seen.detail, "over"), seen.past.written
-    if over is None or over >= written or seen.rotation is None:
+    if not over or over >= written or seen.rotation is None:
         # By hand, also over an entry that was restored.
         return None
     return f"it writes over version {over} of Vault's entry, and rotator had written {written}"

@@ -45,9 +45,13 @@ def test_a_link_in_the_way_is_replaced(
 
 
 def test_a_pipe_in_the_way_is_no_checkpoint(ledger: PublishedLedger, folder: Path) -> None:
-    """It is not waited for."""
+    """It is not waited for, even if somebody keeps it open and writes nothing."""
     os.mkfifo(folder / "0000000001.checkpoint")
+    silent = os.open(folder / "0000000001.checkpoint", os.O_RDWR)
 
+    with pytest.raises(WitnessConflict, match="is no checkpoint"):
+        ledger.publish(Directory(folder))
+    os.close(silent)
     with pytest.raises(WitnessConflict, match="is no checkpoint"):
         ledger.publish(Directory(folder))
 

@@ -59,6 +59,8 @@ def test_the_time_is_read_in_any_zone_and_further_lines_are_passed_over() -> Non
         (f"log\n1\n{ROOT}\n", "not the lines"),
         (f"log\n1\n{ROOT}\ntime yesterday\n", "time is none"),
         (f"log\n1\n{ROOT}\ntime 2026-11-30T10:06:00\n", "no zone"),
+        (f"log\n1\n{ROOT}\ntime 0001-01-01T00:00:00+01:00\n", "time is none"),
+        (f"log\n1\n{ROOT}\ntime 9999-12-31T23:59:59-01:00\n", "time is none"),
         ("log\n1\nAAAA\ntime 2026-11-30T10:06:00Z\n", "should be a hash"),
         ("log\n1\n?\ntime 2026-11-30T10:06:00Z\n", "should be base64"),
     ],
