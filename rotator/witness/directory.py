@@ -1,5 +1,6 @@
 """A directory with a file for each checkpoint, for somebody else to copy away."""
 
+import errno
 import fcntl
 import itertools
 import os
@@ -18,6 +19,15 @@ _NAME = "{number:010d}.checkpoint"
 _FORM = re.compile(r"([0-9]{10})\.checkpoint")
 #: How long another process may write there, and between two looks at that, in seconds.
 _PATIENCE, _PAUSE = 10.0, 0.1
+
+_HINT = (
+    "create it, and let rotator's user write there (ledger.witness.directory); under systemd, its "
+    "unit needs it in ReadWritePaths="
+)
+_HINTS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space there"),
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR), "move away what has that name"),
+}
 
 
 class Directory:
@@ -113,10 +123,11 @@ class Directory:
         try:
             yield
         except OSError as error:
+            path = Path(error.filename or self._path)
+            which = "" if path == self._path else f" ({path.name})"
             raise WitnessUnavailable(
-                f"{self.name} cannot be used: {reason_of(error)}",
-                hint="create it, and let rotator's user write there (ledger.witness.directory); "
-                "under systemd, its unit needs it in ReadWritePaths=",
+                f"{self.name} cannot be used: {reason_of(error)}{which}",
+                hint=_HINTS.get(error.errno or 0, _HINT),
             ) from None
 
 

@@ -126,3 +126,12 @@ def test_a_damaged_newest_file_is_told_and_nothing_is_signed(
         ledger.publish(Directory(folder))
     assert "move it away" in (told.value.hint or "")
     assert ledger.count == 1
+
+
+def test_what_is_in_the_way_is_named(ledger: PublishedLedger, folder: Path) -> None:
+    """With what to do about it, and not about the directory."""
+    (folder / ".checkpoint.new").mkdir()
+
+    with pytest.raises(WitnessUnavailable, match=r"is a directory \(\.checkpoint\.new\)") as told:
+        ledger.publish(Directory(folder))
+    assert told.value.hint == "move away what has that name"
