@@ -211,7 +211,7 @@ def test_a_ledger_without_its_checkpoints_is_found(cli: CliFixture) -> None:
     found = verify(cli)
 
     assert found.code == 1
-    assert "its own checkpoints cover 0" in found.err
+    assert "Its own checkpoints cover 0 entries" in found.err
 
 
 @pytest.mark.parametrize("reach", ["{}", "[" * 100_000], ids=["nothing", "deep"])

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, Outcome, State
+from rotator.model import Hold, Outcome, PassResult, State
 from rotator.model.notification import Event, Hook
 from rotator.rotation import schedule
 from rotator.sim import Fault
-from tests.support.rotation_fixture import RotationFixture
+from tests.support.rotation_fixture import NAME, RotationFixture
+from tests.support.samples import ANN
 
 #: For everything that is wrong.
 HOOK = Hook(
@@ -39,6 +40,10 @@ class Fleet(RotationFixture):
         for state in (State.ROTATING, *(each for each in State if each is not State.ROTATING)):
             getattr(self, f"_{state.value}")(self.name_of[state])
         return self
+
+    def attempt(self, name: str = NAME, **request: Any) -> PassResult:  # noqa: ANN401  # as there
+        """Make one pass, which somebody asked for."""
+        return super().attempt(name, **{"actor": ANN, **request})
 
     def _policy(self, name: str, **changes: Any) -> None:  # noqa: ANN401  # of `Policy`
         account = self.accounts[name]
