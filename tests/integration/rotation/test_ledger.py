@@ -242,6 +242,31 @@ def test_a_replica_that_lacks_the_last_commits_costs_no_value(
         assert is_settled(fixture)
 
 
+def test_a_replica_that_lacks_a_rotation_s_end_is_not_stopped_by_the_next_one(
+    tmp_path: Path,
+) -> None:
+    """What the next one has staged is no value of this one's, and the only copy of a live secret."""
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        fixture.calls.plan("before", "store.read_version", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        replica = fixture.keep_ledger()
+        fixture.resume()
+        fixture.clock.advance(days=31)
+        fixture.calls.plan("after", "issuer.create_secret", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        made = {secret.id for secret in fixture.secrets()}
+        fixture.restore_ledger(replica)
+        ended = fixture.resume()
+        is_kept = fixture.look().pending is not None
+        recovered = fixture.attempt()
+
+        assert ended.outcome is Outcome.COMPLETED
+        assert is_kept
+        assert recovered.outcome is Outcome.COMPLETED
+        assert recovered.new_secret_id in made
+        assert is_settled(fixture)
+
+
 # -- The lease. ----------------------------------------------------------------------------
 
 
