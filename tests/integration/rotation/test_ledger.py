@@ -245,7 +245,7 @@ def test_a_replica_that_lacks_the_last_commits_costs_no_value(
 def test_a_replica_that_lacks_a_rotation_s_end_is_not_stopped_by_the_next_one(
     tmp_path: Path,
 ) -> None:
-    """What the next one has staged is no value of this one's, and the only copy of a live secret."""
+    """What the next one has staged is not its own value, and is the only copy of a live one."""
     with RotationFixture(tmp_path, rotated_before=True) as fixture:
         fixture.calls.plan("before", "store.read_version", 1, fixture.calls.kill)
         fixture.run_until_killed()
