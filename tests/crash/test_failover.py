@@ -185,7 +185,7 @@ class Story:
             for query in (
                 "SELECT now()",
                 "SELECT * FROM account",
-                "SELECT * FROM rotation ORDER BY started_at DESC LIMIT 6",
+                "SELECT * FROM rotation ORDER BY opened_at DESC LIMIT 6",
                 "SELECT at, account, rotation_id, step, event FROM entry ORDER BY at DESC LIMIT 30",
                 "SELECT pid, state, wait_event, xact_start, query FROM pg_stat_activity",
             ):

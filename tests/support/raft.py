@@ -198,11 +198,22 @@ class Cluster:
     def call(
         self, method: str, path: str, body: object = None, *, node: Node | None = None
     ) -> Document | None:
-        """Call the API as root, at the active node or at `node`; None for a 404."""
-        url = f"{(node or self.leader).url}/v1/{path}"
+        """Call the API as root, at the active node or at `node`; None for a 404.
+
+        One that has just lost an election answers 500, and is asked again.
+        """
         headers = {"X-Vault-Token": self.root}
         content = None if body is None else json.dumps(body)
-        answer = _session().request(method, url, data=content, headers=headers, timeout=10)
+        answers: list[requests.Response] = []
+
+        def is_answered() -> bool:
+            url = f"{(node or self.leader).url}/v1/{path}"
+            answer = _session().request(method, url, data=content, headers=headers, timeout=10)
+            answers.append(answer)
+            return answer.status_code != 500
+
+        _until(is_answered, "an answer")
+        answer = answers[-1]
         if answer.status_code == 404:
             return None
         answer.raise_for_status()

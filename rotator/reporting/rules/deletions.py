@@ -71,7 +71,8 @@ def grace_goes_on(seen: Seen) -> str | None:
     is_asked = seen.asked("grace_seconds", grace) or _is_leaked(seen)
     if own is not None and grace != own and (grace > own or not is_asked):
         return f"it states {grace_of(grace)} instead of {grace_of(own)}, and nobody asked for that"
-    if at is None or (at - began_at).total_seconds() >= grace:
+    # Without a grace there is no end to be early for, though the clock was put back since.
+    if not grace or at is None or (at - began_at).total_seconds() >= grace:
         return None
     return f"the secret is to be deleted, and {grace_of(grace)} began at {moment(began_at)}"
 
