@@ -40,6 +40,12 @@ _NOTHING = StoredCurrent(
     fields={},
 )
 
+#: What to do where a version that was pushed holds something else.
+_NOT_OURS = (
+    "restore the version that rotator wrote, or accept what is there now: "
+    "`rotator adopt {name} --from-vault`"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Push(Effect[tuple[Note, Written]]):
@@ -249,7 +255,7 @@ class Verify(Check[timedelta]):
         is_same = is_other or pending.value in (None, stored.value)
         if not (is_ours and is_same):
             message = f"version {self.version} at Vault is not what rotator wrote"
-            raise UnexpectedEntry(message)
+            raise UnexpectedEntry(message, hint=_NOT_OURS.format(name=site.account.name))
         observed.current = stored
         offset = site.issuer.clock_offset
         if _grace(rotation, site.request) and offset < -MOST_OFFSET:

@@ -161,6 +161,20 @@ def test_a_clock_that_is_put_elsewhere_breaks_nothing(
         assert last.outcome == "completed"
 
 
+def test_a_deletion_without_a_grace_is_never_early(tmp_path: Path) -> None:
+    """Though the clock was put back since the push was verified: there is nothing to wait for."""
+    with RotationFixture(tmp_path) as fixture:
+
+        def put_back() -> None:
+            fixture.clock_offset = -HOUR
+
+        fixture.calls.plan("after", "store.clear_pending", 1, put_back)
+        done = fixture.attempt(actor=ANN, grace=NONE)
+
+        assert done.outcome is Outcome.COMPLETED
+        assert broken(fixture) == []
+
+
 def test_a_hold_in_a_rotation_breaks_nothing(tmp_path: Path) -> None:
     """Frozen in its grace, released, asked for again as a leak, with a gate that is skipped."""
     with RotationFixture(tmp_path, grace=DAY, hooks=(GATE,)) as fixture:

@@ -665,6 +665,7 @@ def test_another_value_is_not_verified_whatever_its_note_says() -> None:
     pending = StoredPending(version=1, entry=PENDING, value=SecretValue("Pending1234"))
     observed = Observed(observation=SEEN, current=None, pending=pending, credential=None)
 
-    with pytest.raises(UnexpectedEntry):
+    with pytest.raises(UnexpectedEntry) as told:
         Verify(version=8).perform(site(observed, Store()), ROTATION)
+    assert "--from-vault" in (told.value.hint or "")
     assert observed.current is None
