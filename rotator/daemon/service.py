@@ -72,7 +72,9 @@ class Daemon:
         self._recorder = PollRecorder(self._outages, datetime.now(UTC))
         self._heartbeat = Heartbeat()
         self._observers = Observers(EntryLog())
-        self._page = StatusServer(self._heartbeat, self._health, self._outages, self._observers)
+        self._page = StatusServer(
+            self._heartbeat, self._health, self._outages, self._observers, pool=self._pool
+        )
         self._listeners = Listeners(self._health, page=self._page, trigger=TriggerServer())
         self._notifier = SystemdNotifier(environ)
         self._jobs = BackgroundScheduler(timezone=UTC)
@@ -219,7 +221,7 @@ class Daemon:
         try:
             application = self._build(self._load(is_strict=True))
             with self._polling:
-                self._listeners.show(application)
+                self._serve(application)
         except ConfigError as error:
             _log.error("configuration refused", **facts_of(self._outages.refuse(error)))
             self._page.note_reload(is_accepted=False)
@@ -232,6 +234,14 @@ class Daemon:
             self._outages.accept()
             _log.info("reloaded", accounts=len(application.accounts))
         self._notifier.ready()
+
+    def _serve(self, application: Application) -> None:
+        try:
+            self._listeners.show(application)
+        except ConfigError:
+            # Its accounts may have been read for the page already.
+            self._retired.append(application)
+            raise
 
     def _replace(self, application: Application) -> None:
         """Continue with another application; running passes keep theirs."""

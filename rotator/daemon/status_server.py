@@ -11,6 +11,7 @@ from rotator.application import Application, Observers
 from rotator.daemon.health import Health, Heartbeat
 from rotator.daemon.listeners import AddressServer
 from rotator.daemon.outages import Outages
+from rotator.daemon.workers import WorkerPool
 from rotator.model import SecretValue
 from rotator.telemetry.vitals import Vitals
 
@@ -28,10 +29,21 @@ class StatusServer(AddressServer):
     """Serves the daemon's status page and metrics; nothing until `show`."""
 
     def __init__(
-        self, heartbeat: Heartbeat, health: Health, outages: Outages, observers: Observers
+        self,
+        heartbeat: Heartbeat,
+        health: Health,
+        outages: Outages,
+        observers: Observers,
+        *,
+        pool: WorkerPool,
     ) -> None:
-        """Store what is to be shown; the metrics join `observers` once they are served."""
+        """Store what is to be shown; the metrics join `observers` once they are served.
+
+        `pool` reads the accounts before the first request, and is joined before an application
+        whose accounts it reads is closed.
+        """
         super().__init__()
+        self._pool = pool
         self._heartbeat = heartbeat
         self._health = health
         self._outages = outages
@@ -55,7 +67,7 @@ class StatusServer(AddressServer):
         token = daemon.read_listen_token()
         if self._access and self._address and self._address.text == daemon.listen:
             self._access.token, self._access.allowed_hosts = token, daemon.allowed_hosts
-            self._ready_app().show(application)
+            self._show(application)
         else:
             self._listen(application, token)
         self._vault = application.clients.vault
@@ -63,7 +75,7 @@ class StatusServer(AddressServer):
     def follow(self, application: Application) -> None:
         """Show the accounts of `application` if the page is served; the address stays the same."""
         if self._app and self._server:
-            self._app.show(application)
+            self._show(application)
         self._vault = application.clients.vault
 
     def note_reload(self, *, is_accepted: bool) -> None:
@@ -84,6 +96,11 @@ class StatusServer(AddressServer):
             token_expires_at=vault.token_expires_at if vault else None,
             token_lifetime=vault.token_lifetime if vault else None,
         )
+
+    def _show(self, application: Application) -> "WebApp":
+        app = self._ready_app()
+        self._pool.start("page", "warm-up", application, app.show(application))
+        return app
 
     def _ready_app(self) -> "WebApp":
         if self._app is None:
@@ -106,8 +123,7 @@ class StatusServer(AddressServer):
         daemon = application.settings.daemon
         address = ListenAddress(text=daemon.listen)
         listening = address.listen()
-        app = self._ready_app()
-        app.show(application)
+        app = self._show(application)
         # Not waited for: it is at another address.
         self.close(time.monotonic())
         self._address = address

@@ -124,7 +124,7 @@ def open_database(url: str) -> Engine:
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed)
         if parsed.get_backend_name() == "postgresql":
-            return _postgresql(parsed)
+            return _closing_late_ones(_postgresql(parsed))
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise LedgerUnusable("ledger.url is not a database URL", hint=_URL_HINT) from None
     except ModuleNotFoundError:
@@ -438,6 +438,27 @@ def _limit_sqlite(
 def _limit_postgresql(connection: Connection) -> None:
     # For the transaction alone: afterwards the session may serve another client.
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{LONGEST_READ:.0f}s'")
+
+
+def _closing_late_ones(engine: Engine) -> Engine:
+    """Have a connection closed that is in use while the engine is disposed of, once it comes back.
+
+    A request of the page may outlive the configuration that it began with. SQLAlchemy would leave
+    its connection open until it is garbage, and the server has a limited number.
+    """
+    is_disposed = False
+
+    @event.listens_for(engine, "engine_disposed")
+    def _take_note(_engine: Engine) -> None:
+        nonlocal is_disposed
+        is_disposed = True
+
+    @event.listens_for(engine, "checkin")
+    def _close(_connection: object, record: ConnectionPoolEntry) -> None:
+        if is_disposed:
+            record.invalidate()
+
+    return engine
 
 
 #: SQLite instructions between two checks of the clock.

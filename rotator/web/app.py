@@ -101,12 +101,15 @@ class WebApp:
             },
         )
 
-    def show(self, application: Application) -> None:
-        """Show the accounts of this configuration from now on."""
+    def show(self, application: Application) -> Callable[[], None]:
+        """Show the accounts of this configuration from now on.
+
+        Returns what reads them all: the first query of thousands of accounts takes a second, for
+        which the first request need not wait.
+        """
         self._shown = PageData(application)
         self._metrics.watch(list(application.accounts), self._shown.gauges)
-        # The first query of thousands of accounts takes a second.
-        threading.Thread(target=self._shown.warm_up, name="warm-up", daemon=True).start()
+        return self._shown.warm_up
 
     @property
     def _data(self) -> "PageData":

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -306,3 +307,18 @@ def test_a_ledger_is_made_and_rotates_through_a_pooler(tmp_path: Path, pooled_ur
         reports = [fixture.attempt() for _ in range(3)]
 
         assert [report.outcome for report in reports] == [Outcome.COMPLETED] * 3
+
+
+def test_a_connection_that_outlives_its_engine_is_closed_when_it_comes_back(
+    database_url: str,
+) -> None:
+    """As a request of the page may outlive a reload; one that begins later leaves none open."""
+    engine = open_database(database_url)
+    with engine.connect() as outlives:
+        first: Any = outlives.connection.dbapi_connection
+        engine.dispose()
+        outlives.exec_driver_sql("SELECT 1")
+    with engine.connect() as late:
+        second: Any = late.connection.dbapi_connection
+
+    assert [first.closed, second.closed] == [True, True]

@@ -1,11 +1,18 @@
+import threading
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 
-from rotator.application import Observers
+import pytest
+
+from rotator.application import Application, Observers
+from rotator.config import load
 from rotator.daemon.health import Health, Heartbeat
 from rotator.daemon.outages import Outages
 from rotator.daemon.status_server import StatusServer
 from rotator.daemon.workers import WorkerPool
 from rotator.errors import AddressTaken, StoreUnavailable
+from rotator.web.app import PageData
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -17,8 +24,9 @@ class Server(StatusServer):
         """Begin without anything known."""
         self.seconds = 0.0
         self.health = Health(clock=lambda: self.seconds)
-        self.outages = Outages(pool=WorkerPool(), health=self.health)
-        super().__init__(Heartbeat(), self.health, self.outages, Observers())
+        self.pool = WorkerPool()
+        self.outages = Outages(pool=self.pool, health=self.health)
+        super().__init__(Heartbeat(), self.health, self.outages, Observers(), pool=self.pool)
 
     def up(self) -> dict[str, bool]:
         """Return what is told of each component."""
@@ -62,3 +70,27 @@ def test_a_refused_configuration_is_told_until_one_is_accepted() -> None:
     assert before.configured_at == refused.configured_at
     assert after.configured_at
     assert after.configured_at >= (refused.configured_at or NOW)
+
+
+def test_an_application_is_in_use_while_its_accounts_are_read_for_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it could be closed meanwhile, and what is read then would stay open."""
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[daemon]\nlisten = "127.0.0.1:0"\n[vault]\naddress = "http://127.0.0.1:1"\n'
+        f'[ledger]\nurl = "sqlite:///{tmp_path / "ledger.db"}"\n'
+        '[[accounts]]\nname = "a"\napi_key = "00000001"\nvault_path = "a"\n'
+    )
+    may_end = threading.Event()
+    monkeypatch.setattr(PageData, "warm_up", lambda _self: may_end.wait())
+    server = Server()
+    with Application(load(config, {}), {"VAULT_TOKEN": "t"}) as application:
+        server.show(application)
+        used = [server.pool.uses(application)]
+        may_end.set()
+        assert server.pool.join(time.monotonic() + 60)
+        used.append(server.pool.uses(application))
+        assert server.close(time.monotonic() + 60)
+
+    assert used == [True, False]
