@@ -5,7 +5,7 @@ import itertools
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -36,25 +36,33 @@ class FailureBook:
     def __init__(self) -> None:
         """Begin without failures."""
         self._counts: Counter[str] = Counter()
+        self._tried_at: dict[str, datetime] = {}
         self._retry_at: dict[str, datetime] = {}
 
-    def add(self, name: str) -> datetime:
-        """Count a failure; return when to try again."""
+    def add(self, name: str, tried_at: datetime | None = None) -> datetime:
+        """Count the failure of what began at `tried_at`, or just now; return when to try again."""
         self._counts[name] += 1
-        retry_at = schedule.retry_at(name, self._counts[name], datetime.now(UTC))
+        now = datetime.now(UTC)
+        self._tried_at[name] = tried_at or now
+        retry_at = schedule.retry_at(name, self._counts[name], now)
         self._retry_at[name] = retry_at
         return retry_at
 
     def clear(self, name: str) -> None:
         """Forget the failures of `name`, as it succeeded."""
         self._counts.pop(name, None)
+        self._tried_at.pop(name, None)
         self._retry_at.pop(name, None)
 
-    def keep(self, names: Collection[str]) -> None:
-        """Forget the failures of all but `names`."""
+    def keep(self, due: Mapping[str, datetime | None]) -> None:
+        """Forget the failures of all but those in `due`, and of those that came due since the try.
+
+        `due` is when each name came due; None for one that has no such time.
+        """
         # A copy: a worker may add one meanwhile.
-        for name in self._retry_at.copy().keys() - names:
-            self.clear(name)
+        for name, tried_at in self._tried_at.copy().items():
+            if name not in due or (due[name] or tried_at) > tried_at:
+                self.clear(name)
 
     def must_wait(self, name: str) -> bool:
         """Return whether it is too early to try `name` again."""

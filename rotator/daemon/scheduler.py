@@ -80,7 +80,7 @@ class Scheduler:
         now, accounts = datetime.now(UTC), self._application.accounts
         busy = self._workers.busy_with
         found = self._application.ledger.writer.due(now)
-        self._workers.forget_but({each.name for each in found})
+        self._workers.forget_but({each.name: each.due_at for each in found})
         due = [
             accounts[each.name]
             for each in found

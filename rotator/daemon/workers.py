@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -134,23 +134,25 @@ class PassWorkers:
         """
         return self._failures.must_wait(name)
 
-    def forget_but(self, due: Collection[str]) -> None:
-        """Let no account wait that is not among `due`: its failure is over.
+    def forget_but(self, due: Mapping[str, datetime | None]) -> None:
+        """Let no account wait that was not `due` all the time since its failed pass began.
 
-        What makes it due again is news, such as a rotation that a command has left open.
+        What has made it due again is news, such as a rotation that a command has left open, or the
+        age of a secret that this pass has found.
         """
         self._failures.keep(due)
 
     def _run(self, name: str, attempt: Callable[[], PassResult]) -> None:
+        began = datetime.now(UTC)
         try:
             result = attempt()
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             _log.error("unexpected error", account=name, exc_info=error)
-            self._failures.add(name)
+            self._failures.add(name, began)
             return
         self._failures.clear(name)
         if result.outcome is Outcome.IDLE:
-            self._failures.add(name)
+            self._failures.add(name, began)
         self._log_result(result)
 
     def _log_result(self, result: PassResult) -> None:

@@ -28,6 +28,8 @@ class Due:
     """An account with work to do."""
 
     name: str
+    #: When a rotation came, or comes, due; None for one on request.
+    due_at: datetime | None
     #: The open rotation; None where a new one is due.
     rotation: Rotation | None
 
@@ -35,10 +37,10 @@ class Due:
 def due(connection: Connection, now: datetime) -> list[Due]:
     """Return all that is due, including what is being worked on, the longest due first."""
     times = _times(now)
-    names = connection.execute(_DUE_NAMES, times).scalars()
+    found = connection.execute(_DUE_ACCOUNTS, times).all()
     opened = connection.execute(_READY_ROTATIONS, times).mappings()
     rotations = {row["account"]: from_row(row) for row in opened}
-    return [Due(name=name, rotation=rotations.get(name)) for name in names]
+    return [Due(name=name, due_at=at, rotation=rotations.get(name)) for name, at in found]
 
 
 def lock_due(  # noqa: PLR0913  # all but two by name
@@ -166,7 +168,11 @@ _DUE_TIMES = (
 _OPEN_ROTATIONS = select(tables.rotation).where(tables.rotation.c.closed_at.is_(None))
 _READY_ROTATIONS = _OPEN_ROTATIONS.where(_is_ready())
 _LONGEST_FIRST = tables.account.c.next_due_at, tables.account.c.name
-_DUE_NAMES = select(tables.account.c.name).where(_is_due()).order_by(*_LONGEST_FIRST)
+_DUE_ACCOUNTS = (
+    select(tables.account.c.name, tables.account.c.next_due_at)
+    .where(_is_due())
+    .order_by(*_LONGEST_FIRST)
+)
 _NAMES: BindParameter[Sequence[str]] = bindparam("of_names", expanding=True)
 _AMONG_NAMES = tables.account.c.name.in_(_NAMES)
 _DUE_AND_FREE = (

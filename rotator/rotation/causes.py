@@ -76,6 +76,21 @@ def was_changed(observation: Observation) -> bool:
     return entry.note.secret_id in ledger.deleted_ids and entry.version > ledger.written.version
 
 
+def is_ahead_of_ledger(observation: Observation) -> bool:
+    """Return whether rotator wrote the current entry after the open rotation had written to it.
+
+    The note is intact, and of a later version and a secret that this ledger does not know. Its
+    commits are lost, as a rotation ends before another one begins; or another ledger has it.
+    """
+    entry, rotation, ledger = observation.current.entry, _pushed(observation), observation.ledger
+    if rotation is None or entry is None or entry.note is None or not entry.intact:
+        return False
+    if not observation.current.authenticated_at or entry.version <= (rotation.vault_version or 0):
+        return False
+    known = {rotation.predecessor_id, rotation.new_id} | ledger.expendable_ids | ledger.deleted_ids
+    return entry.note.secret_id in observation.listing.ids - known
+
+
 def _pushed(observation: Observation) -> Rotation | None:
     """Return the open rotation if it has written to the current entry."""
     rotation = observation.rotation
@@ -155,6 +170,14 @@ def _entry_is_another_accounts(account: Account, observation: Observation) -> Ac
     return Act(code="wrong-entry", what=of_another(account))
 
 
+def _entry_is_ahead(account: Account, observation: Observation) -> Act | None:
+    if not is_ahead_of_ledger(observation):
+        return None
+    act = f"the ledger has no record of what rotator has written to {account.vault_path} since "
+    why = "its last commits are lost, or another ledger has the account"
+    return Act(code="drift", what=f"{act}({why})")
+
+
 def _entry_was_changed(account: Account, observation: Observation) -> Act | None:
     if not was_changed(observation):
         return None
@@ -187,6 +210,7 @@ _ACTS: tuple[Callable[[Account, Observation], Act | None], ...] = (
     _entry_is_gone,
     _field_is_missing,
     _entry_is_another_accounts,
+    _entry_is_ahead,
     _entry_was_changed,
     _secret_was_revoked,
     _value_is_refused,

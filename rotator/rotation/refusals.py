@@ -10,7 +10,7 @@ from datetime import datetime
 
 from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, ShutGate
 from rotator.rotation import window
-from rotator.rotation.causes import cause_of, of_another, was_changed
+from rotator.rotation.causes import cause_of, is_ahead_of_ledger, of_another, was_changed
 from rotator.rotation.observation import Observation
 from rotator.rotation.steps.bookkeeping import Refuse
 
@@ -242,6 +242,11 @@ def behind(account: Account, observation: Observation) -> Refuse:
 def overwritten(account: Account, rotation: Rotation, observation: Observation) -> Refuse:
     version = rotation.vault_version or "N"
     adopt = f"`rotator adopt {rotation.account}`"
+    if is_ahead_of_ledger(observation):
+        # What has been written since is what rotator means consumers to read.
+        keep = f"`rotator adopt {rotation.account} --from-vault` keeps what Vault has"
+        hint = f"nothing was deleted at Vonage; {keep}, and ends the rotation"
+        return _of_current(account, observation, hint)
     if observation.current.entry and observation.current.authenticated_at:
         other = f"`rotator adopt {rotation.account} --from-vault` keeps the present one, {adopt} "
         adopt = f"{other}takes another"

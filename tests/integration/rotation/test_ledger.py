@@ -267,6 +267,38 @@ def test_a_replica_that_lacks_a_rotation_s_end_is_not_stopped_by_the_next_one(
         assert is_settled(fixture)
 
 
+def test_a_replica_that_lacks_a_whole_push_says_that_rotator_made_it(tmp_path: Path) -> None:
+    """The next rotation's value is in Vault: nobody else changed it, and it is what to keep."""
+    with RotationFixture(tmp_path, rotated_before=True, grace=timedelta(hours=1)) as fixture:
+        fixture.attempt()
+        fixture.clock.advance(hours=2)
+        fixture.calls.plan("after", "issuer.delete_secret", 1, fixture.calls.kill)
+        fixture.run_until_killed(reason=None)
+        replica = fixture.keep_ledger()
+        fixture.resume()
+        fixture.clock.advance(days=31)
+        later = fixture.attempt()
+        fixture.restore_ledger(replica)
+        refused = fixture.resume()
+        before = fixture.look()
+        adopted = fixture.adopt(None)
+
+        assert refused.error is not None
+        assert refused.error.code == "drift"
+        assert refused.error.message == (
+            "the ledger has no record of what rotator has written to "
+            f"{fixture.accounts[NAME].vault_path} since (its last commits are lost, or another "
+            "ledger has the account): consumers still read a secret that works"
+        )
+        assert refused.error.hint == (
+            f"nothing was deleted at Vonage; `rotator adopt {NAME} --from-vault` keeps what Vault "
+            "has, and ends the rotation"
+        )
+        assert {later.old_secret_id, later.new_secret_id} == before.ids == fixture.look().ids
+        assert adopted.secret.id == later.new_secret_id
+        assert fixture.look().value == before.value
+
+
 # -- The lease. ----------------------------------------------------------------------------
 
 

@@ -132,6 +132,18 @@ def test_failures_in_a_row_wait_ever_longer() -> None:
     assert writer.add("a") - datetime.now(UTC) < waits[-1]
 
 
+def test_a_failure_is_over_where_something_was_not_due_all_the_time_since() -> None:
+    """What has come due since is not what failed; what has no time to come due keeps its wait."""
+    book = FailureBook()
+    began = datetime.now(UTC)
+    for name in ("over", "same", "meanwhile", "asked"):
+        book.add(name, began)
+    book.keep({"same": began, "meanwhile": began + timedelta(microseconds=1), "asked": None})
+    waits = [book.must_wait(name) for name in ("over", "same", "meanwhile", "asked")]
+
+    assert waits == [False, True, False, True]
+
+
 def test_subjects_that_cannot_be_read_are_read_in_the_next_run() -> None:
     """What the ledger fails with goes to the daemon, and no subject is forgotten."""
     check, failures = Check(), [LedgerError()]
