@@ -64,7 +64,7 @@ machine: $(VENV)/project.stamp ## what the slow suites boot and install; else th
 SLOW = $(sort $(shell grep -rl --include='test_*.py' 'mark\.slow' tests))
 .PHONY: test-slow
 test-slow: $(VENV)/project.stamp ## the slow suites; SHARE=0.5 draws half of each large matrix
-	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 -m "slow$(if $(filter-out 1,$(SHARE)), and not failover)" \
+	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 -m slow \
 		$(if $(SHARE),--share $(SHARE) --seed $(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom))) $(SLOW)
 
 .PHONY: failovers

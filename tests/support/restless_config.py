@@ -15,6 +15,7 @@ _SERVERS = """
 api_url = "{vonage}"
 rest_url = "{vonage}"
 max_requests_per_second = 1000
+propagation_timeout = "30s"
 
 [vault]
 address = "{vault}"
