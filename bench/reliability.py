@@ -69,7 +69,7 @@ def read() -> dict[str, Rows]:
 def table(suite: str, rows: Rows) -> Iterator[str]:
     """Yield the lines of one suite's table."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    yield f"### {suite.capitalize()}"
+    yield f"### {suite[:1].upper()}{suite[1:]}"
     yield ""
     yield f"| | {' | '.join(columns)} |"
     yield "|---|" + "---:|" * len(columns)

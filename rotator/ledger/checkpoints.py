@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, insert, select
+from sqlalchemy import Connection, Engine, Row, func, insert, select
 
 from rotator.errors import WitnessConflict
 from rotator.ledger import tables
@@ -31,8 +31,12 @@ Sign = Callable[[str], str]
 _MISSING = bytes(WIDTH)
 #: No account has that many entries.
 _MOST = 2**31
+#: So many entries more than there are may be covered: a tree of more leaves than that takes minutes
+#: to build, and memory without end.
+_MOST_MISSING = 1_000_000
 _ROW, _ENTRY = tables.checkpoint.c, tables.entry.c
 _ENTRIES = select(_ENTRY.account, _ENTRY.seq, _ENTRY.hash).order_by(_ENTRY.account, _ENTRY.seq)
+_COUNT = select(func.count()).select_from(tables.entry)
 _CHECKPOINTS = select(tables.checkpoint).order_by(_ROW.number)
 _NEWEST = _CHECKPOINTS.order_by(None).order_by(_ROW.number.desc()).limit(1)
 
@@ -100,7 +104,7 @@ class Checkpoints:
         """
         with reading(self._engine) as connection:
             rows = connection.execute(_CHECKPOINTS).all()
-            layout = _Layout()
+            layout = _Layout(most=connection.execute(_COUNT).scalar_one() + _MOST_MISSING)
             signed = tuple(
                 _checked(row, number, layout) for number, row in enumerate(rows, start=1)
             )
@@ -145,7 +149,8 @@ class Checkpoints:
 class _Layout:
     """The place of each entry's leaf."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, most: int) -> None:
+        self._most = most
         #: By account, in order: the first and the last sequence number, and the first one's place.
         self._spans: dict[str, list[tuple[int, int, int]]] = {}
         #: Number of entries that checkpoints cover.
@@ -154,10 +159,16 @@ class _Layout:
         self.broken: str | None = None
 
     def take_in(self, reach: Reach) -> None:
-        """Lay out the entries that the next checkpoint covers."""
+        """Lay out the entries that the next checkpoint covers.
+
+        Raises:
+            ValueError: far more than there are.
+        """
         for account, (first, last) in sorted(reach.items()):
             self._spans.setdefault(account, []).append((first, last, self.size))
             self.size += last - first + 1
+        if self.size > self._most:
+            raise ValueError
 
     def leaves(self, entries: Iterator[tuple[str, int, str]]) -> list[bytes]:
         """Return the data of all leaves, those last that no checkpoint covers.

@@ -200,7 +200,7 @@ def test_the_evidence_is_that_of_the_last_run() -> None:
     [rotations, killed] = re.findall(r"more than (\S+) rotations .* killed (\S+) times", README)[0]
     [explored] = re.findall(r"### Exploration.*?\| \*\*all\*\* \| \d+ \| (\d+) ", tables, re.DOTALL)
     [kills] = re.findall(r"### Kill matrix.*?\| \*\*all\*\* \| (\d+) ", tables, re.DOTALL)
-    raft = tables.split("### Three raft nodes")[1].splitlines()[4].split(" | ")
+    raft = tables.split("### Three Raft nodes")[1].splitlines()[4].split(" | ")
 
     assert int(states.replace(",", "")) < int(explored)
     assert int(points) < int(kills)

@@ -301,6 +301,17 @@ def test_a_checkpoint_that_was_changed_is_told(
     assert "ledger verify --witness" in (told.value.hint or "")
 
 
+def test_a_checkpoint_of_far_more_entries_than_there_are_is_told(
+    covered: Checkpoints, tamper: Callable[..., None]
+) -> None:
+    """A tree of as many leaves as somebody cares to write would take all memory."""
+    reach = """UPDATE checkpoint SET reach = '{"a":[1,3000000]}'"""
+    tamper(reach, "UPDATE checkpoint SET note = replace(note, '\n2\n', '\n3000000\n')")
+
+    with pytest.raises(WitnessConflict, match="somebody changed checkpoint 1"):
+        covered.read()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
