@@ -1,6 +1,8 @@
+import socket
 import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from rotator.application import Application, Observers
 from rotator.config import load
 from rotator.daemon.health import Health, Heartbeat
 from rotator.daemon.outages import Outages
+from rotator.daemon.service import Daemon
 from rotator.daemon.status_server import StatusServer
 from rotator.daemon.workers import WorkerPool
 from rotator.errors import AddressTaken, StoreUnavailable
@@ -94,3 +97,25 @@ def test_an_application_is_in_use_while_its_accounts_are_read_for_the_page(
         assert server.close(time.monotonic() + 60)
 
     assert used == [True, False]
+
+
+def test_what_a_refused_reload_has_opened_is_closed(tmp_path: Path) -> None:
+    """The page may have read its accounts already when another address was refused."""
+    config = tmp_path / "config.toml"
+    content = (
+        '[daemon]\nlisten = "{listen}"\n[vault]\naddress = "http://127.0.0.1:1"\n'
+        f'[ledger]\nurl = "sqlite:///{tmp_path / "ledger.db"}"\n'
+        '[[accounts]]\nname = "a"\napi_key = "00000001"\nvault_path = "a"\n'
+    )
+    config.write_text(content.replace("{listen}", ""))
+    daemon = Daemon(partial(load, config, {}), {"VAULT_TOKEN": "t"})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config.write_text(content.replace("{listen}", f"127.0.0.1:{taken.getsockname()[1]}"))
+        daemon._reload()
+    [refused] = daemon._retired
+    closed: list[str] = []
+    refused._cleanup.callback(closed.append, "closed")
+    daemon._close_retired()
+
+    assert closed == ["closed"]
+    assert daemon._retired == []
