@@ -29,7 +29,7 @@ LATE = "late"
 FROZEN = "frozen"
 #: What becomes of the old secret while anything is wrong; what, if someone else revoked it.
 STAYS = "the old secret stays until what is wrong is mended"
-GONE = "the old secret is gone already; the rotation completes at the end of its grace"
+GONE = "the old secret is gone already; the rotation has nothing left to delete"
 #: What is left to do once it is deleted.
 UNPROVEN = "the old secret is deleted, and Vonage has yet to refuse it"
 

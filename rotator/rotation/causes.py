@@ -173,7 +173,7 @@ def _entry_is_another_accounts(account: Account, observation: Observation) -> Ac
 def _entry_is_ahead(account: Account, observation: Observation) -> Act | None:
     if not is_ahead_of_ledger(observation):
         return None
-    act = f"the ledger has no record of what rotator has written to {account.vault_path} since "
+    act = f"the ledger has no record of what rotator last wrote to {account.vault_path} "
     why = "its last commits are lost, or another ledger has the account"
     return Act(code="drift", what=f"{act}({why})")
 

@@ -286,8 +286,8 @@ def test_a_replica_that_lacks_a_whole_push_says_that_rotator_made_it(tmp_path: P
         assert refused.error is not None
         assert refused.error.code == "drift"
         assert refused.error.message == (
-            "the ledger has no record of what rotator has written to "
-            f"{fixture.accounts[NAME].vault_path} since (its last commits are lost, or another "
+            "the ledger has no record of what rotator last wrote to "
+            f"{fixture.accounts[NAME].vault_path} (its last commits are lost, or another "
             "ledger has the account): consumers still read a secret that works"
         )
         assert refused.error.hint == (
