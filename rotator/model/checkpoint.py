@@ -172,8 +172,10 @@ class Submission:
         head, between, note = text.partition("\n\n")
         first, *hashes = head.split("\n")
         found = re.fullmatch(rf"old ({_NUMBER})", first)
-        if found is None or not between:
+        if found is None:
             raise ValueError("it does not begin with `old` and a number")
+        if not between:
+            raise ValueError("it ends before its checkpoint begins")
         if len(hashes) > LONGEST_PROOF:
             raise ValueError("its proof is longer than any")
         return cls(old=int(found[1]), proof=tuple(map(_hash, hashes)), note=note)

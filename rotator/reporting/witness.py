@@ -29,6 +29,8 @@ _FILE_HINT = (
     "forged or damaged: compare it with another copy"
 )
 _GAP_HINT = "get the missing files; or compare with `rotator ledger verify --witness PATH`"
+#: What to do where there are none: files by other names are left alone.
+_NONE_HINT = "name the directory that has the files `0000000001.checkpoint` and so on"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ def compare_ledger(
         if isinstance(each, Published):
             held.append(each.checkpoint)
     if not held:
-        return _verdict(held, gap="there are no checkpoints to compare with", hint=_GAP_HINT)
+        return _verdict(held, gap="there are no checkpoints to compare with", hint=_NONE_HINT)
     return _verdict(held, entries_since=ledger.tree.size - held[-1].size)
 
 
@@ -166,7 +168,7 @@ def check_published(
             gap = gap or f"{each.name}: {missing}"
         held.append(each.checkpoint)
     if not held:
-        return _verdict(held, gap="there are no checkpoints", hint=_GAP_HINT)
+        return _verdict(held, gap="there are no checkpoints", hint=_NONE_HINT)
     if max_age is not None and (fault := _age_fault(held[-1].at, now, max_age)):
         hint = "ask whoever runs rotator why there is no newer one, or why it did not arrive"
         return _verdict(held, fault=fault, hint=hint)

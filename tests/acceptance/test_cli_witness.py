@@ -341,6 +341,7 @@ def test_the_checkpoints_have_to_be_young_enough(cli: CliFixture) -> None:
         (("verify", "--offline", "--witness", "./nowhere"), 2, "nowhere cannot be read"),
         (("verify", "--offline", "--key", "{vkey}"), 2, "--key is for checkpoints"),
         (("verify", "--offline", "--witness", "{empty}"), 75, "no checkpoints to compare"),
+        (("witness", "check", "{empty}", "--key", "{vkey}"), 75, "hint: name the directory"),
     ],
 )
 def test_what_cannot_be_checked_is_told(
@@ -362,6 +363,18 @@ def test_without_a_key_nothing_is_signed(cli: CliFixture) -> None:
 
     assert found.code == 2
     assert "key_file in [ledger.witness]" in found.err
+
+
+def test_who_compares_without_a_key_is_asked_for_the_option(cli: CliFixture) -> None:
+    """An auditor's configuration has no key, and needs none."""
+    plain = cli.folder / "plain.toml"
+    plain.write_text(cli.text)
+    where = ("--offline", "--witness", str(folder_of(cli)))
+    found = cli.run("--config", str(plain), "ledger", "verify", *where)
+
+    assert found.code == 2
+    assert "--key is needed" in found.err
+    assert "`rotator ledger witness key` prints it" in found.err
 
 
 def test_doctor_looks_at_key_places_and_age(cli: CliFixture) -> None:

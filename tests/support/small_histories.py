@@ -245,10 +245,14 @@ DISHONEST: dict[str, tuple[int, str, list[Draft]]] = {
         "was not verified in its place",
         without(WHOLE, "done", "verify"),
     ),
-    "an outcome without an intent": (3, "no entry before it", without(WHOLE, "intent", "create")),
+    "an outcome without an intent": (
+        3,
+        "an outcome without an intent before it",
+        without(WHOLE, "intent", "create"),
+    ),
     "an intent without an outcome": (
         3,
-        "no entry says what became",
+        "no entry has the outcome of the intent",
         without(WHOLE, "done", "stage"),
     ),
     "an outcome of another secret": (3, "not the outcome of", but(WHOLE, 12, secret_id="other")),

@@ -22,6 +22,9 @@ KeyOption = Annotated[
 ]
 
 
+_KEY_HINT = "`rotator ledger witness key` prints it on the ledger's side"
+
+
 def key(context: typer.Context) -> None:
     """Print the key by which others verify this ledger's checkpoints.
 
@@ -79,10 +82,7 @@ def check(
     from rotator.witness.published import read_published  # noqa: PLC0415  # likewise
 
     if not key:
-        raise ConfigError(
-            "--key is needed: who signs the checkpoints",
-            hint="`rotator ledger witness key` prints it on the ledger's side",
-        )
+        raise ConfigError("--key is needed: who signs the checkpoints", hint=_KEY_HINT)
     oldest = parse_duration(max_age) if max_age else None
     found = check_published(read_published(path, _keys(key)), datetime.now(UTC), max_age=oldest)
     output.show(found.document(), found.sentence("a history of"), as_json=as_json)
@@ -101,6 +101,9 @@ def compared(application: "Application", path: Path, keys: list[str] | None) -> 
     from rotator.reporting.witness import LEDGER_HINT, WitnessVerdict, compare_ledger  # noqa: PLC0415  # likewise
     from rotator.witness.published import read_published  # noqa: PLC0415  # likewise
 
+    if not keys and application.settings.ledger.witness.key_file is None:
+        why = "--key is needed: this configuration has no key of its own for checkpoints"
+        raise ConfigError(why, hint=_KEY_HINT)
     accepted = _keys(keys) if keys else [application.witness.signer.verifier]
     # First, as a checkpoint is in the ledger before it is published.
     published = [*read_published(path, accepted, by_any_name=not keys)]

@@ -106,9 +106,9 @@ def outcome_has_no_intent(seen: Seen) -> str | None:
     if not seen.is_effect:
         return None
     if intent is None or intent.is_over:
-        return "it is the outcome of what no entry before it says was about to be tried"
+        return "it is an outcome without an intent before it"
     if intent.differs(seen):
-        return f"it is not the outcome of what entry {intent.seq} says was about to be tried"
+        return f"it is not the outcome of the intent in entry {intent.seq}"
     return None
 
 
@@ -118,7 +118,7 @@ def outcome_is_missing(seen: Seen) -> str | None:
     token = number_in(intent.detail, "fencing_token") if intent else None
     if intent is None or token is None or token != seen.token:
         return None
-    return f"no entry says what became of what entry {intent.seq} says was about to be tried"
+    return f"no entry has the outcome of the intent in entry {intent.seq}"
 
 
 def nobody_asked_for_it(seen: Seen) -> str | None:

@@ -147,7 +147,8 @@ def test_a_submission_is_read_as_it_is_written() -> None:
     ("text", "why"),
     [
         ("example.com\n1\n\n— name AAAAAAAA\n", "does not begin"),
-        ("old 1\n", "does not begin"),
+        ("old 1\n", "ends before its checkpoint"),
+        ("old 1\nAAAA", "ends before its checkpoint"),
         ("old 01\n\nnote", "does not begin"),
         ("old 1\nAAAA\n\nnote", "hash"),
         (f"old 1\n{(ROOT + chr(10)) * 64}\nnote", "longer than any"),
