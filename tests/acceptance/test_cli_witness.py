@@ -191,6 +191,18 @@ def test_an_entry_that_was_rewritten_with_all_hashes_is_found(cli: CliFixture) -
     assert "are not those that were signed on" in published.err
 
 
+def test_an_entry_that_does_not_fit_its_hash_is_in_no_ledger_that_extends(cli: CliFixture) -> None:
+    """Checkpoints cover the hashes alone, which are all there."""
+    for unlock in UNLOCK:
+        cli.sql(unlock)
+    cli.sql("UPDATE entry SET event = 'forged' WHERE seq = 3")
+    found = verify(cli)
+
+    assert found.code == 1
+    assert "entry 3 was changed" in found.err
+    assert found.out.splitlines()[-1].startswith("by its hashes alone, the ledger extends 3 ")
+
+
 def test_a_ledger_that_was_cut_off_is_found(cli: CliFixture) -> None:
     """With the row of its account made to fit; the checkpoints in the ledger still say more."""
     for unlock in UNLOCK:

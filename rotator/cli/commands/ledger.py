@@ -82,7 +82,9 @@ def verify(
     headers = (*HEADERS, "rules") if rules else HEADERS
     output.show_table(documents, headers, [_row(proof) for proof in proofs], as_json=as_json)
     if witnessed and not as_json:
-        beginning = "the ledger extends"
+        # Checkpoints cover the hashes: whether the entries fit these is for the chains to show.
+        is_whole = not any(proof.chain_fault for proof in proofs)
+        beginning = "the ledger extends" if is_whole else "by its hashes alone, the ledger extends"
         beginning = f"up to the fault, {beginning}" if witnessed.fault else beginning
         output.write(output.fitted(witnessed.sentence(beginning)))
     output.flush()
