@@ -125,6 +125,25 @@ def fault(entry: Entry, *, prev_hash: str, seq: int) -> str | None:
     return None if is_whole else f"entry {seq} was changed"
 
 
+def end_fault(connection: Connection, row: tables.AnyRow) -> str | None:
+    """Return, in words, how an account's row differs from its newest entry; None if it agrees."""
+    last = [(entry.seq, entry.hash) for entry in newest(connection, row["name"], at_most=1)]
+    return end_differs(row, *(last or [(None, None)])[0])
+
+
+def end_differs(row: tables.AnyRow, newest_seq: int | None, newest_hash: str | None) -> str | None:
+    """Return, in words, how an account's row differs from its newest entry; None if it agrees.
+
+    That entry's number and hash are None where there is no entry.
+    """
+    if (row["chain_seq"], row["chain_head"]) == (newest_seq or 0, newest_hash or GENESIS):
+        return None
+    return (
+        f"the row of {row['name']} ends its chain at entry {row['chain_seq']}, which is not its "
+        "newest entry"
+    )
+
+
 def append(
     connection: Connection, row: tables.AnyRow, new: Sequence[NewEntry], now: datetime
 ) -> tuple[list[Entry], tables.Row]:
@@ -136,9 +155,7 @@ def append(
     name, seq, head = row["name"], row["chain_seq"], row["chain_head"]
     if not new:
         return [], {}
-    last = [(entry.seq, entry.hash) for entry in newest(connection, name, at_most=1)]
-    if [(seq, head)] != (last or [(0, GENESIS)]):
-        why = f"the row of {name} ends its chain at entry {seq}, which is not its newest entry"
+    if why := end_fault(connection, row):
         from rotator.rotation import refusals  # noqa: PLC0415  # the rules, which readers do without
 
         raise refusals.rows_altered(why).error()

@@ -20,7 +20,7 @@ from sqlalchemy import (
     union,
 )
 
-from rotator.ledger import tables
+from rotator.ledger import chain, tables
 from rotator.ledger.chain import canonical_json
 from rotator.ledger.tables import AnyRow, Row
 from rotator.model import (
@@ -208,7 +208,18 @@ SUMMARY: tuple[Column[Any], ...] = tuple(
         *("name", "listed_ids", *_OF_ACCOUNT),
         *("trouble", "failure", "written_version"),
         *("hold_reason", "held_by", "held_at", "hold_freeze"),
+        *("chain_seq", "chain_head"),
     )
+)
+#: The number and hash of the account's newest entry, which its row must have as well.
+NEWEST_ENTRY = tuple(
+    select(column)
+    .where(tables.entry.c.account == tables.account.c.name)
+    .order_by(tables.entry.c.seq.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label(f"newest_{column.name}")
+    for column in (tables.entry.c.seq, tables.entry.c.hash)
 )
 #: With more names, all accounts are read instead of listing them in a statement.
 MOST_NAMES = 500
@@ -216,7 +227,7 @@ MOST_NAMES = 500
 
 def summaries(connection: Connection, names: Sequence[str]) -> dict[str, AccountSummary]:
     """Read the summary of each account in `names`, in that order."""
-    accounts = connection.execute(_some(select(*SUMMARY, _LAST_SUCCESS_AT), names))
+    accounts = connection.execute(_some(select(*SUMMARY, *NEWEST_ENTRY, _LAST_SUCCESS_AT), names))
     known = {row["name"]: row for row in accounts.mappings()}
     rotations = connection.execute(_some(_LAST_ROTATIONS, names)).mappings()
     last = {row["account"]: row for row in rotations}
@@ -245,12 +256,33 @@ def _summary(
         listed_ids=tuple(json.loads(row["listed_ids"] or "[]")),
         hold=hold_of(row),
         last_rotation=from_row(last) if last else None,
-        trouble=trouble_in(row["trouble"]),
+        trouble=_altered_end(row) or trouble_in(row["trouble"]),
         failure=trouble_in(row["failure"]),
         is_managed=bool(row["written_version"] or row["adopted_id"] or row["last_success_at"]),
         last_success_at=row["last_success_at"],
         asked_for=asked_for,
         **{column: row[column] for column in _OF_ACCOUNT},
+    )
+
+
+def _altered_end(row: RowMapping) -> Trouble | None:
+    """Return that the chain does not end where the account's row says; None if it does.
+
+    No pass can record that, as nothing is appended to such a chain. It is so since the last look
+    at the latest, which recorded its result.
+    """
+    why = chain.end_differs(row, row["newest_seq"], row["newest_hash"])
+    if why is None or row["seen_at"] is None:
+        return None
+    from rotator.rotation import refusals  # noqa: PLC0415  # the rules, which readers do without
+
+    refusal = refusals.rows_altered(why)
+    return Trouble(
+        state=State.DRIFTED,
+        code=refusal.code,
+        why=refusal.why,
+        hint=refusal.hint,
+        since=row["seen_at"],
     )
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.types import NullType
 
 from rotator.ledger import chain, tables
 from rotator.ledger.database import reading
-from rotator.ledger.mapping import EXPENDABLE_IDS, SUMMARY, summaries
+from rotator.ledger.mapping import EXPENDABLE_IDS, NEWEST_ENTRY, SUMMARY, summaries
 from rotator.ledger.replay import Replay
 from rotator.model import Account, Rotation
 from rotator.rotation.ports import AccountSummary
@@ -333,7 +333,7 @@ class SummaryCache:
 #: Not converted into times and texts, which would take most of the time.
 _ROWS = select(
     *(type_coerce(column, NullType).label(column.name) for column in SUMMARY),
-    tables.account.c.chain_seq,
+    *NEWEST_ENTRY,
     tables.account.c.fencing_token,
     type_coerce(tables.account.c.lease_expires_at, NullType).label("lease_expires_at"),
 )

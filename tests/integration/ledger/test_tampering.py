@@ -15,6 +15,7 @@ from sqlalchemy import text
 from rotator.errors import Refused, Stopping
 from rotator.ledger.holds import Holds
 from rotator.ledger.mapping import IDENTITY
+from rotator.ledger.reader import SummaryCache
 from rotator.model import Hold, Outcome, Request
 from rotator.model.notification import Event, Hook
 from rotator.rotation.steps import bookkeeping
@@ -38,6 +39,12 @@ def tamper(fixture: RotationFixture, template: str, **values: str) -> None:
     fixture.is_tampered_with = True
     with fixture.database.begin() as connection:
         connection.execute(text(string.Template(template).substitute(values)))
+
+
+def unguarded(fixture: RotationFixture, statement: str) -> None:
+    """Change entries, past the triggers."""
+    drop_triggers(fixture.database)
+    tamper(fixture, statement)
 
 
 def row(**values: str) -> str:
@@ -415,6 +422,42 @@ def test_nothing_is_appended_to_another_end_than_the_newest_entry(
         assert "ends its chain at entry 3" in str(refused.value)
 
 
+ENDS = {
+    "the newest entries are gone": "DELETE FROM entry WHERE seq > 3",
+    "every entry is gone": "DELETE FROM entry",
+    "the newest entry has another hash": (
+        "UPDATE entry SET hash = prev_hash WHERE seq = (SELECT max(seq) FROM entry)"
+    ),
+    "the row names an earlier end": "UPDATE account SET chain_seq = chain_seq - 1",
+    "the row names another head": "UPDATE account SET chain_head = 'ffff'",
+}
+
+
+@pytest.mark.parametrize("statement", ENDS.values(), ids=ENDS)
+def test_an_account_whose_chain_ends_elsewhere_is_shown_as_such(
+    tmp_path: Path, statement: str
+) -> None:
+    """No pass can record it, so whoever reads the ledger finds it by himself."""
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
+        page = SummaryCache(fixture.database)
+        assert page.read()[NAME].trouble is None
+        unguarded(fixture, statement)
+        for summary in (fixture.queries.accounts([NAME])[0], page.read()[NAME]):
+            trouble = summary.trouble
+            assert trouble
+            assert trouble.is_drift
+            assert (trouble.code, trouble.since) == ("ledger-tampered", summary.seen_at)
+            assert "ends its chain at entry" in trouble.why
+            assert "rotator ledger verify" in str(trouble.hint)
+        planned, _, _ = fixture.reconciler.dry_run(
+            fixture.accounts[NAME], Request(reason="scheduled")
+        )
+
+        assert code(planned) == "ledger-tampered"
+        assert code(fixture.attempt()) == "ledger-tampered"
+
+
 def test_what_was_adopted_is_compared(tmp_path: Path) -> None:
     """Nothing else keeps it from being evicted while a standby of Vault lags."""
     with RotationFixture(tmp_path) as fixture:
@@ -429,12 +472,6 @@ def test_what_was_adopted_is_compared(tmp_path: Path) -> None:
 
 
 # -- Entries that do not hold together. ------------------------------------------------------
-
-
-def unguarded(fixture: RotationFixture, statement: str) -> None:
-    """Change entries, past the triggers."""
-    drop_triggers(fixture.database)
-    tamper(fixture, statement)
 
 
 BROKEN = {
