@@ -56,6 +56,9 @@ class Directory:
         """
         with self._translated(), self._locked() as directory:
             present = numbers_in(self._path)
+            if present:
+                # Another ledger may have written since the comparison, which was without the lock.
+                self._compare(present[-1], history)
             oldest = present[0] if present else 0
             for each in history.signed:
                 if each.number > oldest and each.number not in present:
