@@ -157,6 +157,9 @@ def file_of(path: Path, number: int) -> Path:
 def read_file(path: Path) -> str:
     """Return the text of a checkpoint's file, up to what none exceeds; raises OSError."""
     # A pipe would keep it waiting; one that nothing was written to yet has None.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
         return (file.read(LONGEST + 1) or b"").decode(errors="replace")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
