@@ -176,7 +176,9 @@ def stopped_working(name: str, secret_id: str | None) -> Refuse:
     return Refuse(
         code="drift",
         why=f"secret {secret_id}, about to be pushed to Vault, stopped working",
-        hint=f"see `rotator secrets list {name}`; the rotation goes on by itself if it works again",
+        hint=f"see `rotator secrets list {name}`; the rotation goes on by itself once that works. "
+        "If it never will, wait some minutes, until the push cannot arrive any more; then `rotator "
+        f"forget {name} --abandon` ends the rotation, and the next run begins another",
     )
 
 

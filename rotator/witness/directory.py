@@ -56,6 +56,9 @@ class Directory:
         """
         with self._translated(), self._locked() as directory:
             present = numbers_in(self._path)
+            if present:
+                # Another ledger may have written since the comparison, which was without the lock.
+                self._compare(present[-1], history)
             oldest = present[0] if present else 0
             for each in history.signed:
                 if each.number > oldest and each.number not in present:
@@ -154,6 +157,9 @@ def file_of(path: Path, number: int) -> Path:
 def read_file(path: Path) -> str:
     """Return the text of a checkpoint's file, up to what none exceeds; raises OSError."""
     # A pipe would keep it waiting; one that nothing was written to yet has None.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
         return (file.read(LONGEST + 1) or b"").decode(errors="replace")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -51,6 +51,9 @@ def _changes(entry: Entry) -> Iterator[tuple[str, Entry]]:
     for field in detail:
         left = {name: value for name, value in detail.items() if name != field}
         yield f"remove {field}", entry._replace(detail=chain.canonical_json(left))
+        if detail[field] is not None:
+            empty = detail | {field: None}
+            yield f"empty {field}", entry._replace(detail=chain.canonical_json(empty))
         changed = detail | {field: _another(detail[field])}
         yield f"change {field}", entry._replace(detail=chain.canonical_json(changed))
     at = time_of(entry.at)

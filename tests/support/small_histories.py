@@ -85,6 +85,13 @@ def deletion(  # noqa: PLR0913  # all by name
     ]
 
 
+def eviction(secret_id: str, *, at: float, token: int) -> list[Draft]:
+    """Return the entries of the deletion of a foreign secret, as a policy allows."""
+    foreign = {"is_foreign": True, "secret_id": secret_id}
+    intent = {"authenticated_at": _time(at), "fencing_token": token, **foreign}
+    return [(at, "r1", "intent", "evict", intent), (at, "r1", "done", "evict", foreign)]
+
+
 def requested(operation: str, *, token: int = 2, at: float = 1.0, **facts: Any) -> Draft:  # noqa: ANN401  # JSON
     """Return the entry of what a person asks for."""
     detail = {"by": "ann", "fencing_token": token, "operation": operation, **facts}
@@ -202,6 +209,11 @@ HONEST: dict[str, list[Draft]] = {
         *rotation(),
         deletion()[0],
         *deletion(token=3)[2:],
+    ],
+    "a stranger's secret that the policy allows to evict": [
+        WHOLE[0],
+        *eviction("stranger", at=0, token=1),
+        *WHOLE[1:],
     ],
     "a restored ledger that knows of no staging": [rotation()[0], *rotation(token=2)[3:]],
     "a lease that was ended": [
@@ -357,6 +369,11 @@ DISHONEST: dict[str, tuple[int, str, list[Draft]]] = {
         "because of a leak",
         [*rotation(), gates_open(event="gates-skipped"), *deletion(gates="gate")],
     ),
+    "a secret that is called foreign in its grace": (
+        4,
+        "secret old is to be deleted to free a slot, and the push is over",
+        [*rotation(), *eviction("old", at=1, token=2)],
+    ),
     "a grace changed and nobody asked": (
         4,
         "who asked for it",
@@ -412,6 +429,17 @@ DISHONEST: dict[str, tuple[int, str, list[Draft]]] = {
         "its check-and-set stated 1",
         but(WHOLE, 7, vault_version=3),
     ),
+    "a write that does not say over which version": (
+        3,
+        "it has no over",
+        but(WHOLE, 6, over=None),
+    ),
+    "a verification without its grace": (
+        3,
+        "it has no grace_seconds",
+        but(WHOLE, 8, grace_seconds=None),
+    ),
+    "an opening for no API host": (3, "it has no issuer", but(WHOLE, 0, issuer=None)),
     "a write over an older version": (
         8,
         "rotator had written 2",

@@ -82,7 +82,7 @@ INTENDED: Mapping[str, tuple[tuple[int, Check], ...]] = {
     ),
     "clear": ((2, effects.value_is_cleared_early),),
     "withdraw": ((8, effects.base_is_older),),
-    "evict": _REMOVAL,
+    "evict": (*_REMOVAL, (4, deletions.slot_is_free)),
     "delete": (*_REMOVAL, (4, deletions.grace_goes_on), (4, deletions.gate_is_not_open)),
 }
 #: Those of a check that was passed, by its step: it is no effect.

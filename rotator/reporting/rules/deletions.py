@@ -42,6 +42,14 @@ def secret_is_in_use(seen: Seen) -> str | None:
     return None
 
 
+def slot_is_free(seen: Seen) -> str | None:
+    """A slot is freed for what is still to be made: after its push, a rotation evicts nothing."""
+    rotation = seen.rotation
+    if rotation is None or rotation.vault_version is None:
+        return None
+    return f"{secret(seen.secret_id)} is to be deleted to free a slot, and the push is over"
+
+
 def current_is_untried(seen: Seen) -> str | None:
     """Vault's value has just authenticated."""
     if seen.token is None or seen.rotation is None:

@@ -6,7 +6,7 @@ one that rotator wrote.
 
 from collections.abc import Mapping
 
-from rotator.ledger.facts import number_in
+from rotator.ledger.facts import number_in, text_in
 from rotator.model import Step
 from rotator.reporting.rules.past import Seen
 
@@ -59,6 +59,9 @@ FACTS: Mapping[tuple[str, str | None], tuple[str, ...]] = {
 _NUMBERS = frozenset(
     {"fencing_token", "grace_seconds", "over", "pending_version", "vault_version", "seconds"}
 )
+#: Numbers and texts that are never left empty: what rests on them would go unchecked.
+_FILLED = frozenset({"grace_seconds", "over", "pending_version"})
+_WRITTEN = frozenset({*_IDENTITY, "outcome", "reason"})
 #: Events of a rotation at one step alone. A rotation that is abandoned is closed at any.
 _AT: Mapping[str, frozenset[str | None]] = {
     "opened": frozenset({Step.OPEN}),
@@ -81,7 +84,10 @@ def fact_is_missing(seen: Seen) -> str | None:
     by_hand = seen.operation
     kind = (f"{entry.event} by hand", by_hand) if by_hand else (entry.event, entry.step)
     for name in FACTS.get(kind, ()):
-        if name not in detail:
+        is_empty = (name in _FILLED and number_in(detail, name) is None) or (
+            name in _WRITTEN and not text_in(detail, name)
+        )
+        if name not in detail or is_empty:
             return f"it has no {name}, which rotator always records"
     for name, value in detail.items():
         if value is not None and name in _NUMBERS and number_in(detail, name) is None:

@@ -204,7 +204,7 @@ def test_an_orphan_is_not_deleted_where_that_is_not_certainly_safe(tmp_path: Pat
 
 
 def test_a_push_that_was_tried_is_never_undone(tmp_path: Path) -> None:
-    """A push whose outcome is unknown may still land: its secret is kept, the operator asked."""
+    """A push whose outcome is unknown may still land: only the operator ends its rotation."""
     with RotationFixture(tmp_path) as fixture:
         fixture.calls.plan("before", "store.write_current", 1, fixture.calls.kill)
         fixture.run_until_killed()
@@ -212,6 +212,8 @@ def test_a_push_that_was_tried_is_never_undone(tmp_path: Path) -> None:
         first, second = fixture.attempt(), fixture.resume()
 
         assert (code(first), code(second)) == ("drift", "drift")
+        assert second.error
+        assert f"`rotator forget {NAME} --abandon` ends the rotation" in str(second.error.hint)
         assert "aborting abort" not in fixture.events()
 
 

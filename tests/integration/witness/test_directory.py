@@ -135,3 +135,16 @@ def test_what_is_in_the_way_is_named(ledger: PublishedLedger, folder: Path) -> N
     with pytest.raises(WitnessUnavailable, match=r"is a directory \(\.checkpoint\.new\)") as told:
         ledger.publish(Directory(folder))
     assert told.value.hint == "move away what has that name"
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_named(
+    ledger: PublishedLedger, folder: Path
+) -> None:
+    """Nothing is signed until somebody has moved it away."""
+    ledger.publish(Directory(folder))
+    (folder / "0000000002.checkpoint").mkdir()
+
+    with pytest.raises(WitnessUnavailable, match=r"0000000002\.checkpoint") as caught:
+        ledger.publish(Directory(folder), days=1)
+    assert caught.value.hint == "move away what has that name"
+    assert ledger.count == 1

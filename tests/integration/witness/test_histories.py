@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from rotator.errors import WitnessConflict
-from rotator.model.checkpoint import Note, Submission
+from rotator.model.checkpoint import History, Note, Submission
 from rotator.witness import load_signer
 from rotator.witness.directory import Directory
 from rotator.witness.entry import Entry
@@ -116,6 +116,25 @@ def test_two_copies_of_a_ledger_do_not_both_publish(
     with pytest.raises(WitnessConflict, match="another history than the one that was published"):
         copy.publish(Directory(folder), days=2)
     assert copy.count == 2
+
+
+def test_a_copy_that_publishes_between_look_and_write_is_seen(
+    ledger: PublishedLedger, folder: Path, opened: Opened
+) -> None:
+    """Else a checkpoint would count as published whose place another one has taken."""
+    ledger.publish(Directory(folder))
+    copy = opened(backup(ledger.file))
+    copy.write("b", 3)
+    ledger.write("c", 3)
+
+    class Raced(Directory):
+        def compare(self, history: History) -> None:
+            super().compare(history)
+            ledger.publish(Directory(folder), days=1)
+
+    with pytest.raises(WitnessConflict, match="another history than the one that was published"):
+        copy.publish(Raced(folder), days=1)
+    assert ledger.count == 2
 
 
 def test_a_new_name_and_a_new_directory_begin_a_new_log(
