@@ -15,6 +15,15 @@ from rotator.model.times import rfc3339_exact
 MOVED = timedelta(hours=5)
 #: Stands for another id than any.
 OTHER = "00000000-0000-4000-8000-000000000000"
+#: Events of which one could stand for the other: how an effect ended, and what a look found.
+SIBLINGS = (
+    ("done", "unknown", "rejected", "withdrawn"),
+    ("gates-open", "gates-skipped"),
+    ("dead-after", "still-accepted", "not-proven"),
+    ("secret-appeared", "secret-vanished"),
+    ("held", "released"),
+    ("carried-out", "not-begun"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +73,18 @@ def _changes(entry: Entry) -> Iterator[tuple[str, Entry]]:
         yield "remove the rotation", entry._replace(rotation_id=None)
         yield "change the rotation", entry._replace(rotation_id=OTHER)
     yield "change the event", entry._replace(event="trouble")
+    for sibling in _siblings(entry):
+        yield f"change to {sibling} the event", entry._replace(event=sibling)
     if entry.step:
         yield "remove the step", entry._replace(step=None)
         yield "change the step", entry._replace(step="evict" if entry.step != "evict" else "clear")
+
+
+def _siblings(entry: Entry) -> Iterator[str]:
+    """Yield the other events that an entry of its kind could have."""
+    for events in SIBLINGS:
+        if entry.event in events:
+            yield from (event for event in events if event != entry.event)
 
 
 def _another(value: Any) -> Any:  # noqa: ANN401  # any JSON

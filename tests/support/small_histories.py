@@ -98,6 +98,11 @@ def requested(operation: str, *, token: int = 2, at: float = 1.0, **facts: Any) 
     return at, None, "requested", None, detail
 
 
+def by_hand(event: str, **facts: Any) -> tuple[None, str, None, dict[str, Any]]:  # noqa: ANN401  # JSON
+    """Return what an entry says of secret x, which a person deletes."""
+    return None, event, None, {"by": "operator", "operation": "delete", "secret_id": "x", **facts}
+
+
 def gates_open(*, at: float = 25.0, token: int = 2, event: str = "gates-open") -> Draft:
     """Return the entry of gates that were asked, or skipped."""
     return at, "r1", event, "wait", {"fencing_token": token, "gates": "gate"}
@@ -216,6 +221,20 @@ HONEST: dict[str, list[Draft]] = {
         *WHOLE[1:],
     ],
     "a restored ledger that knows of no staging": [rotation()[0], *rotation(token=2)[3:]],
+    "a deletion that a hold withdraws": [
+        *rotation(),
+        deletion()[0],
+        (25, "r1", "withdrawn", "delete", {"secret_id": "old"}),
+        (25, None, "held", None, {"by": "ann", "freeze": True, "reason": "audit"}),
+        (26, None, "released", None, {"by": "ann", "held_by": "ann", "reason": "audit"}),
+        *deletion(token=3, at=27),
+    ],
+    "a deletion by hand that a hold withdraws": [
+        *WHOLE,
+        requested("delete", token=3, at=26, secret_id="x"),
+        (26, *by_hand("intent", fencing_token=3)),
+        (26, *by_hand("withdrawn", code="hold-changed")),
+    ],
     "a lease that was ended": [
         *rotation()[:3],
         (0, None, "lease-ended", None, {"by": "ann", "owner": "1 on a"}),
@@ -286,6 +305,50 @@ DISHONEST: dict[str, tuple[int, str, list[Draft]]] = {
         3,
         "has no outcome",
         but([*WHOLE[:-1], (*WHOLE[-1][:4], {"code": None, "fencing_token": 2})], 0),
+    ),
+    "a probe that was withdrawn": (
+        3,
+        "its event is withdrawn at step probe",
+        [*WHOLE[:5], (0, "r1", "withdrawn", "probe", {"secret_id": "new"}), *WHOLE[6:]],
+    ),
+    "a staging that was withdrawn and has a result": (
+        3,
+        "it has a pending_version, which no entry withdrawn has",
+        [*WHOLE[:2], (0, "r1", "withdrawn", "stage", {"pending_version": 1}), *WHOLE[3:]],
+    ),
+    "a lost answer that became a withdrawal": (
+        3,
+        "it has a code, which no entry withdrawn has",
+        [
+            *rotation(),
+            deletion()[0],
+            (25, "r1", "withdrawn", "delete", {"code": "vonage-unavailable", "secret_id": "old"}),
+        ],
+    ),
+    "a lost answer that became a success": (
+        3,
+        "it has a code, which no entry done has",
+        but(WHOLE, 12, code="vonage-unavailable"),
+    ),
+    "a deletion by hand that became unknown": (
+        3,
+        "it has no code",
+        [
+            *WHOLE,
+            requested("delete", token=3, at=26, secret_id="x"),
+            (26, *by_hand("intent", fencing_token=3)),
+            (26, *by_hand("unknown")),
+        ],
+    ),
+    "a proof that became none": (
+        3,
+        "it has a dead_at, which no entry still-accepted has",
+        [*WHOLE[:13], (25, "r1", "still-accepted", *proof("old", at=25)[3:]), WHOLE[13]],
+    ),
+    "a hold that became a release": (
+        3,
+        "it has a freeze, which no entry released has",
+        [*WHOLE, (26, None, "released", None, {"by": "ann", "freeze": True, "reason": "audit"})],
     ),
     "a predecessor that was not verified": (
         4,

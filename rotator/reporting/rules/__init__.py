@@ -22,7 +22,11 @@ from rotator.reporting.rules.past import Past, Seen
 #: Returns, in words, how an entry breaks a rule; None where it does not.
 Check = Callable[[Seen], str | None]
 
-_SHAPE = ((3, shape.step_is_wrong), (3, shape.fact_is_missing))
+_SHAPE = (
+    (3, shape.step_is_wrong),
+    (3, shape.fact_is_missing),
+    (3, shape.fact_is_of_another),
+)
 _LEASED = (*_SHAPE, (8, effects.token_is_missing), (8, effects.token_falls))
 _OPEN = (*_SHAPE, (3, effects.rotation_is_not_open))
 _OUTCOME = (*_SHAPE, (3, effects.outcome_has_no_intent))

@@ -16,7 +16,12 @@ _TRIED = ("authenticated_at", "secret_id")
 
 #: Of an effect that was not seen to be done: why.
 _CODED: Mapping[tuple[str, str | None], tuple[str, ...]] = {
-    (event, step): ("code",) for event in ("unknown", "rejected") for step in Step
+    **{(event, step): ("code",) for event in ("unknown", "rejected") for step in Step},
+    **{
+        (f"{event} by hand", operation): ("code",)
+        for event in ("unknown", "rejected", "withdrawn")
+        for operation in ("adopt", "create", "delete")
+    },
 }
 #: By event and step, or what is done by hand: the facts that are always there.
 FACTS: Mapping[tuple[str, str | None], tuple[str, ...]] = {
@@ -51,9 +56,20 @@ FACTS: Mapping[tuple[str, str | None], tuple[str, ...]] = {
     ("gates-skipped", Step.WAIT): ("fencing_token", "gates"),
     ("aborting", Step.ABORT): ("code",),
     ("dead-after", Step.PROVE): ("dead_at", "seconds", "secret_id"),
+    ("still-accepted", Step.PROVE): ("secret_id",),
+    ("not-proven", Step.PROVE): ("secret_id", "why"),
     ("closed", Step.COMPLETE): ("code", "fencing_token", "outcome"),
     ("closed", Step.ABORT): ("code", "fencing_token", "outcome"),
     **_CODED,
+}
+#: By event: the facts that are of another one. What was not done has no result, and what was done
+#: no reason why not.
+_OF_OTHERS: Mapping[str, tuple[str, ...]] = {
+    "done": ("code",),
+    **dict.fromkeys(("unknown", "rejected", "withdrawn"), ("pending_version", "vault_version")),
+    **dict.fromkeys(("still-accepted", "not-proven"), ("dead_at", "seconds")),
+    "held": ("held_by",),
+    "released": ("freeze",),
 }
 #: Facts that are numbers, if anything.
 _NUMBERS = frozenset(
@@ -74,6 +90,8 @@ _AT: Mapping[str, frozenset[str | None]] = {
 
 #: Those that are about a step, unless a person does it.
 _OF_STEP = frozenset({"intent", "done", "unknown", "rejected", "withdrawn", "learned", "asked"})
+#: Those of an effect that was not seen to be done.
+_MISSED = frozenset({"unknown", "rejected", "withdrawn"})
 
 
 def fact_is_missing(seen: Seen) -> str | None:
@@ -95,6 +113,18 @@ def fact_is_missing(seen: Seen) -> str | None:
     return None
 
 
+def fact_is_of_another(seen: Seen) -> str | None:
+    """What only another event records shows that the entry's own was changed."""
+    if not seen.is_full:
+        return None
+    foreign = _OF_OTHERS.get(seen.entry.event, ())
+    if seen.entry.event == "withdrawn" and seen.entry.rotation_id:
+        # Only to a person it is said why nothing was sent.
+        foreign = (*foreign, "code")
+    found = next((name for name in foreign if name in seen.detail), None)
+    return f"it has a {found}, which no entry {seen.entry.event} has" if found else None
+
+
 def step_is_wrong(seen: Seen) -> str | None:
     """Each event is of the steps that it can be about."""
     entry = seen.entry
@@ -103,6 +133,8 @@ def step_is_wrong(seen: Seen) -> str | None:
     if is_ended:
         steps = frozenset({Step.COMPLETE})
     is_amiss = entry.step is None and seen.operation is None and entry.event in _OF_STEP
+    # A check that fails is tried again, and not recorded.
+    is_amiss |= entry.event in _MISSED and not seen.is_effect
     if not is_amiss and (steps is None or entry.step in steps):
         return None
     step = f"step {entry.step}" if entry.step else "no step"

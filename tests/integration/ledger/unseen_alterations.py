@@ -150,6 +150,19 @@ UNSEEN: dict[str, frozenset[str]] = {
             "remove why of secret-appeared",
         }
     ),
+    "how an effect ended, if the rotation went on as after another end": frozenset(
+        {
+            "change to rejected the event of unknown create",
+            "change to rejected the event of unknown delete",
+            "change to rejected the event of unknown stage",
+            "change to withdrawn the event of done clear",
+            "change to withdrawn the event of done delete",
+            "change to withdrawn the event of done evict",
+        }
+    ),
+    "whether gates were open or skipped, if the secret leaked": frozenset(
+        {"change to gates-open the event of gates-skipped wait"}
+    ),
     "which policy there was": frozenset(
         {
             "change grace_seconds of opened open",
@@ -212,6 +225,7 @@ UNSEEN: dict[str, frozenset[str]] = {
             "change the event of secret-appeared",
             "change the rotation of failed",
             "change the step of closed abort",
+            "change to secret-vanished the event of secret-appeared",
             "double done probe",
             "double failed",
             "double gates-open wait",
