@@ -23,10 +23,17 @@ LOG_HINT = (
     "whoever signs them has shown two histories, or somebody changed the files: compare them with "
     "another copy, and the ledger with `rotator ledger verify --witness PATH`"
 )
+#: What to do where the ledger lacks only checkpoints, and not their entries.
+_RESTORED_HINT = (
+    "if it was restored, `rotator ledger witness publish` records again what is published; if not, "
+    "keep the ledger and the checkpoints as evidence, and compare it with a backup of then"
+)
 #: What to do where a file is not what somebody with the key has signed.
-_FILE_HINT = (
+_FILE_HINT = "get the file again from where it was published, or compare it with another copy"
+#: What to do where somebody with another key has.
+_KEY_HINT = (
     "if the key was replaced, give `--key` twice, the former and the new one; if not, the file was "
-    "forged or damaged: compare it with another copy"
+    "forged: compare it with another copy"
 )
 _GAP_HINT = "get the missing files; or compare with `rotator ledger verify --witness PATH`"
 #: What to do where there are none: files by other names are left alone.
@@ -46,6 +53,8 @@ class WitnessVerdict:
     entries_since: int | None = None
     #: What is wrong, from the first checkpoint on that does not hold.
     fault: str | None = None
+    #: Whether that is in its file, so that it was not compared.
+    is_unusable: bool = False
     #: What could not be compared.
     gap: str | None = None
     hint: str | None = None
@@ -72,6 +81,8 @@ class WitnessVerdict:
     def sentence(self, beginning: str) -> str:
         """Return the result in a sentence with that beginning; wrong things are said elsewhere."""
         if not self.first or not self.last:
+            if self.is_unusable:
+                return "no checkpoint could be compared"
             return "no checkpoint holds" if self.fault else "no checkpoint was compared"
         first, last = rfc3339(self.first.at), rfc3339(self.last.at)
         when = first if first == last else f"{first} to {last}"
@@ -93,26 +104,25 @@ def compare_ledger(
     """
     held: list[Checkpoint] = []
     for each in published:
-        fault = _mismatch(each, ledger, origins, held)
-        if fault:
-            # Such a file says nothing about the ledger.
-            hint = _FILE_HINT if isinstance(each, Unusable) else LEDGER_HINT
-            return _verdict(held, fault=fault, hint=hint)
-        if isinstance(each, Published):
-            held.append(each.checkpoint)
+        if isinstance(each, Unusable):
+            return _unusable(held, each)
+        if fault := _mismatch(each, ledger, origins, held):
+            return _verdict(held, fault=fault, hint=LEDGER_HINT)
+        if fault := _unrecorded(each, ledger, held):
+            return _verdict(held, fault=fault, hint=_RESTORED_HINT)
+        held.append(each.checkpoint)
     if not held:
         return _verdict(held, gap="there are no checkpoints to compare with", hint=_NONE_HINT)
     return _verdict(held, entries_since=ledger.tree.size - held[-1].size)
 
 
 def _mismatch(
-    each: Published | Unusable,
+    each: Published,
     ledger: "WitnessedLedger",
     origins: Collection[str],
     held: list["Checkpoint"],
 ) -> str | None:
-    if isinstance(each, Unusable):
-        return f"{each.name}: {each.why}"
+    """Return how the ledger does not have the entries of a checkpoint; None where it has."""
     seen = each.checkpoint
     if seen.origin not in origins:
         return (
@@ -137,14 +147,23 @@ def _mismatch(
             f"entry recorded {when} was changed or removed since, or the ledger was lost and "
             "written to again"
         )
-    if held and ledger.covered < held[-1].size < seen.size:
-        # A backup from before a checkpoint has no entry from after it.
-        return (
-            f"{each.name} does not hold: the ledger has its entries, and not the checkpoint that "
-            f"rotator signed before it, on {rfc3339(held[-1].at)}. Its own checkpoints cover "
-            f"{ledger.covered} entries, and {held[-1].size} were signed then: somebody removed them"
-        )
     return None
+
+
+def _unrecorded(each: Published, ledger: "WitnessedLedger", held: list["Checkpoint"]) -> str | None:
+    """Return how the ledger lacks a checkpoint, and has entries from after it; None if it does not.
+
+    A backup from before a checkpoint has no entry from after it, unless it was taken between the
+    look at the entries and the record of their checkpoint.
+    """
+    if not held or not ledger.covered < held[-1].size < each.checkpoint.size:
+        return None
+    return (
+        f"{each.name} does not hold: the ledger has its entries, and not the checkpoint that "
+        f"rotator signed before it, on {rfc3339(held[-1].at)}. Its own checkpoints cover "
+        f"{ledger.covered} entries, and {held[-1].size} were signed then: it was restored from a "
+        "backup of that very moment, or somebody removed checkpoints"
+    )
 
 
 def check_published(
@@ -161,7 +180,7 @@ def check_published(
     gap: str | None = None
     for each in published:
         if isinstance(each, Unusable):
-            return _verdict(held, fault=f"{each.name}: {each.why}", hint=_FILE_HINT)
+            return _unusable(held, each)
         if held and (fault := _contradiction(each, held[-1])):
             return _verdict(held, fault=f"{each.name}: {fault}", hint=LOG_HINT)
         if held and (missing := _missing(each, held[-1])):
@@ -226,10 +245,17 @@ def _missing(each: Published, before: "Checkpoint") -> str | None:
     )
 
 
-def _verdict(
+def _unusable(held: list["Checkpoint"], each: Unusable) -> WitnessVerdict:
+    """Return that a file says nothing of the ledger, nor of other checkpoints."""
+    hint = _KEY_HINT if each.is_of_another_key else _FILE_HINT
+    return _verdict(held, fault=f"{each.name}: {each.why}", is_unusable=True, hint=hint)
+
+
+def _verdict(  # noqa: PLR0913  # all by name
     held: list["Checkpoint"],
     *,
     fault: str | None = None,
+    is_unusable: bool = False,
     gap: str | None = None,
     hint: str | None = None,
     entries_since: int | None = None,
@@ -239,6 +265,7 @@ def _verdict(
         first=held[0] if held else None,
         last=held[-1] if held else None,
         fault=fault,
+        is_unusable=is_unusable,
         gap=gap,
         hint=hint,
         entries_since=entries_since,

@@ -28,6 +28,8 @@ class Unusable:
 
     name: str
     why: str
+    #: Whether it is whole, and signed with another key than those that were given.
+    is_of_another_key: bool = False
 
 
 def read_published(
@@ -72,15 +74,11 @@ def _read(
         return Unusable(name=name, why=f"it is damaged or no checkpoint: {error}")
     if by_any_name:
         keys = [replace(key, name=checkpoint.origin) for key in keys]
-    if not any(is_signed(note, key) for key in keys):
-        known = any(note.signature_of(key) for key in keys)
-        why = (
-            "its signature is forged, or its text was changed"
-            if known
-            else _OF_ANOTHER[by_any_name]
-        )
-        return Unusable(name=name, why=why)
-    return Published(name=name, checkpoint=checkpoint, submission=submission)
+    if any(is_signed(note, key) for key in keys):
+        return Published(name=name, checkpoint=checkpoint, submission=submission)
+    if any(note.signature_of(key) for key in keys):
+        return Unusable(name=name, why="its signature is forged, or its text was changed")
+    return Unusable(name=name, why=_OF_ANOTHER[by_any_name], is_of_another_key=True)
 
 
 #: By whether the keys are the ledger's own.

@@ -9,11 +9,21 @@ from structlog.testing import capture_logs
 
 from rotator.errors import WitnessConflict
 from rotator.model.checkpoint import History, Note, Submission
+from rotator.reporting.witness import WitnessVerdict, compare_ledger
 from rotator.witness import load_signer
 from rotator.witness.directory import Directory
 from rotator.witness.entry import Entry
+from rotator.witness.published import read_published
 from tests.support.ledgers import another_ledger, backup
-from tests.support.published_ledger import Opened, PublishedLedger, Store, files, sizes, write_key
+from tests.support.published_ledger import (
+    NOW,
+    Opened,
+    PublishedLedger,
+    Store,
+    files,
+    sizes,
+    write_key,
+)
 
 
 def test_a_ledger_that_was_lost_and_begun_anew_signs_nothing(
@@ -69,6 +79,32 @@ def test_a_restored_backup_that_lacks_no_entry_goes_on(
     ]
     assert restored.history().signed[:3] == before
     assert sizes(folder) == [(0, 2), (2, 5), (5, 5), (5, 5)]
+
+
+def test_a_backup_of_the_moment_in_which_a_checkpoint_was_signed_goes_on_once_it_is_published(
+    ledger: PublishedLedger, folder: Path, opened: Opened
+) -> None:
+    """It has more entries than were signed then: nobody is accused, and the hint is the cure."""
+    ledger.publish(Directory(folder))
+    ledger.write(count=3)
+    known, signer = ledger.checkpoints.read(), ledger.signer()
+    ledger.write(count=1, days=1)
+    restored = opened(backup(ledger.file))
+    ledger.checkpoints.add(known, origin=signer.verifier.name, at=NOW, sign=signer.note)
+    ledger.publish(Directory(folder), days=2)
+
+    def compared() -> WitnessVerdict:
+        published = read_published(folder, [signer.verifier])
+        return compare_ledger(published, restored.checkpoints.read(), {signer.verifier.name})
+
+    before = compared()
+    restored.publish(Directory(folder), days=3)
+
+    assert sizes(folder) == [(0, 2), (2, 5), (5, 6), (6, 6)]
+    assert before.fault
+    assert "it was restored from a backup of that very moment, or somebody" in before.fault
+    assert "`rotator ledger witness publish` records again" in (before.hint or "")
+    assert compared().verdict == "holds"
 
 
 @pytest.mark.parametrize("forgery", ["key", "name", "text", "again", "missing"])

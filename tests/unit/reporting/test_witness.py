@@ -72,13 +72,41 @@ def test_a_ledger_that_was_rewritten_does_not_hold_from_then_on() -> None:
     assert found.document()["checkpoints"] == 2
 
 
-def test_a_file_that_cannot_be_relied_on_says_nothing_about_the_ledger() -> None:
-    """The hint is about its key, or another copy of it, and not about the ledger's backups."""
-    found = compare_ledger([Unusable(name="1", why="not signed")], ledger(20), {"log"})
+def test_a_ledger_without_a_checkpoint_that_others_follow_may_have_been_restored() -> None:
+    """From a backup of the moment in which it was signed; the hint records it again."""
+    found = compare_ledger(published(3, 8, 12), ledger(3), {"log"})
 
+    assert (found.verdict, found.holding) == ("FAILED", 2)
+    assert found.fault
+    assert found.fault.startswith("3 does not hold: the ledger has its entries, and not the")
+    assert found.fault.endswith("of that very moment, or somebody removed checkpoints")
     assert found.hint
-    assert "give `--key` twice" in found.hint
-    assert "backup" not in found.hint
+    assert "`rotator ledger witness publish` records again" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("is_of_another_key", "cure"),
+    [(True, "give `--key` twice"), (False, "get the file again")],
+)
+def test_a_file_that_cannot_be_relied_on_says_nothing_about_the_ledger(
+    *, is_of_another_key: bool, cure: str
+) -> None:
+    """The hint is about its key, or another copy of it, and not about the ledger's backups."""
+    file = Unusable(name="1", why="why", is_of_another_key=is_of_another_key)
+
+    for found in (compare_ledger([file], ledger(20), {"log"}), check_published([file], NOW)):
+        assert found.hint
+        assert cure in found.hint
+        assert ("--key" in found.hint) == is_of_another_key
+        assert "backup" not in found.hint
+        assert found.sentence("the ledger extends") == "no checkpoint could be compared"
+
+
+def test_a_ledger_of_which_no_checkpoint_holds_is_told_so() -> None:
+    """Unlike one that could not be compared."""
+    found = compare_ledger(published(3), ledger(20, MerkleTree([])), {"log"})
+
+    assert found.sentence("the ledger extends") == "no checkpoint holds"
 
 
 def test_a_ledger_of_another_name_was_lost_and_made_anew() -> None:
