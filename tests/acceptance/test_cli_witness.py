@@ -16,6 +16,7 @@ import pytest
 
 from rotator.ledger import chain
 from tests.support.cli_fixture import CliFixture, CommandResult
+from tests.support.commands import ROOT
 from tests.support.webhook_receiver import receiving
 
 UNLOCK = "DROP TRIGGER entry_no_update", "DROP TRIGGER entry_no_delete"
@@ -256,6 +257,7 @@ def test_a_forged_checkpoint_is_found_on_both_sides(cli: CliFixture, what: str) 
     for found in (verify(cli), check(cli)):
         assert found.code == 1
         assert "0000000002.checkpoint: it" in found.err
+        assert "hint: get the file again" in found.err
 
 
 @pytest.mark.parametrize("zone", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
@@ -299,13 +301,18 @@ def test_a_checkpoint_by_another_key_is_found(cli: CliFixture) -> None:
         published = cli.run("ledger", "witness", "publish")
         found = check(cli)
         both = check(cli, "--key", cli.run("ledger", "witness", "key").out.strip())
+        where = ("--offline", "--witness", str(folder_of(cli)))
+        by_new_key = cli.run("ledger", "verify", *where)
     finally:
         (cli.folder / "key.pem").write_bytes(before)
 
     assert published.code == 0, published.err
     assert found.code == 1
     assert "0000000004.checkpoint: it is not signed with the key" in found.err
+    assert "give `--key` twice" in found.err
     assert both.code == 0, both.err
+    assert by_new_key.code == 1
+    assert by_new_key.out.splitlines()[-1] == "no checkpoint could be compared"
 
 
 def test_a_missing_file_is_not_compared_by_itself_and_holds_with_the_ledger(
@@ -365,6 +372,29 @@ def test_what_cannot_be_checked_is_told(
 
     assert found.code == code
     assert why in found.err
+
+
+def test_the_page_sets_up_what_works(cli: CliFixture) -> None:
+    """Its commands, in other folders; the drop-in passes the credential that the key's file is."""
+    page = (ROOT / "docs" / "witness.md").read_text().replace("/etc/", f"{cli.folder}/etc/")
+    page = page.replace("/var/lib/rotator", f"{cli.folder}/state")
+    for folder in ("etc/rotator", "state"):
+        (cli.folder / folder).mkdir(parents=True)
+    [commands, text] = [
+        re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)[0] for kind in ("sh", "toml")
+    ]
+    subprocess.run(["sh", "-ec", commands], check=True, timeout=60, stderr=subprocess.DEVNULL)
+    config = cli.folder / "etc" / "rotator" / "config.toml"
+    config.write_text(f"{cli.text}\n{text}")
+    published = cli.run("--config", str(config), "ledger", "witness", "publish")
+    drop_in = (cli.folder / "etc/systemd/system/rotator.service.d/witness.conf").read_text()
+
+    assert published.code == 0, published.err
+    assert len(list((cli.folder / "state" / "witness").iterdir())) == 3 + 1
+    assert drop_in == (
+        f"[Service]\nLoadCredential=witness-key:{cli.folder}/etc/rotator/witness-key\n"
+    )
+    assert 'key_file = "$CREDENTIALS_DIRECTORY/witness-key"' in text
 
 
 def test_without_a_key_nothing_is_signed(cli: CliFixture) -> None:

@@ -8,6 +8,7 @@ README = (ROOT / "README.md").read_text()
 INSTALL = (ROOT / "docs" / "install.md").read_text()
 SERVICE = (ROOT / "docs" / "service.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+WITNESS = (ROOT / "docs" / "witness.md").read_text()
 KIT = (ROOT / "ops" / "README.md").read_text()
 
 

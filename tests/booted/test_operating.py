@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.service import until
 from tests.booted.host import UNIT, Host
 from tests.booted.machine import CHECKOUT
-from tests.booted.pages import INSTALL, KIT, OPERATIONS, other, shell
+from tests.booted.pages import INSTALL, KIT, OPERATIONS, WITNESS, other, shell
 
 #: The first test to boot a machine downloads what it is made of.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -93,6 +93,28 @@ def test_a_group_may_read_the_record(ready: Host) -> None:
     assert alice("rotate-now account-1") in (1, 2)
     ready.machine.run("rotator rotate-now account-1")
     assert ready.shows("ActiveState") == "active"
+
+
+def test_a_witness_is_set_up_in_five_minutes(ready: Host) -> None:
+    """As its page has it: service and root sign with a key that only root can read."""
+    start(ready)
+    ready.until_rotated()
+    title = "Set it up in five minutes"
+    made, used = shell(WITNESS, title)
+    reloaded, restarted, *roots = used.splitlines()
+    type_in(ready, made)
+    ready.configure(*other(WITNESS, title, "toml"))
+    type_in(ready, f"{reloaded}\n{restarted}")
+    ready.machine.until("test -e /var/lib/rotator/witness/0000000001.checkpoint")
+    type_in(ready, *roots)
+    found = ready.machine.told(
+        "rotator ledger witness key > /root/rotator.vkey && rotator ledger witness check "
+        "/var/lib/rotator/witness --key /root/rotator.vkey --json"
+    )
+
+    assert ready.machine.told("stat -c %U:%a /etc/rotator/witness-key") == "root:600"
+    assert json.loads(found)["verdict"] == "holds"
+    assert json.loads(found)["checkpoints"] == 2
 
 
 def test_files_under_a_closed_umask_are_found_by_doctor(ready: Host) -> None:
