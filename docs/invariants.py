@@ -21,10 +21,16 @@ def _listed(rule: str) -> str:
     by_tier = defaultdict[str, list[str]](list)
     for mutant in read_all():
         if mutant.rule == rule:
-            link = f"[`{mutant.name}`](../tests/mutants/{mutant.name}.patch)"
-            by_tier[mutant.tier.value].append(link)
-    rows = [f"| {tier} | {', '.join(names)} |" for tier, names in sorted(by_tier.items())]
-    return "\n".join(["", "| mutants found in | names |", "|---|---|", *rows, "", ""])
+            by_tier[mutant.tier.value].append(mutant.name)
+    return "\n".join(["", *(_folded(tier, names) for tier, names in sorted(by_tier.items())), ""])
+
+
+def _folded(tier: str, names: list[str]) -> str:
+    """Return a list that opens by a click: the large ones have dozens of names."""
+    count = "1 mutant" if len(names) == 1 else f"{len(names)} mutants"
+    links = (f"- [`{name}`](../tests/mutants/{name}.patch)\n" for name in sorted(names))
+    summary = f"<summary>{tier}: {count}</summary>"
+    return f"<details>\n{summary}\n\n{''.join(links)}\n</details>\n"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from difflib import get_close_matches
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -101,7 +102,7 @@ def chosen(mutants: Sequence[Mutant], options: argparse.Namespace) -> list[Mutan
     """
     by_name = {mutant.name: mutant for mutant in mutants}
     if unknown := [name for name in options.names if name not in by_name]:
-        message = f"no such mutant: {', '.join(unknown)}"
+        message = f"no such mutant: {', '.join(unknown)}\nhint: {_near(unknown, [*by_name])}"
         raise ValueError(message)
     named = [by_name[name] for name in options.names] or list(mutants)
     if options.sample is None:
@@ -112,6 +113,15 @@ def chosen(mutants: Sequence[Mutant], options: argparse.Namespace) -> list[Mutan
         flush=True,
     )
     return random.Random(options.seed).sample(named, min(options.sample, len(named)))
+
+
+def _near(unknown: Sequence[str], known: Sequence[str]) -> str:
+    """Return which mutants may be meant by names that none has, and where their names are."""
+    near: list[str] = []
+    for one in unknown:
+        near += [name for name in known if one in name][:3] or get_close_matches(one, known)
+    meant = f"did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
+    return f"{meant}`ls tests/mutants/*.patch` lists them, each a file NAME.patch"
 
 
 def all_pass(workshop: Workshop, mutants: Sequence[Mutant]) -> bool:

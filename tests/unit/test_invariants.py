@@ -239,6 +239,18 @@ def test_the_mutants_on_the_page_are_those_of_the_tests() -> None:
     assert named == of_rules
 
 
+def test_the_mutants_of_a_rule_are_lists_that_can_be_read() -> None:
+    """One name on a line, and closed until somebody opens the tier's."""
+    text = RULES_PAGE.read_text()
+    found = re.findall(r"<!-- mutants of .*?-->\n(.*?)<!-- end of", text, re.DOTALL)
+
+    assert len(found) == len(invariants.RULES)
+    for block in found:
+        assert block.count("\n<details>\n<summary>") == block.count("\n\n</details>\n") >= 1
+        lines = re.sub(r"</?details>\n|<summary>.+: \d+ mutants?</summary>\n", "", block)
+        assert re.fullmatch(r"(\n|- \[`[a-z0-9-]+`\]\(\S+\)\n)+", lines), lines
+
+
 # -- The tiers. ----------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import patches, verdict
+from tests.mutants.__main__ import main
 from tests.mutants.patches import CHANGEABLE, RULES, Mutant, Tier
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,26 @@ def test_mutants_are_many_and_of_every_kind() -> None:
     assert len(MUTANTS) >= FEWEST
     assert {mutant.rule for mutant in MUTANTS} == {*RULES}
     assert {mutant.tier for mutant in MUTANTS} == {*Tier} - UNUSED
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("window-over", "did you mean window-over-midnight-opens-a-day-early? "),
+        ("window-over-midnigth-opens-a-day", "did you mean window-over-midnight-opens-a-day"),
+        ("nosuch", "hint: `ls tests/mutants/*.patch` lists them"),
+    ],
+)
+def test_a_mutant_that_there_is_none_of_has_a_hint(
+    capsys: pytest.CaptureFixture[str], name: str, meant: str
+) -> None:
+    """With the names that are near, and where all of them are."""
+    code = main([name])
+
+    told = capsys.readouterr().err
+    assert code == 2
+    assert told.startswith(f"no such mutant: {name}\nhint: ")
+    assert meant in told
 
 
 def test_no_mutant_is_another_one() -> None:
