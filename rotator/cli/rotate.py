@@ -180,6 +180,7 @@ def carry_out(
     delivery.deliver([*accounts, *others])
     idle = [result_of(account, Outcome.IDLE, None) for account in others]
     _show_run([*recorded, *results, *idle], [], delivery, as_json=as_json, is_leak=is_leak)
+    _warn_of_trouble(application, results)
     if is_leak:
         _warn_of_other_secrets(application, names)
     return exit_code(
@@ -254,6 +255,16 @@ def preflight(application: "Application", *, changes_nothing: bool = False) -> R
             raise
         return TooManyFiles()
     return None
+
+
+def _warn_of_trouble(application: "Application", results: Sequence[PassResult]) -> None:
+    """Warn of what will keep an account that waits in its grace from going on."""
+    waiting = [each.account for each in results if each.outcome is Outcome.AWAITING_DELETION]
+    for summary in application.ledger.reader.accounts(waiting):
+        if trouble := summary.trouble:
+            output.say(f"warning: {summary.name}: {trouble.why}", level="warning")
+            if trouble.hint:
+                output.say(f"hint: {trouble.hint}", level="warning")
 
 
 def _warn_of_other_secrets(application: "Application", names: list[str]) -> None:

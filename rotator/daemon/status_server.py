@@ -1,6 +1,7 @@
 """The daemon's page and metrics: served at the configured address."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,10 @@ class StatusServer(AddressServer):
 
     def _show(self, application: Application) -> "WebApp":
         app = self._ready_app()
-        self._pool.start("page", "warm-up", application, app.show(application))
+        warm_up = app.show(application)
+        # Where the system has no thread to give, the first request reads the accounts.
+        with suppress(RuntimeError):
+            self._pool.start("page", "warm-up", application, warm_up)
         return app
 
     def _ready_app(self) -> "WebApp":

@@ -127,8 +127,8 @@ def fault(entry: Entry, *, prev_hash: str, seq: int) -> str | None:
 
 def end_fault(connection: Connection, row: tables.AnyRow) -> str | None:
     """Return, in words, how an account's row differs from its newest entry; None if it agrees."""
-    last = [(entry.seq, entry.hash) for entry in newest(connection, row["name"], at_most=1)]
-    return end_differs(row, *(last or [(None, None)])[0])
+    last = newest(connection, row["name"], at_most=1)
+    return end_differs(row, last[0].seq, last[0].hash) if last else end_differs(row, None, None)
 
 
 def end_differs(row: tables.AnyRow, newest_seq: int | None, newest_hash: str | None) -> str | None:

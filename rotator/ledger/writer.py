@@ -82,9 +82,10 @@ class LedgerWriter(Leases):
             expendable = connection.execute(EXPENDABLE_IDS, of_name).scalars().all()
             ledger_id = connection.execute(_LEDGER_ID).scalar()
             hold_fault = comparison.hold_fault(connection, account) if account else None
-            row_fault = chain.end_fault(connection, account) if account else None
-            if account and rotation and not row_fault:
-                row_fault = comparison.rotation_fault(connection, account, rotation)
+            chain_fault = chain.end_fault(connection, account) if account else None
+            rotation_fault = None
+            if account and rotation:
+                rotation_fault = comparison.rotation_fault(connection, account, rotation)
         if account is None:
             account = _NO_ACCOUNT
         deleted = deletions.of_row(account)
@@ -97,7 +98,8 @@ class LedgerWriter(Leases):
             expendable_ids=frozenset(expendable),
             hold=hold_of(account),
             hold_fault=hold_fault,
-            row_fault=row_fault,
+            chain_fault=chain_fault,
+            rotation_fault=rotation_fault,
             adopted_id=account["adopted_id"],
             adopted_base_version=account["adopted_over"],
             written=Written(

@@ -324,8 +324,9 @@ class AccountState:
     hold: Hold | None
     #: How that differs, in words, from what the ledger's entries say; None where it does not.
     hold_fault: str | None = None
-    #: Likewise for the end of the chain and the open rotation.
-    row_fault: str | None = None
+    #: Likewise for the open rotation, and for the end of the chain, which takes no entry then.
+    rotation_fault: str | None = None
+    chain_fault: str | None = None
     #: The newest secrets that were deleted, or may have been or may yet be, as a deletion was begun
     #: and its outcome is unknown. A lagging list may still show them.
     deleted_ids: frozenset[str] = frozenset()

@@ -228,6 +228,9 @@ class Reconciler(Dependencies):
             if (error := self._may_not_audit(account)) and not was_refused:
                 log.warning("not audited", reason=error.message, hint=error.hint)
             trouble = self._trouble(account, observed, refusal)
+            if state.chain_fault:
+                # Nothing can be recorded: whoever reads the ledger finds it as well.
+                return trouble
             snapshot, now = snapshot_of(account, observed.observation), self.now()
             due_at = snapshot.next_due_at
             # Else, what failed is not tried again before the next rotation, perhaps in weeks.

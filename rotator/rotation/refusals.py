@@ -247,7 +247,8 @@ def overwritten(account: Account, rotation: Rotation, observation: Observation) 
     if is_ahead_of_ledger(observation):
         # What has been written since is what rotator means consumers to read.
         keep = f"`rotator adopt {rotation.account} --from-vault` keeps what Vault has"
-        hint = f"nothing was deleted at Vonage; {keep}, and ends the rotation"
+        # What the ledger has lost may have deleted the old secret.
+        hint = f"this deletes nothing; {keep}, and ends the rotation"
         return _of_current(account, observation, hint)
     if observation.current.entry and observation.current.authenticated_at:
         other = f"`rotator adopt {rotation.account} --from-vault` keeps the present one, {adopt} "

@@ -308,6 +308,25 @@ def test_resume_respects_a_grace(tmp_path: Path, sqlite_template: Path) -> None:
         assert reports[0].keys() == KEYS
 
 
+def test_resume_warns_of_what_will_stop_a_rotation_after_its_grace(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    """Consumers still read a working secret, so it waits, and is not refused yet."""
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as cli:
+        path = cli.account.vault_path
+        cli.rotate("account-1")
+        quiet = cli.run("resume")
+        cli.world.vault.write(path, {"api_secret": cli.account.api_secret})
+        done, as_json = cli.run("resume"), cli.run("resume", "--json")
+
+        assert (quiet.code, quiet.err) == (0, "")
+        assert done.code == 0
+        assert "awaiting-deletion" in done.out
+        assert "warning: account-1: " in done.err
+        assert "hint: nothing was deleted at Vonage; " in done.err
+        assert [each["outcome"] for each in as_json.json()] == ["awaiting-deletion"]
+
+
 def test_resume_only_what_is_named(tmp_path: Path, sqlite_template: Path) -> None:
     """Named accounts alone are carried on."""
     with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as cli:

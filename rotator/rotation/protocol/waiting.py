@@ -19,7 +19,8 @@ def altered(account: Account, state: AccountState) -> Refuse | None:
     """
     if state.hold_fault:
         return refusals.hold_altered(account.name, state.hold_fault)
-    return refusals.rows_altered(state.row_fault) if state.row_fault else None
+    fault = state.chain_fault or state.rotation_fault
+    return refusals.rows_altered(fault) if fault else None
 
 
 def moved(account: Account, rotation: Rotation | None) -> Refuse | None:

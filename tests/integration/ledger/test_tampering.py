@@ -450,10 +450,12 @@ def test_an_account_whose_chain_ends_elsewhere_is_shown_as_such(
             assert (trouble.code, trouble.since) == ("ledger-tampered", summary.seen_at)
             assert "ends its chain at entry" in trouble.why
             assert "rotator ledger verify" in str(trouble.hint)
-        planned, _, _ = fixture.reconciler.dry_run(
-            fixture.accounts[NAME], Request(reason="scheduled")
-        )
+        account = fixture.accounts[NAME]
+        planned, _, _ = fixture.reconciler.dry_run(account, Request(reason="due"))
+        seen = fixture.reconciler.refresh(account)
 
+        assert seen
+        assert seen.code == "ledger-tampered"
         assert code(planned) == "ledger-tampered"
         assert code(fixture.attempt()) == "ledger-tampered"
 

@@ -291,7 +291,7 @@ def test_a_replica_that_lacks_a_whole_push_says_that_rotator_made_it(tmp_path: P
             "ledger has the account): consumers still read a secret that works"
         )
         assert refused.error.hint == (
-            f"nothing was deleted at Vonage; `rotator adopt {NAME} --from-vault` keeps what Vault "
+            f"this deletes nothing; `rotator adopt {NAME} --from-vault` keeps what Vault "
             "has, and ends the rotation"
         )
         assert {later.old_secret_id, later.new_secret_id} == before.ids == fixture.look().ids

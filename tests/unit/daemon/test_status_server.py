@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator.application import Application, Observers
-from rotator.config import load
+from rotator.config import Settings, load
 from rotator.daemon.health import Health, Heartbeat
 from rotator.daemon.outages import Outages
 from rotator.daemon.service import Daemon
@@ -75,20 +75,42 @@ def test_a_refused_configuration_is_told_until_one_is_accepted() -> None:
     assert after.configured_at >= (refused.configured_at or NOW)
 
 
+def served(folder: Path) -> Settings:
+    """Return the settings of a page on a free port."""
+    config = folder / "config.toml"
+    config.write_text(
+        '[daemon]\nlisten = "127.0.0.1:0"\n[vault]\naddress = "http://127.0.0.1:1"\n'
+        f'[ledger]\nurl = "sqlite:///{folder / "ledger.db"}"\n'
+        '[[accounts]]\nname = "a"\napi_key = "00000001"\nvault_path = "a"\n'
+    )
+    return load(config, {})
+
+
+def test_a_page_is_served_where_no_thread_can_be_had_for_reading_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a reload would end half-way, with an open socket that nothing serves."""
+    server = Server()
+
+    def refuse(*_arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(server.pool, "start", refuse)
+    with Application(served(tmp_path), {"VAULT_TOKEN": "t"}) as application:
+        server.show(application)
+
+        assert server._server
+        assert server.close(time.monotonic() + 60)
+
+
 def test_an_application_is_in_use_while_its_accounts_are_read_for_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it could be closed meanwhile, and what is read then would stay open."""
-    config = tmp_path / "config.toml"
-    config.write_text(
-        '[daemon]\nlisten = "127.0.0.1:0"\n[vault]\naddress = "http://127.0.0.1:1"\n'
-        f'[ledger]\nurl = "sqlite:///{tmp_path / "ledger.db"}"\n'
-        '[[accounts]]\nname = "a"\napi_key = "00000001"\nvault_path = "a"\n'
-    )
     may_end = threading.Event()
     monkeypatch.setattr(PageData, "warm_up", lambda _self: may_end.wait())
     server = Server()
-    with Application(load(config, {}), {"VAULT_TOKEN": "t"}) as application:
+    with Application(served(tmp_path), {"VAULT_TOKEN": "t"}) as application:
         server.show(application)
         used = [server.pool.uses(application)]
         may_end.set()
