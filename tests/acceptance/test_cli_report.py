@@ -224,7 +224,7 @@ def test_a_broken_rule_is_no_evidence(cli: CliFixture, tmp_path: Path) -> None:
     told_as = f"entry {fault['seq']} breaks rule 3: {fault['fault']}"
 
     assert (page.code, sheet.code, told["ledger_verified"]) == (1, 1, False)
-    assert "is not the outcome of what entry" in fault["fault"]
+    assert "is not the outcome of the intent in entry" in fault["fault"]
     assert f"error: late: {told_as}" in page.err
     assert "NOT VERIFIED" in page.out
     assert "chain whole, rows match, rules BROKEN, not compared" in page.out
