@@ -192,6 +192,25 @@ class LedgerAccess:
             is_there = True
         return schema.revision(self.database) if is_there else None
 
+    def require(self, purpose: str) -> None:
+        """Refuse to `purpose` a ledger that is not there: an empty new one would look whole.
+
+        Raises:
+            LedgerUnusable: there is none, or what is there is not rotator's. Nothing is created.
+            LedgerError: the database cannot be read.
+        """
+        if self.revision() is not None:
+            return
+        path = sqlite_path(self._settings.ledger.read_url())
+        if path is None or Path(path).exists():
+            schema.require_own(self.database)
+        where = f" at {path}" if path else ""
+        hint = (
+            "check ledger.url, and restore a backup if the ledger was lost; the first rotation "
+            "creates a new one, or `rotator db upgrade`"
+        )
+        raise LedgerUnusable(f"there is no ledger to {purpose}{where}", hint=hint)
+
     def upgrade(self) -> None:
         """Upgrade the ledger's schema."""
         schema.upgrade(self.database)
@@ -205,9 +224,7 @@ class LedgerAccess:
         """
         from rotator.ledger.copy import copy  # noqa: PLC0415  # see above
 
-        if self.revision() is None:
-            hint = "check ledger.url; to create a new ledger, use `rotator db upgrade`"
-            raise LedgerUnusable("there is no ledger to copy", hint=hint)
+        self.require("copy")
         target = self._opened(open_database(url))
         return copy(self.database, target, actor=actor, now=datetime.now(UTC))
 
@@ -220,8 +237,7 @@ class LedgerAccess:
         """
         from rotator.ledger.backup import back_up  # noqa: PLC0415  # see above
 
-        if self.revision() is None:
-            raise LedgerUnusable("there is no ledger to back up", hint="check ledger.url")
+        self.require("back up")
         return back_up(self.database, path)
 
     def _opened(self, database: sqlalchemy.Engine) -> sqlalchemy.Engine:

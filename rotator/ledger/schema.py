@@ -63,6 +63,17 @@ def ensure(engine: Engine, *, auto_upgrade: bool) -> None:
     raise LedgerUnusable("the ledger's schema is not up to date", hint="run `rotator db upgrade`")
 
 
+def require_own(engine: Engine) -> None:
+    """Refuse a database that holds something else, or whose ledger is in another schema.
+
+    Raises:
+        LedgerUnusable: it is such a one.
+        LedgerError: the database cannot be read.
+    """
+    with reading(engine) as connection:
+        _check_origin(connection)
+
+
 def upgrade(engine: Engine) -> None:
     """Bring the schema to `HEAD`, in one transaction that excludes other upgrades.
 

@@ -194,6 +194,46 @@ def test_config_show_is_a_configuration_with_the_same_effect(cli: CliFixture) ->
     assert objections(tomllib.loads(shown.out)) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "purpose"),
+    [
+        (("ledger", "verify"), "verify"),
+        (("ledger", "verify", "--offline", "account-1"), "verify"),
+        (("ledger", "export"), "export"),
+        (("history",), "show"),
+        (("report", "--offline"), "report on"),
+        (("ledger", "backup", "copy.db"), "back up"),
+    ],
+)
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_record_that_is_not_there_is_not_made_up(
+    cli: CliFixture, command: tuple[str, ...], purpose: str, *, is_empty: bool
+) -> None:
+    """A typing error in ledger.url, or a loss, is no ledger that is whole; status may begin one."""
+    if is_empty:
+        cli.ledger.touch()
+    found = cli.run(*command)
+    is_made = cli.run("db", "current").out != "none: `rotator db upgrade` creates it\n"
+    left = [each.name for each in cli.ledger.parent.glob(f"{cli.ledger.name}*")]
+    begun, again = cli.run("status"), cli.run("ledger", "verify")
+
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith(f"error: there is no ledger to {purpose} at {cli.ledger}\nhint: ")
+    assert "check ledger.url" in found.err
+    assert not is_made
+    assert left == ([cli.ledger.name] if is_empty else [])
+    assert (begun.code, again.code) == (0, 0), begun.err + again.err
+
+
+def test_what_is_no_ledger_is_not_read_as_one(cli: CliFixture) -> None:
+    """Nor called a missing one: another program's database has a message of its own."""
+    cli.sql("CREATE TABLE another (id INTEGER)")
+    found = cli.run("ledger", "verify", "--offline")
+
+    assert found.code == 2
+    assert "the database holds tables that are not the ledger's: another" in found.err
+
+
 def test_db_upgrade_makes_the_ledger(cli: CliFixture) -> None:
     """The schema's revision is none until it is made, and asking does not make it."""
     commands = [("db", "current"), ("db", "upgrade"), ("db", "upgrade"), ("db", "current")]

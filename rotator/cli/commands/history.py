@@ -23,6 +23,7 @@ def history(
 ) -> None:
     """Show the newest entries of the ledger, the oldest of them first."""
     with CommandContext.of(context).application(offline=True) as application:
+        application.ledger.require("show")
         require_known(application, [name] if name else [])
         entries = [
             entry.exported() for entry in application.ledger.reader.history(name, limit=limit)

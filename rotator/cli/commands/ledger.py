@@ -73,6 +73,7 @@ def verify(
             hint="name their directory: `rotator ledger verify --witness PATH --key KEY`",
         )
     with _readable(), CommandContext.of(context).application(offline=offline) as application:
+        application.ledger.require("verify")
         require_known(application, names or [])
         verifier = verifier_of(application, offline=offline, checks_rules=rules)
         proofs = [verifier.verify(name) for name in names or all_names(application)]
@@ -115,6 +116,7 @@ def _exit_code(proofs: list[LedgerVerification]) -> int:
 def export(context: typer.Context, name: OnlyName = None) -> None:
     """Write every entry to standard output, one JSON document a line."""
     with CommandContext.of(context).application(offline=True) as application:
+        application.ledger.require("export")
         require_known(application, [name] if name else [])
         for entry in application.ledger.reader.entries(name):
             output.write_json_line(entry.exported())

@@ -73,6 +73,7 @@ def report(
     if period.since >= period.until:
         raise ConfigError("--since is not before --until", hint=_HOW_TO_WRITE)
     with CommandContext.of(context).application(offline=offline) as application:
+        application.ledger.require("report on")
         require_known(application, names or [])
         made = _made(application, names or [], period, now, offline=offline)
     _write(_rendered(made, form), path or _usual_place(made, form))
