@@ -164,6 +164,13 @@ def test_many_threads_upgrade_at_once(empty: Engine) -> None:
     assert schema.revision(empty) == schema.HEAD
 
 
+def test_what_is_empty_is_nobody_elses(empty: Engine) -> None:
+    """It may become a ledger, and does not by being looked at."""
+    schema.require_own(empty)
+
+    assert schema.revision(empty) is None
+
+
 # -- Refused, and nothing changed. ---------------------------------------------------------
 
 
@@ -173,8 +180,9 @@ def test_many_threads_upgrade_at_once(empty: Engine) -> None:
         schema.upgrade,
         lambda engine: schema.ensure(engine, auto_upgrade=True),
         lambda engine: schema.ensure(engine, auto_upgrade=False),
+        schema.require_own,
     ],
-    ids=["upgrade", "auto", "manual"],
+    ids=["upgrade", "auto", "manual", "read"],
 )
 class TestRefused:
     """What is not this version's ledger is not touched."""
