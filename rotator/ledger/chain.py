@@ -128,15 +128,15 @@ def fault(entry: Entry, *, prev_hash: str, seq: int) -> str | None:
 def end_fault(connection: Connection, row: tables.AnyRow) -> str | None:
     """Return, in words, how an account's row differs from its newest entry; None if it agrees."""
     last = newest(connection, row["name"], at_most=1)
-    return end_differs(row, last[0].seq, last[0].hash) if last else end_differs(row, None, None)
+    return end_differs(row, *((last[0].seq, last[0].hash) if last else (0, GENESIS)))
 
 
-def end_differs(row: tables.AnyRow, newest_seq: int | None, newest_hash: str | None) -> str | None:
+def end_differs(row: tables.AnyRow, newest_seq: int, newest_hash: str) -> str | None:
     """Return, in words, how an account's row differs from its newest entry; None if it agrees.
 
-    That entry's number and hash are None where there is no entry.
+    Where there is no entry, that is 0 and `GENESIS`.
     """
-    if (row["chain_seq"], row["chain_head"]) == (newest_seq or 0, newest_hash or GENESIS):
+    if (row["chain_seq"], row["chain_head"]) == (newest_seq, newest_hash):
         return None
     return (
         f"the row of {row['name']} ends its chain at entry {row['chain_seq']}, which is not its "

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    cast,
     func,
     select,
     union,
@@ -211,15 +212,14 @@ SUMMARY: tuple[Column[Any], ...] = tuple(
         *("chain_seq", "chain_head"),
     )
 )
-#: The number and hash of the account's newest entry, which its row must have as well.
-NEWEST_ENTRY = tuple(
-    select(column)
+#: Number and hash of the account's newest entry as one text, as two lookups take twice as long.
+NEWEST_ENTRY = (
+    select(cast(tables.entry.c.seq, String) + ":" + tables.entry.c.hash)
     .where(tables.entry.c.account == tables.account.c.name)
     .order_by(tables.entry.c.seq.desc())
     .limit(1)
     .scalar_subquery()
-    .label(f"newest_{column.name}")
-    for column in (tables.entry.c.seq, tables.entry.c.hash)
+    .label("newest_entry")
 )
 #: With more names, all accounts are read instead of listing them in a statement.
 MOST_NAMES = 500
@@ -227,7 +227,7 @@ MOST_NAMES = 500
 
 def summaries(connection: Connection, names: Sequence[str]) -> dict[str, AccountSummary]:
     """Read the summary of each account in `names`, in that order."""
-    accounts = connection.execute(_some(select(*SUMMARY, *NEWEST_ENTRY, _LAST_SUCCESS_AT), names))
+    accounts = connection.execute(_some(select(*SUMMARY, NEWEST_ENTRY, _LAST_SUCCESS_AT), names))
     known = {row["name"]: row for row in accounts.mappings()}
     rotations = connection.execute(_some(_LAST_ROTATIONS, names)).mappings()
     last = {row["account"]: row for row in rotations}
@@ -271,7 +271,8 @@ def _altered_end(row: RowMapping) -> Trouble | None:
     No pass can record that, as nothing is appended to such a chain. It is so since the last look
     at the latest, which recorded its result.
     """
-    why = chain.end_differs(row, row["newest_seq"], row["newest_hash"])
+    seq, _, head = (row["newest_entry"] or f"0:{chain.GENESIS}").partition(":")
+    why = chain.end_differs(row, int(seq), head)
     if why is None or row["seen_at"] is None:
         return None
     from rotator.rotation import refusals  # noqa: PLC0415  # the rules, which readers do without

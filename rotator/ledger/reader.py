@@ -333,7 +333,7 @@ class SummaryCache:
 #: Not converted into times and texts, which would take most of the time.
 _ROWS = select(
     *(type_coerce(column, NullType).label(column.name) for column in SUMMARY),
-    *NEWEST_ENTRY,
+    NEWEST_ENTRY,
     tables.account.c.fencing_token,
     type_coerce(tables.account.c.lease_expires_at, NullType).label("lease_expires_at"),
 )
