@@ -19,7 +19,7 @@ from rotator.model.rotation import SecretRole
 from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation import window
-from rotator.rotation.ports import NewEntry, Observer
+from rotator.rotation.ports import AccountSummary, NewEntry, Observer
 from rotator.rotation.result import failure, result_of
 
 if TYPE_CHECKING:
@@ -260,7 +260,11 @@ def preflight(application: "Application", *, changes_nothing: bool = False) -> R
 def _warn_of_trouble(application: "Application", results: Sequence[PassResult]) -> None:
     """Warn of what will keep an account that waits in its grace from going on."""
     waiting = [each.account for each in results if each.outcome is Outcome.AWAITING_DELETION]
-    for summary in application.ledger.reader.accounts(waiting):
+    summaries: list[AccountSummary] = []
+    # What was done is done, even if the ledger cannot be read any more.
+    with suppress(RotatorError):
+        summaries = application.ledger.reader.accounts(waiting) if waiting else []
+    for summary in summaries:
         if trouble := summary.trouble:
             output.say(f"warning: {summary.name}: {trouble.why}", level="warning")
             if trouble.hint:
