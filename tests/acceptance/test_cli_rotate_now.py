@@ -6,14 +6,11 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from rotator.cli.actor import login_name
-from rotator.errors import LedgerError
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.sim import Exchange, Fault
 from tests.support.cli_fixture import CliFixture
@@ -328,23 +325,6 @@ def test_resume_warns_of_what_will_stop_a_rotation_after_its_grace(
         assert "warning: account-1: " in done.err
         assert "hint: nothing was deleted at Vonage; " in done.err
         assert [each["outcome"] for each in as_json.json()] == ["awaiting-deletion"]
-
-
-def test_a_ledger_that_cannot_be_read_after_a_pass_fails_no_rotation(
-    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was done is done; only the warning of what is wrong is left out."""
-
-    def fail(*_arguments: object) -> NoReturn:
-        raise LedgerError("the ledger cannot be read")
-
-    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as cli:
-        cli.rotate("account-1")
-        monkeypatch.setattr(LedgerReader, "accounts", fail)
-        done = cli.run("resume")
-
-        assert done.code == 0
-        assert "awaiting-deletion" in done.out
 
 
 def test_resume_only_what_is_named(tmp_path: Path, sqlite_template: Path) -> None:
