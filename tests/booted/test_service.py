@@ -201,6 +201,8 @@ def test_a_start_that_comes_to_nothing_is_given_up_in_the_end(ready: Host) -> No
 
 def test_servers_that_are_away_are_waited_for(ready: Host) -> None:
     """Without Vault and Vonage it starts and stays; once they are there, it rotates."""
+    # By default it has a minute's patience before it says so.
+    ready.drop_in("[Service]\nEnvironment=ROTATOR_VAULT__PATIENCE=1s\n")
     ready.machine.within(ready.world.close)
     start(ready)
     ready.until_logged('"away"')
