@@ -132,7 +132,8 @@ def renewals(run: Service) -> int:
 def test_it_says_what_is_not_ready(build: Build) -> None:
     """Without Vault the process is well and not ready, and says which is not; so does the page."""
     run = build(age=timedelta())
-    run.start()
+    # By default it has a minute's patience before it calls Vault unusable.
+    run.start(ROTATOR_VAULT__PATIENCE="1s")
     url = run.url()
     run.world.vault.close()
     answer = get(f"{url}/readyz")
