@@ -14,14 +14,18 @@ from coverage import Coverage
 
 #: What has to be covered in full.
 CORE = ("rotation", "ledger")
-#: The folders of its tests, and of those that use it in their own process.
-FOLDERS = (
-    *("unit", "property"),
+#: Where its tests are, and those of what leads it through the same ways in their own process.
+PLACES = (
+    *("unit/rotation", "unit/ledger", "unit/hooks", "unit/config", "unit/test_descriptors.py"),
+    "property",
     *("integration/rotation", "integration/ledger", "integration/hooks"),
-    *("integration/daemon", "integration/vonage", "integration/web", "integration/witness"),
+    *("integration/vonage", "integration/witness"),
 )
 #: Tests in there that go the same ways again and again, in thousands of situations.
-REPEATING = ("test_combinations.py", "test_chain_properties.py", "test_config_properties.py")
+REPEATING = (
+    *("test_combinations.py", "test_chain_properties.py", "test_config_properties.py"),
+    *("test_faults.py", "test_histories.py", "test_rules_kept.py", "test_storm.py"),
+)
 _TESTS = Path(__file__).parents[1]
 
 
@@ -66,4 +70,4 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def is_of_the_core(path: Path) -> bool:
     """Whether a test's file is one of the core's that are measured."""
     is_repeating = path.name in REPEATING
-    return not is_repeating and any(path.is_relative_to(_TESTS / folder) for folder in FOLDERS)
+    return not is_repeating and any(path.is_relative_to(_TESTS / place) for place in PLACES)

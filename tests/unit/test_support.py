@@ -31,11 +31,11 @@ def test_a_head_that_never_ends_is_none() -> None:
 
 def test_coverage_is_measured_during_the_tests_of_the_core_alone() -> None:
     """Not in those that go the same ways thousands of times; each name listed is there."""
-    folders = [TESTS / folder for folder in core_coverage.FOLDERS]
-    repeating = [path for folder in folders for path in folder.rglob("test_*.py")]
+    places = [TESTS / place for place in core_coverage.PLACES]
+    repeating = [path for place in places for path in place.rglob("test_*.py")]
     repeating = [path for path in repeating if not core_coverage.is_of_the_core(path)]
 
-    assert all(folder.is_dir() for folder in folders)
+    assert all(place.exists() for place in places)
     assert {path.name for path in repeating} == set(core_coverage.REPEATING)
     assert core_coverage.is_of_the_core(TESTS / "unit/rotation/protocol/test_decision.py")
     assert not core_coverage.is_of_the_core(TESTS / "model_checking/test_model_checking.py")

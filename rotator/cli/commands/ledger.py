@@ -64,8 +64,9 @@ def verify(
     With --witness, the ledger must extend each of the checkpoints that were published of it: that
     shows a ledger that was lost, cut off or rewritten, whoever did it.
 
-    Exits with 1 only if something was changed or is missing, or a rule broken, and with 75 if the
-    ledger or Vault cannot be read now: then nothing is known to be wrong.
+    Exits with 1 only if something was changed or is missing, or a rule broken; with 2 if there is
+    no ledger; and with 75 if the ledger or Vault cannot be read now: then nothing is known to be
+    wrong.
     """
     if key and witness is None:
         raise ConfigError(

@@ -136,6 +136,27 @@ def test_what_was_seen_when(database: Engine, writer: LedgerWriter, queries: Led
     assert queries.last_seen(["b", "c"]) == {"b": NOW}
 
 
+def test_expendable_is_what_was_replaced_or_never_used(
+    writer: LedgerWriter, queries: LedgerReader
+) -> None:
+    """A verified rotation's predecessor, and the secret of an undone one that Vault never held."""
+    verified = replace(ROTATION, predecessor_id="replaced", new_id="present", verified_at=NOW)
+    ended = {"closed_at": NOW, "outcome": "failed"}
+    unverified = replace(ROTATION, id="r2", predecessor_id="kept", new_id="undone", **ended)
+    pushed = replace(ROTATION, id="r3", predecessor_id="kept", new_id="held", **ended)
+    record(
+        writer,
+        replace(verified, id="r1", closed_at=NOW, outcome="completed"),
+        replace(unverified, step=Step.ABORT),
+        replace(pushed, step=Step.ABORT, vault_version=7),
+        replace(pushed, id="r4", new_id="on its way", step=Step.PUSH),
+        replace(verified, id="r5", account="b", predecessor_id="another account's"),
+        replace(unverified, id="r6", closed_at=None, outcome=None),
+    )
+
+    assert queries.expendable_ids("a") == {"replaced", "undone"}
+
+
 def test_open_accounts_have_an_open_rotation(writer: LedgerWriter, queries: LedgerReader) -> None:
     """What is to be carried on is found whatever step it is in."""
     record(
