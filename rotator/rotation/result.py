@@ -35,8 +35,9 @@ _ABORTED = {
     "version-ends": "Vault removes the pending entry by itself (`delete_version_after`), and with "
     "it what may be the only copy of a new secret",
     "taken-over": "what another ledger has pending is carried on instead, from the next run on",
-    "pending-lost": "the pending entry in Vault was removed by someone else; what Vonage may "
-    "have made of it, `rotator secrets list {name}` shows as foreign",
+    "pending-lost": "the pending entry is no longer in Vault: someone else removed it, or rotator "
+    "had done so before the ledger was restored; what Vonage may have made of it, "
+    "`rotator secrets list {name}` shows as foreign",
 }
 
 
