@@ -64,7 +64,7 @@ machine: $(VENV)/project.stamp ## what the slow suites boot and install; else th
 SLOW = $(sort $(shell grep -rl --include='test_*.py' 'mark\.slow' tests))
 .PHONY: test-slow
 test-slow: $(VENV)/project.stamp ## the slow suites; SHARE=0.5 draws half of each large matrix
-	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 -m slow \
+	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 -m slow --durations 20 \
 		$(if $(SHARE),--share $(SHARE) --seed $(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom))) $(SLOW)
 
 .PHONY: failovers
@@ -77,7 +77,7 @@ test-all: $(VENV)/project.stamp ## every suite
 
 .PHONY: coverage
 coverage: $(VENV)/project.stamp $(if $(shell command -v npm),build/kubectl/kubectl) ## the same suites; unit, property and integration tests must cover all of the core's branches
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not browser" \
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not browser" --durations 20 \
 		-p tests.support.core_coverage --cov --cov-report=
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100
 
