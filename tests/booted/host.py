@@ -79,8 +79,12 @@ class Host:
         return self.machine.told(f"systemctl show --value -p {name} {unit}")
 
     def until_logged(self, text: str, unit: str = UNIT) -> None:
-        """Wait for the journal of a unit to hold a text."""
-        until(lambda: text in self.machine.journal(unit))
+        """Wait for the journal of a unit to hold a text; a failure shows what it holds instead."""
+        try:
+            until(lambda: text in self.machine.journal(unit))
+        except AssertionError as error:
+            error.add_note(self.machine.journal(unit))
+            raise
 
     def made(self) -> int:
         """Count the secrets that were made beside the first one."""
