@@ -55,6 +55,15 @@ EVICTING = table(
         {"expendable_ids": frozenset(), "policy__on_foreign": OnForeign.EVICT_OLDEST},
         Evict(secret_id="alien", is_foreign=True),
     ),
+    # Whichever of both ids comes first.
+    (
+        {
+            "listed": (OLD, replace(ALIEN, id="stranger")),
+            "expendable_ids": frozenset(),
+            "policy__on_foreign": OnForeign.EVICT_OLDEST,
+        },
+        Evict(secret_id="stranger", is_foreign=True),
+    ),
     ({"expendable_ids": frozenset()}, "foreign-secret"),
     ({"expendable_ids": frozenset({"old"})}, "foreign-secret"),
     ({"current_authenticated_at": None}, "unsafe-delete"),
