@@ -141,9 +141,9 @@ def test_expendable_is_what_was_replaced_or_never_used(
 ) -> None:
     """A verified rotation's predecessor, and the secret of an undone one that Vault never held."""
     verified = replace(ROTATION, predecessor_id="replaced", new_id="present", verified_at=NOW)
-    ended = {"closed_at": NOW, "outcome": "failed"}
-    unverified = replace(ROTATION, id="r2", predecessor_id="kept", new_id="undone", **ended)
-    pushed = replace(ROTATION, id="r3", predecessor_id="kept", new_id="held", **ended)
+    failed = replace(ROTATION, predecessor_id="kept", closed_at=NOW, outcome="failed")
+    unverified = replace(failed, id="r2", new_id="undone")
+    pushed = replace(failed, id="r3", new_id="held")
     record(
         writer,
         replace(verified, id="r1", closed_at=NOW, outcome="completed"),
