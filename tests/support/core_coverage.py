@@ -14,7 +14,8 @@ from coverage import Coverage
 
 #: What has to be covered in full.
 CORE = ("rotation", "ledger")
-#: Where its tests are, and those of what leads it through the same ways in their own process.
+#: The folders and files with its own tests, and with those that call it in their own process and
+#: reach what its own do not.
 PLACES = (
     *("unit/rotation", "unit/ledger", "unit/hooks", "unit/config", "unit/test_descriptors.py"),
     "property",
